@@ -1,0 +1,1 @@
+//! Segment learning: sample, scale, train, name.

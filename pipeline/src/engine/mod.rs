@@ -1,0 +1,1 @@
+//! Sessions on the engine, with functions and stores registered in one place.

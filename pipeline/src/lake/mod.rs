@@ -1,0 +1,1 @@
+//! Tables on object storage: parallel sink, Delta commit, locks.

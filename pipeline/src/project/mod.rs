@@ -1,0 +1,1 @@
+//! Sources, stages and audits: parse, graph, lint, fingerprint.

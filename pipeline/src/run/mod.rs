@@ -1,0 +1,1 @@
+//! The driver: plan, execute, audit, commit, resume.
