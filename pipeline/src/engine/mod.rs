@@ -1,1 +1,144 @@
-//! Sessions on the engine, with functions and stores registered in one place.
+//! The engine that runs plans: plain DataFusion in this process, behind an interface that a cluster can stand behind
+//! too. Sessions, functions and stores are made and registered here and nowhere else.
+
+mod files_table;
+mod metrics;
+mod session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::record_batch::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
+
+pub use files_table::{FilesTable, TableFile};
+pub use metrics::ScanMetrics;
+pub use session::{EngineOptions, planning_state};
+
+use crate::lake::{DataFile, Lake, SinkSpec, plan_sink};
+use crate::{Context, Error, Result};
+
+/// What the engine says of a stage it wrote.
+#[derive(Debug)]
+pub struct Written {
+    /// One entry a file, sorted by path.
+    pub files: Vec<DataFile>,
+    pub scan: ScanMetrics,
+}
+
+/// Rows that a running stage has written so far, read by the progress bar.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub rows: AtomicU64,
+}
+
+/// An engine bound to one lake.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    state: SessionState,
+    lake: Lake,
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// DataFusion in this process, its memory pool and spill folder set by `options`.
+    pub fn local(lake: &Lake, options: EngineOptions) -> Result<Engine> {
+        let state = session::local_state(lake, &options)?;
+        Ok(Engine { state, lake: lake.clone(), options })
+    }
+
+    /// The state by which SELECTs are planned.
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The options the engine was made with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Runs `plan` and writes its rows by `spec`; every partition writes its own files. Joins hash their smaller side;
+    /// where that does not fit in memory, the stage is run again with joins that sort and spill.
+    pub async fn write(&self, plan: &LogicalPlan, spec: &SinkSpec, progress: &Arc<Progress>) -> Result<Written> {
+        match self.try_write(&self.state, plan, spec, progress).await {
+            Err(error) if is_out_of_memory(&error) => {
+                tracing::info!(prefix = spec.prefix, "joins do not fit in memory: sorting them instead");
+                progress.rows.store(0, Ordering::Relaxed);
+                let retry = SinkSpec { prefix: format!("{}-sorted", spec.prefix), ..spec.clone() };
+                self.try_write(&session::sorting_joins(&self.state), plan, &retry, progress).await
+            }
+            other => other,
+        }
+        .map_err(|error| refuse_run(&error, &self.options))
+    }
+
+    async fn try_write(
+        &self,
+        state: &SessionState,
+        plan: &LogicalPlan,
+        spec: &SinkSpec,
+        progress: &Arc<Progress>,
+    ) -> std::result::Result<Written, DataFusionError> {
+        let input = state.create_physical_plan(plan).await?;
+        let sink = plan_sink(input, spec.clone(), self.lake.object_store_url(), state.config_options())
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let watch = metrics::watch_rows(sink.clone(), progress.clone());
+        let batches = collect_partitioned(sink.clone(), self.task_context(state)).await;
+        watch.abort();
+        let batches: Vec<RecordBatch> = batches?.into_iter().flatten().collect();
+        let mut files =
+            DataFile::from_batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(Written { files, scan: ScanMetrics::of(sink.as_ref()) })
+    }
+
+    /// The rows of `plan` as one stream.
+    pub async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+        let physical = self.physical_plan(plan).await?;
+        execute_stream(physical, self.task_context(&self.state)).map_err(|error| refuse_run(&error, &self.options))
+    }
+
+    /// The physical plan of `plan` as the engine would run it.
+    pub async fn physical_plan(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+        self.state.create_physical_plan(plan).await.map_err(|error| refuse_run(&error, &self.options))
+    }
+
+    /// All rows of `plan`, for results known to be small.
+    pub async fn collect(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let stream = self.stream(plan).await?;
+        futures::TryStreamExt::try_collect(stream).await.map_err(|error| refuse_run(&error, &self.options))
+    }
+
+    /// The first column of the first row of `plan` as a number.
+    pub async fn scalar_i64(&self, plan: &LogicalPlan) -> Result<Option<i64>> {
+        let batches = self.collect(plan).await?;
+        let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
+        let values = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Int64)
+            .context("cannot read a number")?;
+        let values = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&values);
+        Ok(arrow::array::Array::is_valid(values, 0).then(|| values.value(0)))
+    }
+
+    fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
+        state.task_ctx()
+    }
+}
+
+fn is_out_of_memory(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
+/// An engine error in words that say what can be done.
+fn refuse_run(error: &DataFusionError, options: &EngineOptions) -> Error {
+    if is_out_of_memory(error) {
+        let mib = options.memory_bytes >> 20;
+        return Error::Usage(format!(
+            "the stage does not fit in --memory {mib}MiB: {}\nhelp: give more memory or fewer --threads",
+            error.strip_backtrace()
+        ));
+    }
+    Error::other(error.strip_backtrace())
+}

@@ -1,0 +1,67 @@
+//! What a run read: files opened, bytes and rows, taken from the scans of an executed plan.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::ExecutionPlan;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::Progress;
+
+/// What the scans of one plan read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanMetrics {
+    /// Paths of the files that were opened.
+    pub files: BTreeSet<String>,
+    pub bytes: u64,
+    pub rows: u64,
+    /// Bytes that operators spilled to disk.
+    pub spilled_bytes: u64,
+}
+
+impl ScanMetrics {
+    /// Sums over all scans below `plan`.
+    pub fn of(plan: &dyn ExecutionPlan) -> ScanMetrics {
+        let mut found = ScanMetrics::default();
+        let mut open: Vec<&dyn ExecutionPlan> = vec![plan];
+        while let Some(node) = open.pop() {
+            open.extend(node.children().into_iter().map(|child| child.as_ref()));
+            let Some(metrics) = node.metrics() else { continue };
+            found.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
+            if !node.is::<DataSourceExec>() {
+                continue;
+            }
+            found.rows += metrics.output_rows().unwrap_or(0) as u64;
+            for metric in metrics.iter().filter(|metric| metric.value().name() == "bytes_scanned") {
+                let bytes = metric.value().as_usize() as u64;
+                found.bytes += bytes;
+                let file = metric.labels().iter().find(|label| label.name() == "filename");
+                found.files.extend(file.filter(|_| bytes > 0).map(|label| label.value().to_string()));
+            }
+        }
+        found
+    }
+
+    /// Adds what another plan read.
+    pub fn add(&mut self, other: &ScanMetrics) {
+        self.files.extend(other.files.iter().cloned());
+        self.bytes += other.bytes;
+        self.rows += other.rows;
+        self.spilled_bytes += other.spilled_bytes;
+    }
+}
+
+/// Copies the rows written so far by `sink` into `progress` until stopped.
+pub(super) fn watch_rows(sink: Arc<dyn ExecutionPlan>, progress: Arc<Progress>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let rows = sink.metrics().and_then(|metrics| metrics.output_rows()).unwrap_or(0);
+            progress.rows.store(rows as u64, Ordering::Relaxed);
+        }
+    })
+}

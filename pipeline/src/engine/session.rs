@@ -1,0 +1,97 @@
+//! Sessions: one configuration, one list of functions, one registry of stores.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::SessionState;
+use datafusion::prelude::SessionConfig;
+
+use crate::lake::Lake;
+use crate::{Context, Result};
+
+/// How much of the machine the engine may use.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Resident memory that a run may reach, in bytes.
+    pub memory_bytes: usize,
+    /// Partitions that run at the same time.
+    pub threads: usize,
+    /// Rows a batch.
+    pub batch_rows: usize,
+    /// Folder for spilled data; the system's temporary folder when none is given.
+    pub spill_dir: Option<PathBuf>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        EngineOptions { memory_bytes: 4 << 30, threads, batch_rows: 8192, spill_dir: None }
+    }
+}
+
+/// Of the memory given, the share that the pool hands to operators; decoders, buffers and the allocator, which no pool
+/// sees, take the rest.
+const POOL_SHARE: f64 = 0.6;
+
+/// A state for planning without a lake: functions and settings, no store.
+pub fn planning_state() -> Result<SessionState> {
+    let builder = SessionStateBuilder::new().with_config(config(&EngineOptions::default())).with_default_features();
+    register_functions(builder.build())
+}
+
+/// The state of the engine in this process.
+pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<SessionState> {
+    let pool_bytes = (options.memory_bytes as f64 * POOL_SHARE) as usize;
+    let pool = TrackConsumersPool::new(FairSpillPool::new(pool_bytes), NonZeroUsize::MIN.saturating_add(2));
+    let disk = match &options.spill_dir {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+        .with_object_list_cache_limit(0)
+        .build_arc()
+        .context("cannot set up the engine")?;
+    runtime.register_object_store(lake.object_store_url().as_ref(), lake.store().clone());
+    let state = SessionStateBuilder::new()
+        .with_config(config(options))
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    register_functions(state)
+}
+
+/// The same state with joins that sort and spill instead of hashing one side into memory.
+pub(super) fn sorting_joins(state: &SessionState) -> SessionState {
+    let mut config = state.config().clone();
+    config.options_mut().optimizer.prefer_hash_join = false;
+    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
+}
+
+fn config(options: &EngineOptions) -> SessionConfig {
+    let mut settings = ConfigOptions::new();
+    settings.execution.target_partitions = options.threads.max(1);
+    settings.execution.batch_size = options.batch_rows.max(1);
+    settings.execution.parquet.schema_force_view_types = false;
+    settings.execution.parquet.pushdown_filters = false;
+    settings.execution.collect_statistics = true;
+    settings.sql_parser.map_string_types_to_utf8view = false;
+    settings.sql_parser.collect_spans = true;
+    settings.optimizer.prefer_hash_join = true;
+    settings.optimizer.enable_dynamic_filter_pushdown = false;
+    settings.optimizer.repartition_file_min_size = 1 << 20;
+    SessionConfig::from(settings)
+}
+
+/// The one place where functions are registered, for every session of every process.
+fn register_functions(mut state: SessionState) -> Result<SessionState> {
+    strata_udfs::register(&mut state).context("cannot register the functions")?;
+    Ok(state)
+}

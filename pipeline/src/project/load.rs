@@ -1,0 +1,315 @@
+//! Loading a project: read, parse, resolve names, order the stages, plan each without data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::SessionState;
+use datafusion::scalar::ScalarValue;
+
+use super::diagnostic::{Diagnostic, Place, nearest};
+use super::files::ProjectFiles;
+use super::lint::{lint_plan, lint_sql};
+use super::stage::{Audit, Kind, LAYERS, Publish, Stage, Store};
+use super::{Params, PlanNames, Project, Relation, Source, StageSql};
+use crate::{Error, Result};
+
+impl Project {
+    /// Loads and checks a built-in project by name or a project folder. Needs no data.
+    pub fn load(project: &str, state: &SessionState) -> Result<Project> {
+        let files = ProjectFiles::load(project)?;
+        Self::from_files(&files, state)
+    }
+
+    /// Checks the files of a project.
+    pub fn from_files(files: &ProjectFiles, state: &SessionState) -> Result<Project> {
+        let time_zone: chrono_tz::Tz = files
+            .time_zone
+            .parse()
+            .map_err(|_| Error::Usage(format!("project.toml: `{}` is no IANA time zone", files.time_zone)))?;
+        let mut project = Project {
+            name: files.name.clone(),
+            time_zone,
+            sources: BTreeMap::new(),
+            stages: Vec::new(),
+            audits: Vec::new(),
+            settings: settings(files)?,
+            inputs: BTreeMap::new(),
+        };
+        let names = PlanNames::new(state, []);
+        for (path, (shown, text)) in &files.files {
+            let stem = path.rsplit('/').next().and_then(|name| name.strip_suffix(".sql")).unwrap_or_default();
+            match path.split('/').collect::<Vec<_>>().as_slice() {
+                ["audits", _] => project.audits.push(Audit::parse(shown, text, stem)?),
+                ["raw", _] => {
+                    let source = Source::parse(shown, text, stem, &names)?;
+                    project.sources.insert(source.name.clone(), source);
+                }
+                [layer, _] if LAYERS.contains(layer) => {
+                    project.stages.push(Stage::parse(shown, text, layer, stem)?);
+                }
+                _ => {
+                    let message = "the file lies in no layer";
+                    let help = format!("folders are {} and audits", LAYERS.join(", "));
+                    return Err(Diagnostic::new(shown, text, Place::TOP, message, help).into());
+                }
+            }
+        }
+        project.mark_absent(&files.absent)?;
+        project.check_stems()?;
+        project.resolve_all()?;
+        project.sort_stages()?;
+        project.flow_schemas(state)?;
+        Ok(project)
+    }
+
+    fn mark_absent(&mut self, absent: &[String]) -> Result<()> {
+        for name in absent {
+            let known: Vec<String> = self.sources.keys().map(|n| n.trim_start_matches("raw.").to_string()).collect();
+            let Some(source) = self.sources.get_mut(&format!("raw.{name}")) else {
+                let hint = nearest(name, known.iter().map(String::as_str)).unwrap_or("a declared source");
+                return Err(Error::Usage(format!(
+                    "project.toml: `absent` names `{name}`, which no raw file declares\nhelp: did you mean {hint}?"
+                )));
+            };
+            source.absent = true;
+        }
+        Ok(())
+    }
+
+    /// Models, quarantines and published tables are named by stem alone.
+    fn check_stems(&self) -> Result<()> {
+        let groups: [fn(&Stage) -> bool; 3] =
+            [Stage::is_model, |s| s.quarantine.is_some(), |s| s.publish.is_some()];
+        for in_group in groups {
+            let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+            for stage in self.stages.iter().filter(|s| in_group(s)) {
+                if let Some(other) = seen.insert(&stage.stem, &stage.name) {
+                    let message = format!("`{}` and `{other}` share the name `{}`", stage.name, stage.stem);
+                    let help = "rename one file: these are found by their stem";
+                    return Err(stage.sql.refuse(Place::TOP, message, help).into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve_all(&mut self) -> Result<()> {
+        let mut inputs = BTreeMap::new();
+        for stage in &self.stages {
+            inputs.insert(stage.name.clone(), self.resolve(&stage.sql, Some(stage))?);
+        }
+        for audit in &self.audits {
+            inputs.insert(format!("audits.{}", audit.name), self.resolve(&audit.sql, None)?);
+        }
+        self.inputs = inputs;
+        Ok(())
+    }
+
+    fn resolve(&self, sql: &StageSql, reader: Option<&Stage>) -> Result<BTreeMap<String, Relation>> {
+        let mut found = BTreeMap::new();
+        for (name, place) in &sql.relations {
+            let relation = self.find_relation(name, reader).ok_or_else(|| self.unknown(sql, name, *place))?;
+            if let (Some(reader), Relation::Stage(read)) = (reader, &relation) {
+                self.check_layers(sql, reader, read, *place)?;
+            }
+            found.insert(name.clone(), relation);
+        }
+        if let Some(Kind::Fixpoint { start, .. }) = reader.map(|stage| &stage.kind) {
+            let place = Place::find(&sql.text, start);
+            let relation = self.find_relation(start, None).ok_or_else(|| self.unknown(sql, start, place))?;
+            found.insert(start.clone(), relation);
+        }
+        for (param, place) in &sql.params {
+            self.check_param(sql, reader, param, *place)?;
+        }
+        Ok(found)
+    }
+
+    fn find_relation(&self, name: &str, reader: Option<&Stage>) -> Option<Relation> {
+        if name == super::PREVIOUS {
+            let fixpoint = reader.filter(|stage| matches!(stage.kind, Kind::Fixpoint { .. }))?;
+            return Some(Relation::Previous(fixpoint.name.clone()));
+        }
+        if self.sources.contains_key(name) {
+            return Some(Relation::Source(name.to_string()));
+        }
+        if self.stages.iter().any(|stage| stage.name == name) {
+            return Some(Relation::Stage(name.to_string()));
+        }
+        if let Some(stem) = name.strip_prefix("quarantine.") {
+            let stage = self.stages.iter().find(|s| s.stem == stem && s.quarantine.is_some())?;
+            return Some(Relation::Quarantine(stage.name.clone()));
+        }
+        let published = self.stages.iter().find(|s| s.stem == name && s.publish.is_some())?;
+        Some(Relation::Carried(published.name.clone()))
+    }
+
+    fn unknown(&self, sql: &StageSql, name: &str, place: Place) -> Error {
+        let known = self.sources.keys().map(String::as_str).chain(self.stages.iter().map(|s| s.name.as_str()));
+        let help = match nearest(name, known) {
+            Some(candidate) => format!("did you mean `{candidate}`?"),
+            None => "stages are named layer.stem; `strata graph` lists them".to_string(),
+        };
+        sql.refuse(place, format!("there is no relation `{name}`"), help).into()
+    }
+
+    fn check_layers(&self, sql: &StageSql, reader: &Stage, read: &str, place: Place) -> Result<()> {
+        let rank = |layer: &str| LAYERS.iter().position(|l| *l == layer);
+        let read_layer = read.split('.').next().unwrap_or_default();
+        if rank(read_layer) > rank(&reader.layer) {
+            let message = format!("`{}` reads `{read}`, which lies in a later layer", reader.name);
+            let help = format!("data flows {}", LAYERS.join(" -> "));
+            return Err(sql.refuse(place, message, help).into());
+        }
+        Ok(())
+    }
+
+    fn check_param(&self, sql: &StageSql, reader: Option<&Stage>, param: &str, place: Place) -> Result<()> {
+        let params = self.example_params();
+        if !params.contains_key(param) {
+            let help = match nearest(param, params.keys().map(String::as_str)) {
+                Some(candidate) => format!("did you mean `${candidate}`?"),
+                None => "parameters are $as_of, $run_id, $time_zone, the settings of project.toml and models".into(),
+            };
+            return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());
+        }
+        if reader.is_some_and(|stage| stage.store == Store::Daily) && param == "as_of" {
+            let message = "a daily stage may not use `$as_of`: its days are computed once and kept";
+            let help = "compare with the row's own `ingested_at`, or use `store: table`";
+            return Err(sql.refuse(place, message, help).into());
+        }
+        Ok(())
+    }
+
+    /// Plans every stage over empty tables: schemas flow, types and columns are checked, `by_day` is settled.
+    fn flow_schemas(&mut self, state: &SessionState) -> Result<()> {
+        let params = self.example_params();
+        for index in 0..self.stages.len() {
+            let stage = &self.stages[index];
+            let name = stage.name.clone();
+            let schema = if let Kind::Fixpoint { start, .. } = &stage.kind {
+                let start = self.inputs(&name).get(start).and_then(|relation| self.schema(relation));
+                start.unwrap_or_else(|| Schema::empty().into())
+            } else {
+                self.plan_checked(state, &name, &params)?
+            };
+            let by_day = stage.store != Store::Table
+                && self.inputs(&name).values().any(|relation| self.by_day(relation));
+            self.stages[index].schema = schema.clone();
+            self.stages[index].by_day = by_day;
+            let stage = &self.stages[index];
+            stage.check_columns()?;
+            if matches!(stage.kind, Kind::Fixpoint { .. }) {
+                let round = self.plan_checked(state, &name, &params)?;
+                let types = |s: &SchemaRef| -> Vec<(String, DataType)> {
+                    s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
+                };
+                if types(&round) != types(&schema) {
+                    let message = "a round gives other columns than it starts from";
+                    let help = format!("start from {:?}, round gives {:?}", types(&schema), types(&round));
+                    return Err(stage.sql.refuse(stage.header.place("start"), message, help).into());
+                }
+            }
+        }
+        for audit in &self.audits {
+            self.plan_checked(state, &format!("audits.{}", audit.name), &params)?;
+        }
+        Ok(())
+    }
+
+    fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<SchemaRef> {
+        let plan = self.plan(state, name, params, &|relation| self.empty_table(relation))?;
+        let sql = match (self.stage(name), self.audit(name)) {
+            (Some(stage), _) => {
+                lint_sql(&stage.sql)?;
+                &stage.sql
+            }
+            (None, Some(audit)) => {
+                lint_sql(&audit.sql)?;
+                &audit.sql
+            }
+            (None, None) => return Err(Error::Usage(format!("there is no stage `{name}`"))),
+        };
+        if self.stage(name).is_some() {
+            lint_plan(sql, &plan)?;
+        }
+        let analyzed = state
+            .analyzer()
+            .execute_and_check(plan, state.config_options(), |_, _| {})
+            .map_err(|error| super::plan::refuse_plan(sql, &error))?;
+        Ok(stored_schema(analyzed.schema().as_arrow()))
+    }
+
+    /// A relation without rows, for planning without data.
+    pub fn empty_table(&self, relation: &Relation) -> Result<Arc<dyn TableProvider>> {
+        let schema = self.schema(relation).ok_or_else(|| Error::other(format!("no schema for {relation:?}")))?;
+        Ok(Arc::new(EmptyTable::new(schema)))
+    }
+}
+
+impl Stage {
+    fn check_columns(&self) -> Result<()> {
+        let one = |key: &'static str, column: &Option<String>| column.iter().map(|c| (key, c.clone())).collect();
+        let named: [Vec<(&'static str, String)>; 5] = [
+            self.grain.iter().map(|c| ("grain", c.clone())).collect(),
+            one("day", &self.day),
+            one("quarantine", &self.quarantine),
+            one("weight", &self.weight),
+            self.partition_by.iter().map(|c| ("partition_by", c.clone())).collect(),
+        ];
+        for (key, column) in named.into_iter().flatten() {
+            if self.schema.field_with_name(&column).is_err() {
+                let columns: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
+                let message = format!("`{key}` names column `{column}`, which the SELECT does not give");
+                let help = format!("columns: {}", columns.join(", "));
+                return Err(self.sql.refuse(self.header.place(key), message, help).into());
+            }
+        }
+        let is_date = |c: &String| self.schema.field_with_name(c).is_ok_and(|f| f.data_type() == &DataType::Date32);
+        if let Some(day) = self.day.as_ref().filter(|day| !is_date(day)) {
+            let message = format!("day column `{day}` is no DATE");
+            return Err(self.sql.refuse(self.header.place("day"), message, "cast it to date").into());
+        }
+        if self.publish == Some(Publish::AsOf) && self.schema.field_with_name("as_of").is_err() {
+            let message = "a table published by `as_of` has no column `as_of`";
+            return Err(self.sql.refuse(Place::TOP, message, "select `$as_of as as_of`, or `publish: all`").into());
+        }
+        Ok(())
+    }
+}
+
+/// Column types as files keep them: nullable, plain strings.
+fn stored_schema(schema: &Schema) -> SchemaRef {
+    let plain = |field: &Field| {
+        let data_type = match field.data_type() {
+            DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
+            DataType::Null => DataType::Utf8,
+            other => other.clone(),
+        };
+        Field::new(field.name(), data_type, true)
+    };
+    Arc::new(Schema::new(schema.fields().iter().map(|field| plain(field)).collect::<Vec<_>>()))
+}
+
+fn settings(files: &ProjectFiles) -> Result<Params> {
+    let mut params = Params::new();
+    params.insert("time_zone".into(), ScalarValue::Utf8(Some(files.time_zone.clone())));
+    for (name, value) in &files.settings {
+        let value = match value {
+            toml::Value::Integer(value) => ScalarValue::Int64(Some(*value)),
+            toml::Value::Float(value) => ScalarValue::Float64(Some(*value)),
+            toml::Value::Boolean(value) => ScalarValue::Boolean(Some(*value)),
+            toml::Value::String(value) => ScalarValue::Utf8(Some(value.clone())),
+            other => {
+                return Err(Error::Usage(format!(
+                    "project.toml: setting `{name}` = {other} is neither number, text nor true/false"
+                )));
+            }
+        };
+        params.insert(name.clone(), value);
+    }
+    Ok(params)
+}
