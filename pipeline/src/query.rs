@@ -29,10 +29,10 @@ impl Reader {
     /// # Errors
     /// [`Error::Usage`] when no run has finished.
     pub async fn open(lake: &Lake, options: EngineOptions) -> Result<Reader> {
-        let run = last_run(lake).await?.ok_or_else(|| {
+        let engine = Engine::local(lake, options)?;
+        let run = last_run(&engine, lake).await?.ok_or_else(|| {
             Error::Usage(format!("lake {} holds no finished run\nhelp: `strata run --lake {0}`", lake.url()))
         })?;
-        let engine = Engine::local(lake, options)?;
         let context = SessionContext::new_with_state(engine.state().clone());
         let mut reader = Reader { lake: lake.clone(), context, run, tables: Vec::new() };
         let mut versions: BTreeMap<String, Option<i64>> =

@@ -1,7 +1,7 @@
 //! `strata runs`: what ran, what it read, what it wrote, what it rejected.
 
 use arrow::util::pretty::pretty_format_batches;
-use strata::engine::EngineOptions;
+use strata::engine::{Engine, EngineOptions};
 use strata::lake::Lake;
 use strata::query::Reader;
 use strata::run::{RunManifest, runs_rows};
@@ -41,7 +41,7 @@ async fn find(lake: &Lake, run: &str) -> Result<RunManifest> {
     {
         return Ok(manifest);
     }
-    let rows = runs_rows(lake).await?;
+    let rows = runs_rows(&Engine::local(lake, EngineOptions::default())?, lake).await?;
     let mut newest = None;
     for batch in &rows {
         let ids = batch.column_by_name("run_id").and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>());

@@ -441,8 +441,8 @@ impl Runner<'_> {
         spec.sort_by = stage.grain.iter().filter(|column| !spec.partition_by.contains(column)).cloned().collect();
         spec.quarantine = stage.quarantine.clone();
         spec.weight = stage.weight.clone();
-        spec.cluster_by_partition = !spec.partition_by.is_empty();
-        spec.utc_timestamps = stage.publish.is_some();
+        spec.cluster_by_partition = spec.partition_by.iter().any(|column| column != "as_of");
+        spec.delta_types = stage.publish.is_some();
         Ok(spec)
     }
 }

@@ -109,7 +109,7 @@ async fn run_locked(
     let as_of = options.as_of.resolve(project, &engine, lake, &sources).await?;
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
-    let last = last_run(lake).await?;
+    let last = last_run(&engine, lake).await?;
     let mut params = project.settings.clone();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {

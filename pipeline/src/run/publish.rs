@@ -6,11 +6,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::DateTime;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::execute::{Runner, lock};
 use super::history::{PublishedTable, RunManifest};
 use super::plan::as_of_text;
-use crate::lake::{Lake, Lock, Replace, SinkSpec, append, files_at, publish, read_rows, table_prefix, write_batches};
+use super::tables::written_table;
+use crate::engine::Engine;
+use crate::lake::{Lake, Lock, Replace, SinkSpec, TableWrite, append, files_at, publish, table_prefix, write_batches};
 use crate::project::{Publish, Stage};
 use crate::{Context, Error, Result};
 
@@ -56,17 +60,15 @@ impl Runner<'_> {
                 (Replace::Partition { column: "as_of".into(), value: Some(now.clone()) }, now, partition_by)
             }
         };
-        let version = publish(
-            self.lake,
-            &stage.stem,
-            &stage.result_schema(),
-            &partition_by,
-            &files,
-            &replace,
-            (&format!("strata/{}", stage.stem), epoch as i64),
+        let write = TableWrite {
+            name: &stage.stem,
+            schema: &stage.result_schema(),
+            partition_by: &partition_by,
+            files: &files,
+            txn: (&stage.stem, epoch as i64),
             allow_breaking,
-        )
-        .await?;
+        };
+        let version = publish(self.lake, &write, &replace).await?;
         let mut parts = match (how, self.last.and_then(|last| last.published.get(&stage.stem))) {
             (Publish::AsOf, Some(table)) => table.parts.clone(),
             _ => BTreeMap::new(),
@@ -117,16 +119,24 @@ pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str
     ];
     let batch = RecordBatch::try_new(runs_schema(), columns).context("cannot write the runs row")?;
     let mut spec = SinkSpec::new(lake, format!("{}/data/{:010}", table_prefix(RUNS), manifest.epoch));
-    spec.utc_timestamps = true;
+    spec.delta_types = true;
     let files = write_batches(lake, spec, runs_schema(), vec![batch]).await?;
-    append(lake, RUNS, &runs_schema(), &[], &files, (RUNS, manifest.epoch as i64)).await?;
+    let write = TableWrite {
+        name: RUNS,
+        schema: &runs_schema(),
+        partition_by: &[],
+        files: &files,
+        txn: (RUNS, manifest.epoch as i64),
+        allow_breaking: false,
+    };
+    append(lake, &write).await?;
     Ok(())
 }
 
 /// The manifest of the newest finished run.
-pub async fn last_run(lake: &Lake) -> Result<Option<RunManifest>> {
+pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
     let mut newest: Option<i64> = None;
-    for batch in runs_rows(lake).await? {
+    for batch in runs_rows(engine, lake).await? {
         let epochs = batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<Int64Array>().cloned());
         newest = newest.max(epochs.and_then(|epochs| arrow::compute::max(&epochs)));
     }
@@ -140,9 +150,11 @@ pub async fn last_run(lake: &Lake) -> Result<Option<RunManifest>> {
 }
 
 /// All rows of the `runs` table.
-pub async fn runs_rows(lake: &Lake) -> Result<Vec<RecordBatch>> {
-    match files_at(lake, RUNS, None).await? {
-        Some(snapshot) => read_rows(lake, &snapshot.files).await,
-        None => Ok(Vec::new()),
-    }
+pub async fn runs_rows(engine: &Engine, lake: &Lake) -> Result<Vec<RecordBatch>> {
+    let Some(snapshot) = files_at(lake, RUNS, None).await? else { return Ok(Vec::new()) };
+    let table = written_table(lake, &snapshot.schema, &snapshot.files.iter().collect::<Vec<_>>())?;
+    let plan = LogicalPlanBuilder::scan(RUNS, provider_as_source(table), None)
+        .and_then(LogicalPlanBuilder::build)
+        .context("cannot read the runs table")?;
+    engine.collect(&plan).await
 }
