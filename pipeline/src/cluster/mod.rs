@@ -31,9 +31,9 @@ use crate::{Error, Result};
 /// What turns the rows of a model stage into a model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trainer {
-    /// `kind: kmeans`. Rows: a unique key, then the features.
+    /// `kind: kmeans`: scaling and centroids.
     Kmeans(KmeansSettings),
-    /// `kind: reference`: frozen quantiles and means of columns.
+    /// `kind: reference`: frozen quantiles and means of each column.
     Reference(ReferenceSettings),
 }
 
@@ -47,7 +47,7 @@ pub struct Trained {
 }
 
 impl Trainer {
-    /// The trainer of a stage by the `kind` and the other keys of its header.
+    /// The trainer of a stage by the `kind` of its header and the keys that are not the stage's own.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown kind, an unknown key or a bad value.
@@ -75,8 +75,8 @@ impl Trainer {
         }
     }
 
-    /// Trains on the stage's rows. `open` starts the stage's query from the beginning: once for k-means, up to
-    /// four times for a reference, which learns every column that it gives.
+    /// Trains on the stage's rows, whose columns are a key and then the features. `open` starts the stage's query
+    /// from the beginning: once for k-means, up to four times for a reference.
     ///
     /// # Errors
     /// Those of [`train_kmeans`] and [`train_reference`].
@@ -91,7 +91,7 @@ impl Trainer {
                 Ok(Trained { model: trained.model.to_scalar(), quality: Some(trained.quality) })
             }
             Trainer::Reference(settings) => {
-                let model = train_reference(settings, columns, open).await?;
+                let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
                 Ok(Trained { model: model.to_scalar(), quality: None })
             }
         }

@@ -8,9 +8,6 @@ use strata_udfs::model::Transform;
 
 use crate::{Error, Result};
 
-/// Header keys that say something about the stage and nothing about its trainer.
-const STAGE_KEYS: [&str; 4] = ["grain", "kind", "store", "why"];
-
 /// How features are brought to a common unit before clustering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
@@ -115,7 +112,7 @@ impl KmeansSettings {
         }
     }
 
-    /// Reads the settings from a stage's header.
+    /// Reads the settings from those keys of a stage's header that are not the stage's own.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown key, a value that cannot be read or is out of range, a missing `k`.
@@ -233,7 +230,7 @@ impl Default for ReferenceSettings {
 }
 
 impl ReferenceSettings {
-    /// Reads the settings from a stage's header.
+    /// Reads the settings from those keys of a stage's header that are not the stage's own.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown key or for quantiles that are not ascending numbers inside (0, 1).
@@ -261,8 +258,7 @@ fn bad(key: &str, value: &str, remedy: &str) -> Error {
 }
 
 fn refuse_unknown(header: &BTreeMap<String, String>, kind: &str, known: &[&str]) -> Result<()> {
-    let unknown =
-        header.iter().find(|(key, _)| !known.contains(&key.as_str()) && !STAGE_KEYS.contains(&key.as_str()));
+    let unknown = header.iter().find(|(key, _)| !known.contains(&key.as_str()));
     match unknown {
         None => Ok(()),
         Some((key, value)) => Err(Error::Usage(format!(
@@ -336,8 +332,6 @@ mod tests {
     #[test]
     fn reads_every_key() {
         let s = KmeansSettings::from_header(&header(&[
-            ("kind", "kmeans"),
-            ("grain", "customer_id"),
             ("k", "8"),
             ("transform", "log1p, recency_days = none"),
             ("scale", "standard"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use strata_udfs::model::{KmeansModel, Transform};
+use strata_udfs::model::{KmeansModel, ReferenceModel, Transform};
 
 use super::sample::mix;
 use super::*;
@@ -205,8 +205,9 @@ async fn trainers_by_kind() {
     assert_eq!(KmeansModel::from_scalar(&trained.model).unwrap().names.len(), 2);
     assert!(matches!(kmeans.gate(&trained), Err(Error::Audit(m)) if m.contains("50.0 %")));
     let reference = Trainer::from_header("reference", &header(&[("quantiles", ".5")])).unwrap();
-    let trained = reference.train(&["x".into()], rows).await.unwrap();
+    let trained = reference.train(&["id".into(), "x".into()], rows).await.unwrap();
     assert_eq!(trained.model.data_type(), reference.output_type());
+    assert_eq!(ReferenceModel::from_scalar(&trained.model).unwrap().columns, ["x"]);
     assert!(reference.gate(&trained).is_ok());
     assert!(
         matches!(Trainer::from_header("dbscan", &header(&[])), Err(Error::Usage(m)) if m.contains("kind: dbscan"))
