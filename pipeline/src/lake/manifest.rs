@@ -138,7 +138,8 @@ mod schema_text {
     use std::sync::Arc;
 
     use arrow::datatypes::SchemaRef;
-    use arrow::ipc::convert::{IpcSchemaEncoder, try_schema_from_flatbuffer_bytes};
+    use arrow::ipc::convert::try_schema_from_flatbuffer_bytes;
+    use arrow::ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions};
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -146,8 +147,12 @@ mod schema_text {
         let Some(schema) = schema else {
             return to.serialize_none();
         };
-        let bytes = IpcSchemaEncoder::new().schema_to_fb(schema);
-        let text: String = bytes.finished_data().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut dictionaries = DictionaryTracker::new(false);
+        let options = IpcWriteOptions::default();
+        let message = IpcDataGenerator::default()
+            .schema_to_bytes_with_dictionary_tracker(schema, &mut dictionaries, &options)
+            .ipc_message;
+        let text: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
         to.serialize_str(&text)
     }
 

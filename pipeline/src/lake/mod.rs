@@ -12,10 +12,10 @@
 //! published/<table>/<attempt>/...                  files of published tables
 //! ```
 
-//mod delta;
+mod delta;
 mod file;
 mod footer;
-//mod lock;
+mod lock;
 mod manifest;
 mod partition;
 mod schema;
@@ -24,10 +24,10 @@ mod stats;
 mod store;
 mod writer;
 
-//pub use delta::{Replace, TableSnapshot, append, files_at, publish, table_prefix, table_version};
+pub use delta::{Replace, TableSnapshot, TableWrite, append, files_at, publish, table_prefix, table_version};
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
-//pub use lock::Lock;
+pub use lock::Lock;
 pub use manifest::{StageManifest, list_days, stage_data_prefix};
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;

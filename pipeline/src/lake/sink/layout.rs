@@ -106,7 +106,7 @@ impl Layout {
 impl Output {
     fn try_new(input: &Schema, spec: &SinkSpec, columns: Vec<usize>, sort_by: &[usize]) -> Result<Output> {
         let schema = input.project(&columns).context("planning the sink")?;
-        let schema = Arc::new(storage_schema(&schema, spec.utc_timestamps));
+        let schema = Arc::new(storage_schema(&schema, spec.delta_types));
         let parquet = ArrowSchemaConverter::new().convert(&schema).map_err(|e| {
             Error::Usage(format!("{}: a column cannot be stored in Parquet: {e}; cast it", spec.prefix))
         })?;

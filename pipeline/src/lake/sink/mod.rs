@@ -53,8 +53,8 @@ pub struct SinkSpec {
     /// Whether rows of one partition value are brought together first, so that one task writes them all and
     /// small files do not multiply.
     pub cluster_by_partition: bool,
-    /// Whether timestamps are stored as UTC instants in microseconds, as published (Delta) tables need.
-    pub utc_timestamps: bool,
+    /// Whether columns are stored in the types of Delta tables; see [`super::storage_schema`]. Published tables need it.
+    pub delta_types: bool,
 }
 
 impl SinkSpec {
@@ -70,7 +70,7 @@ impl SinkSpec {
             max_file_rows: 4 << 20,
             row_group_rows: 128 << 10,
             cluster_by_partition: true,
-            utc_timestamps: false,
+            delta_types: false,
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::{cast, filter_record_batch, is_not_null, is_null, partition};
+use arrow::compute::{
+    CastOptions, cast, cast_with_options, filter_record_batch, is_not_null, is_null, partition,
+};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{Result, exec_err};
@@ -267,12 +269,12 @@ impl Output {
     /// The columns of `batch` that are stored, in the types they are stored in.
     fn store(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let columns = self.columns.iter().zip(self.schema.fields());
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
         let columns = columns.map(|(&index, field)| {
             let column = batch.column(index);
-            if column.data_type() == field.data_type() {
-                Ok(column.clone())
-            } else {
-                cast(column, field.data_type())
+            match column.data_type() == field.data_type() {
+                true => Ok(column.clone()),
+                false => cast_with_options(column, field.data_type(), &strict),
             }
         });
         let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;

@@ -71,13 +71,20 @@ fn spec(lake: &Lake, prefix: &str) -> SinkSpec {
 
 /// What lies below the prefix, as the engine's listing table reads it, sorted by id.
 async fn read_back(context: &SessionContext, lake: &Lake, prefix: &str) -> String {
-    use arrow::datatypes::DataType::{Date32, Utf8};
-    let columns = vec![("day".to_owned(), Date32), ("place".to_owned(), Utf8)];
+    use arrow::datatypes::DataType::Utf8;
+    let columns = vec![("day".to_owned(), Utf8), ("place".to_owned(), Utf8)];
     let options = ParquetReadOptions::default().table_partition_cols(columns);
     let folder = format!("{}{prefix}/", lake.url());
     context.deregister_table("written").unwrap();
     context.register_parquet("written", folder, options).await.unwrap();
-    text(context, "select id, day, place, amount, at, stands_for from written order by id").await
+    // the engine does not know the name of NULL folders
+    let value = |column: &str| format!("nullif({column}, '{}')", crate::lake::NULL_PARTITION);
+    let query = format!(
+        "select id, cast({} as date) as day, {} as place, amount, at, stands_for from written order by id",
+        value("day"),
+        value("place")
+    );
+    text(context, &query).await
 }
 
 #[tokio::test]
@@ -159,7 +166,7 @@ async fn files_and_row_groups_end_where_the_specification_says() {
         sort_by: vec!["id".into()],
         max_file_rows: 2000,
         row_group_rows: 300,
-        utc_timestamps: true,
+        delta_types: true,
         ..SinkSpec::new(&lake, "p")
     };
     let files = write(&context, spec, "select id, at from rows").await;
