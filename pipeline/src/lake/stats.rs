@@ -58,8 +58,8 @@ impl Column {
         if known.iter().any(|&group| mins.is_null(group) || maxs.is_null(group)) {
             return Ok(column);
         }
-        column.min = bound(&mins, &known, |new, old| new < old)?;
-        column.max = bound(&maxs, &known, |new, old| new > old)?;
+        column.min = bound(&mins, &known, |new, old| new < old)?.and_then(|min| to_json(&min, 0));
+        column.max = bound(&maxs, &known, |new, old| new > old)?.and_then(|max| to_json(&max, 999));
         Ok(column)
     }
 }
@@ -76,7 +76,7 @@ fn bound(
     values: &dyn Array,
     groups: &[usize],
     better: fn(&ScalarValue, &ScalarValue) -> bool,
-) -> Result<Option<Value>, DataFusionError> {
+) -> Result<Option<ScalarValue>, DataFusionError> {
     let mut best: Option<ScalarValue> = None;
     for &group in groups {
         let value = ScalarValue::try_from_array(values, group)?;
@@ -84,11 +84,12 @@ fn bound(
             best = Some(value);
         }
     }
-    Ok(best.and_then(|best| to_json(&best)))
+    Ok(best)
 }
 
-/// The JSON form of a bound. Timestamps are cut to milliseconds, which readers of Delta allow for.
-fn to_json(value: &ScalarValue) -> Option<Value> {
+/// The JSON form of a bound. Timestamps are cut to milliseconds as Delta wants it, an upper bound (`round` = 999
+/// microseconds) after rounding up, so that it stays one.
+fn to_json(value: &ScalarValue, round: i64) -> Option<Value> {
     match value {
         ScalarValue::Utf8(Some(text)) => Some(json!(text)),
         ScalarValue::Date32(Some(days)) => {
@@ -96,7 +97,7 @@ fn to_json(value: &ScalarValue) -> Option<Value> {
             Some(json!(date.format("%Y-%m-%d").to_string()))
         }
         ScalarValue::TimestampMicrosecond(Some(micros), zone) => {
-            let at = chrono::DateTime::from_timestamp_micros(*micros)?;
+            let at = chrono::DateTime::from_timestamp_micros(micros.checked_add(round)?)?;
             let format = if zone.is_some() { "%Y-%m-%dT%H:%M:%S%.3fZ" } else { "%Y-%m-%d %H:%M:%S%.3f" };
             Some(json!(at.format(format).to_string()))
         }
@@ -117,4 +118,22 @@ fn to_json(value: &ScalarValue) -> Option<Value> {
 
 fn decimal_text(array: &dyn Array) -> Option<String> {
     arrow::util::display::array_value_to_string(array, 0).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_stay_bounds_in_json() {
+        let at = ScalarValue::TimestampMicrosecond(Some(1_735_689_600_000_001), Some("UTC".into()));
+        assert_eq!(to_json(&at, 0).unwrap(), "2025-01-01T00:00:00.000Z");
+        assert_eq!(to_json(&at, 999).unwrap(), "2025-01-01T00:00:00.001Z");
+        let whole = ScalarValue::TimestampMicrosecond(Some(-1_000), None);
+        assert_eq!(to_json(&whole, 999).unwrap(), "1969-12-31 23:59:59.999");
+        assert_eq!(to_json(&ScalarValue::Date32(Some(-1)), 0).unwrap(), "1969-12-31");
+        assert_eq!(to_json(&ScalarValue::Decimal128(Some(12_345), 18, 2), 0).unwrap(), 123.45);
+        assert_eq!(to_json(&ScalarValue::Decimal128(Some(EXACT_DECIMAL), 38, 2), 0), None);
+        assert_eq!(to_json(&ScalarValue::Float64(Some(1.0)), 0), None);
+    }
 }

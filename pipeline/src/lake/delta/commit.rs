@@ -98,8 +98,8 @@ pub async fn publish(lake: &Lake, write: &TableWrite<'_>, replace: &Replace) -> 
     table.commit(Some(&state), actions, operation, write.txn).await
 }
 
-/// Adds `write.files` to the table in one commit and returns the version, creating the table when there is none. A
-/// `txn` that the table has recorded already, or a later one of the same application, adds nothing.
+/// Adds `write.files` to the table in one commit and returns the version, creating the table when there is none. The
+/// `txn` that the table recorded last adds nothing; an earlier one of the same application is [`Error::Locked`].
 pub async fn append(lake: &Lake, write: &TableWrite<'_>) -> Result<i64> {
     let table = Table::at(lake, write.name)?;
     let schema = delta_schema(write.name, write.schema, write.partition_by)?;
@@ -109,8 +109,16 @@ pub async fn append(lake: &Lake, write: &TableWrite<'_>) -> Result<i64> {
     };
     let (application, version) = write.txn;
     let recorded = state.transaction_version(table.log.as_ref(), application).await;
-    if recorded.map_err(|e| table.error("reading", e))?.is_some_and(|recorded| recorded >= version) {
+    let recorded = recorded.map_err(|e| table.error("reading", e))?;
+    if recorded == Some(version) {
         return signed(state.version());
+    }
+    if let Some(later) = recorded.filter(|&recorded| recorded > version) {
+        return Err(Error::Locked(format!(
+            "table `{}` already holds write {later} of `{application}`, later than this one ({version}): another run \
+             has taken over, or the lake's `locks` folder was removed",
+            write.name
+        )));
     }
     let changed =
         evolve(write.name, state.metadata(), &schema, write.partition_by, false, write.allow_breaking)?;

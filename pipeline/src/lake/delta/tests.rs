@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::prelude::SessionContext;
+use object_store::ObjectStoreExt;
 
 use super::*;
 use crate::lake::{SinkSpec, write_batches};
@@ -75,7 +76,8 @@ async fn a_table_holds_exactly_what_was_published() {
     assert_eq!(names(&table.schema), names(&schema));
     assert_eq!(table.schema.field_with_name("at").unwrap().data_type().to_string(), "Timestamp(µs, \"UTC\")");
     for file in &table.files {
-        lake.store().head_of(&lake, file).await;
+        let found = lake.store().head(&lake.path(&file.path)).await.unwrap();
+        assert_eq!(found.size, file.bytes, "{}", file.path);
     }
 }
 
@@ -193,6 +195,9 @@ async fn appends_happen_once_and_checkpoints_come() {
         assert_eq!(append(&lake, &once).await.unwrap(), run);
         assert_eq!(append(&lake, &once).await.unwrap(), run);
     }
+    let (schema, files) = files_of(&lake, "runs", &[], "select 3 as run, 'stale' as outcome").await;
+    let stale = TableWrite { txn: ("runs", 3), ..write("runs", &schema, &[], &files) };
+    assert_eq!(append(&lake, &stale).await.unwrap_err().exit_code(), 75);
     let table = files_at(&lake, "runs", None).await.unwrap().unwrap();
     assert_eq!((table.version, table.files.len()), (22, 23));
     assert!(
@@ -211,28 +216,4 @@ fn names_of_tables_are_checked() {
     for name in ["", "a/b", "..", "a b", "a%2F"] {
         assert!(Table::at(&lake, name).is_err(), "{name}");
     }
-}
-
-trait HeadOf {
-    async fn head_of(&self, lake: &Lake, file: &DataFile);
-}
-
-impl HeadOf for Arc<dyn object_store::ObjectStore> {
-    /// The file is where the table says and has the size it says.
-    async fn head_of(&self, lake: &Lake, file: &DataFile) {
-        use object_store::ObjectStoreExt;
-        assert_eq!(self.head(&lake.path(&file.path)).await.unwrap().size, file.bytes);
-    }
-}
-
-/// Leaves a table behind for other readers to open, in the folder named by `STRATA_TEST_TABLE`.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_table_for_other_readers() {
-    let Ok(folder) = std::env::var("STRATA_TEST_TABLE") else {
-        return;
-    };
-    let lake = Lake::open(&folder).unwrap();
-    let by = ["as_of".to_owned(), "segment".to_owned()];
-    let (schema, files) = files_of(&lake, "segments", &by, ROWS).await;
-    publish(&lake, &write("segments", &schema, &by, &files), &Replace::All).await.unwrap();
 }
