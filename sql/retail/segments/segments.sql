@@ -1,0 +1,52 @@
+-- The behaviour segment of each customer, how clear it is, and what decided it.
+-- grain: as_of, customer_id
+-- store: table
+-- publish: as_of
+-- partition_by: segment
+with
+vectors as (
+    select
+        customer_id,
+        make_array(
+            recency_days, orders, avg_order_value, active_days, views_per_active_day, discounted_share, categories,
+            return_rate, recent_share, busiest_month_share, store_share
+        ) as vector
+    from features.behaviour
+),
+
+assigned as (
+    select
+        customer_id,
+        kmeans_assign(vector, $behaviour_model) as assignment,
+        kmeans_explain(vector, $behaviour_model) as explanation
+    from vectors
+)
+
+select
+    a.customer_id,
+    $as_of as as_of,
+    'behaviour' as family,
+    cast(a.assignment['segment'] as int) as segment,
+    kmeans_segment_name(a.assignment['segment'], $behaviour_model) as segment_name,
+    a.assignment['distance'] as distance,
+    cast(a.assignment['runner_up'] as int) as runner_up,
+    a.assignment['margin'] as margin,
+    array_compact(
+        make_array(
+            a.explanation[1]['feature'], a.explanation[2]['feature'], a.explanation[3]['feature']
+        )
+    ) as deciding_features,
+    array_compact(
+        make_array(
+            t.life_cycle,
+            r.rfm_type,
+            r.rfm_segment,
+            case when t.novelty_seeker then 'novelty seeker' end,
+            case when t.discount_seeker then 'discount seeker' end,
+            case when t.hesitant then 'hesitant' end
+        )
+    ) as main_tags,
+    $run_id as run_id
+from assigned as a
+inner join tags.customer_tags as t on a.customer_id = t.customer_id
+left join tags.rfm as r on a.customer_id = r.customer_id

@@ -1,0 +1,78 @@
+-- One row per account of a source system: contacts, dates and codes in one form, unreadable values as NULL.
+-- grain: account_id
+-- store: table
+-- quarantine: rule
+-- accounts: raw.crm_customers
+-- why: a value that cannot be read is emptied and flagged, the record stays; of several versions of a record
+--    the one updated last stays, delivered copies of it go
+with
+source as (
+    select
+        nullif(trim(account_id), '') as account_id,
+        lower(fold_width(system)) as system,
+        nullif(fold_width(full_name), '') as full_name,
+        nullif(fold_width(email), '') as email,
+        nullif(fold_width(phone), '') as phone,
+        nullif(fold_width(birth_date), '') as birth_date,
+        age,
+        lower(fold_width(gender)) as gender,
+        nullif(fold_width(region), '') as region,
+        registered_at,
+        updated_at,
+        ingested_at,
+        concat_ws('|', address, city) as address
+    from raw.crm_customers
+),
+
+cleaned as (
+    select
+        account_id,
+        system,
+        normalize_name(full_name) as full_name,
+        normalize_email(email) as email,
+        normalize_phone(phone, 'CN') as phone,
+        parse_date(birth_date) as birth_date,
+        case when age between 0 and 120 then age end as age,
+        case
+            when gender in ('f', 'female', 'woman', '女', '女士', '女性') then 'female'
+            when gender in ('m', 'male', 'man', '男', '先生', '男性') then 'male'
+        end as gender,
+        region,
+        registered_at,
+        updated_at,
+        email is not null and normalize_email(email) is null as invalid_email,
+        phone is not null and normalize_phone(phone, 'CN') is null as invalid_phone,
+        birth_date is not null and parse_date(birth_date) is null as invalid_birth_date,
+        age is not null and age not between 0 and 120 as outlier_age,
+        row_number() over (
+            partition by account_id
+            order by
+                updated_at desc nulls last, ingested_at, system, full_name, email, phone, birth_date, age, gender,
+                region, registered_at, address
+        ) as version,
+        max(updated_at) over (partition by account_id) as newest
+    from source
+)
+
+select
+    account_id,
+    system,
+    full_name,
+    email,
+    phone,
+    birth_date,
+    cast(age as int) as age,
+    gender,
+    region,
+    registered_at,
+    updated_at,
+    invalid_email,
+    invalid_phone,
+    invalid_birth_date,
+    outlier_age,
+    case
+        when account_id is null then 'missing_key'
+        when version > 1 and updated_at is distinct from newest then 'superseded_account'
+        when version > 1 then 'duplicate_account'
+    end as rule
+from cleaned

@@ -1,0 +1,27 @@
+-- Per device and day with more than one account: the instants from which another account holds the device.
+-- grain: login_date, device_id
+-- store: daily
+-- day: login_date
+-- why: anonymous events of such a day must be kept apart by holder; the first login of a day is no switch, since
+--    its account also holds what went before it that day
+with
+logins as (
+    select
+        device_id,
+        account_id,
+        logged_in_at,
+        login_date,
+        lag(account_id) over (
+            partition by login_date, device_id
+            order by logged_in_at, account_id
+        ) as account_before
+    from staging.logins
+)
+
+select
+    device_id,
+    login_date,
+    array_agg(logged_in_at order by logged_in_at) as switched_at
+from logins
+where account_before is not null and account_before <> account_id
+group by device_id, login_date

@@ -1,0 +1,73 @@
+-- One row per order.
+-- grain: order_date, order_id
+-- store: daily
+-- day: order_date
+-- quarantine: rule
+-- accounts: raw.orders
+with
+source as (
+    select
+        order_id,
+        nullif(trim(account_id), '') as account_id,
+        lower(trim(channel)) as channel,
+        lower(trim(status)) as status,
+        ordered_at,
+        to_money(discount) as discount,
+        device_id,
+        ingested_at,
+        order_date
+    from raw.orders
+),
+
+judged as (
+    select
+        order_id,
+        account_id,
+        channel,
+        status,
+        ordered_at,
+        discount,
+        device_id,
+        ingested_at,
+        order_date,
+        case
+            when order_id is null or account_id is null or ordered_at is null then 'missing_key'
+            when ordered_at > ingested_at then 'future_order'
+            when cast(ingested_at as bigint) - cast(ordered_at as bigint) > $look_back_days * 86400000000
+                then 'too_late_order'
+            when order_date is distinct from local_date(ordered_at, $time_zone) then 'wrong_day'
+        end as broken
+    from source
+),
+
+-- A copy is judged among the rows that break no other rule, which sort first.
+ranked as (
+    select
+        order_id,
+        account_id,
+        channel,
+        status,
+        ordered_at,
+        discount,
+        order_date,
+        broken,
+        row_number() over (
+            partition by order_date, order_id
+            order by broken is not null, ingested_at, account_id, channel, status, ordered_at, discount, device_id
+        ) as copy
+    from judged
+)
+
+select
+    order_id,
+    account_id,
+    channel,
+    coalesce(status = 'cancelled', false) as cancelled,
+    ordered_at,
+    cast(coalesce(discount, 0) as decimal(18, 2)) as discount,
+    order_date,
+    case
+        when broken is not null then broken
+        when copy > 1 then 'duplicate_order'
+    end as rule
+from ranked
