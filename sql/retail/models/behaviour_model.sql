@@ -3,8 +3,12 @@
 -- k: 8
 -- transform: log1p, recency_days=none, discounted_share=none, return_rate=none, recent_share=none,
 --    busiest_month_share=none, store_share=none
+<<<<<<< HEAD
 -- scale: standard
 -- clip: 4
+=======
+-- scale: robust
+>>>>>>> sql
 -- starts: 16
 -- seed: 7
 -- why: who never came and never bought is no behaviour to learn from, but is assigned like everyone

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 -- One row per return; whether its order is known is judged in `features.returns`.
+=======
+-- One row per return; whether its order is known is judged in `features.returned`.
+>>>>>>> sql
 -- grain: return_date, return_id
 -- store: daily
 -- day: return_date

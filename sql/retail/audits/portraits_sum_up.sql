@@ -1,0 +1,21 @@
+-- Families whose segments together are not all their members and all their spend.
+with
+parts as (
+    select family, customers, spend
+    from portraits.segment_summary
+    union all
+    select 'behaviour' as family, -1 as customers, -monetary_total as spend
+    from segments.customer_360
+    union all
+    select 'rfm' as family, -1 as customers, -monetary_total as spend
+    from segments.customer_360
+    where rfm_type is not null
+)
+
+select
+    family,
+    sum(customers) as customers,
+    sum(spend) as spend
+from parts
+group by family
+having sum(customers) <> 0 or sum(spend) <> 0
