@@ -1,5 +1,6 @@
 //! The identity of a Parquet file: the hash of its footer, which holds every chunk's size, offset and statistics.
 
+use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
 use sha2::{Digest, Sha256};
@@ -21,25 +22,26 @@ pub fn footer_sha256(tail: &[u8]) -> Option<String> {
     Some(sha256_hex(&tail[start..tail.len() - TRAILER_BYTES]))
 }
 
-/// Reads the footer of the Parquet file at `path` and returns its SHA-256 (hex), with one request for most files.
+/// Reads the footer of the Parquet file at `path`: its SHA-256 (hex) and its bytes, by one request for most files.
 ///
 /// A file that is truncated or no Parquet file at all is [`Error::Contract`].
-pub async fn read_footer(store: &dyn ObjectStore, path: &Path) -> Result<String> {
+pub async fn read_footer(store: &dyn ObjectStore, path: &Path) -> Result<(String, Bytes)> {
     let broken = || {
         Error::Contract(format!(
             "{path} is not a complete Parquet file (no footer at its end); write it again"
         ))
     };
-    let tail = read_tail(store, path, FIRST_READ_BYTES).await?;
-    if let Some(hash) = footer_sha256(&tail) {
-        return Ok(hash);
-    }
+    let mut tail = read_tail(store, path, FIRST_READ_BYTES).await?;
     let length = footer_bytes(&tail).ok_or_else(broken)?;
-    let tail = read_tail(store, path, (length + TRAILER_BYTES) as u64).await?;
-    footer_sha256(&tail).ok_or_else(broken)
+    if tail.len() < length + TRAILER_BYTES {
+        tail = read_tail(store, path, (length + TRAILER_BYTES) as u64).await?;
+    }
+    let hash = footer_sha256(&tail).ok_or_else(broken)?;
+    let start = tail.len().checked_sub(TRAILER_BYTES + length).ok_or_else(broken)?;
+    Ok((hash, tail.slice(start..tail.len() - TRAILER_BYTES)))
 }
 
-async fn read_tail(store: &dyn ObjectStore, path: &Path, bytes: u64) -> Result<bytes::Bytes> {
+async fn read_tail(store: &dyn ObjectStore, path: &Path, bytes: u64) -> Result<Bytes> {
     let options = GetOptions { range: Some(GetRange::Suffix(bytes)), ..GetOptions::default() };
     let found = store.get_opts(path, options).await.context(format!("reading the footer of {path}"))?;
     found.bytes().await.context(format!("reading the footer of {path}"))
@@ -73,7 +75,7 @@ mod tests {
         let lake = Lake::open("memory://").unwrap();
         for footer in [b"abc".to_vec(), vec![7; 100_000]] {
             lake.put("f", file(&footer).into()).await.unwrap();
-            let hash = read_footer(lake.store().as_ref(), &lake.path("f")).await.unwrap();
+            let (hash, _) = read_footer(lake.store().as_ref(), &lake.path("f")).await.unwrap();
             assert_eq!(hash, sha256_hex(&footer));
         }
         for broken in [file(b"abc")[..20].to_vec(), b"x".to_vec(), b"\xff\xff\xff\x00PAR1".to_vec()] {

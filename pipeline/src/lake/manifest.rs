@@ -83,6 +83,15 @@ impl StageManifest {
         first.ok_or_else(|| Error::other(format!("manifest {path} vanished while it was read; run again")))
     }
 
+    /// Makes this the result in place of what is there.
+    pub async fn replace(self, lake: &Lake) -> Result<StageManifest> {
+        let path = path(&self.stage, self.day.as_deref(), &self.fingerprint)?;
+        let body =
+            serde_json::to_vec_pretty(&self).context(format!("writing the manifest of {}", self.stage))?;
+        lake.put(&path, body.into()).await?;
+        Ok(self)
+    }
+
     /// The result of a stage, or of one day of it, if it is finished.
     pub async fn load(
         lake: &Lake,

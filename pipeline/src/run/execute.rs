@@ -214,7 +214,7 @@ impl Runner<'_> {
             )));
         }
         let saved = futures::stream::iter(manifests)
-            .map(|(part, manifest)| async move { Ok((part, self.save(manifest).await?)) })
+            .map(|(part, manifest)| async move { Ok::<_, Error>((part, self.save(manifest).await?)) })
             .buffer_unordered(MANIFESTS_AT_ONCE)
             .try_collect::<Vec<_>>()
             .await?;

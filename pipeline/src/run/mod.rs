@@ -30,7 +30,7 @@ pub use tables::written_table;
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{Lake, Lock};
 use crate::project::{Params, Project, Relation, Stage, Store};
-use crate::{Context, Error, Result};
+use crate::{Error, Result};
 use execute::Runner;
 
 /// The raw files of each source, by source name.

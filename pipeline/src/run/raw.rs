@@ -9,8 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
 use crate::lake::{Lake, read_footer, unescape};
@@ -189,9 +188,10 @@ async fn inspect_parquet(
             source.name
         ))
     };
-    let footer = read_footer(lake.store().as_ref(), &meta.location).await.map_err(|error| broken(&error))?;
-    let mut reader = ParquetObjectReader::new(lake.store().clone(), meta.location.clone()).with_file_size(meta.size);
-    let metadata: Arc<ParquetMetaData> = reader.get_metadata(None).await.map_err(|error| broken(&error))?;
+    let (footer, metadata) =
+        read_footer(lake.store().as_ref(), &meta.location).await.map_err(|error| broken(&error))?;
+    let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(|error| broken(&error))?;
+    let metadata = Arc::new(metadata);
     let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())
         .map_err(|error| broken(&error))?;
     check_columns(source, &relative, arrow.schema())?;

@@ -129,7 +129,7 @@ async fn files_are_sorted_described_and_nothing_else_remains() {
         let path = dir.path().join("a lake").join(&file.path);
         assert_eq!(path.metadata().unwrap().len(), file.bytes);
         assert_eq!(
-            crate::lake::read_footer(lake.store().as_ref(), &lake.path(&file.path)).await.unwrap(),
+            crate::lake::read_footer(lake.store().as_ref(), &lake.path(&file.path)).await.unwrap().0,
             file.footer
         );
         let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
