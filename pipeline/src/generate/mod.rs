@@ -77,6 +77,16 @@ impl GenerateSummary {
     }
 }
 
+impl std::fmt::Display for GenerateSummary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (table, written) in &self.tables {
+            let mib = written.bytes as f64 / (1 << 20) as f64;
+            writeln!(f, "{table:20} {:>12} rows {:>6} files {mib:>9.1} MiB", written.rows, written.files)?;
+        }
+        Ok(())
+    }
+}
+
 impl TableSummary {
     fn add(&mut self, rows: u64, bytes: u64, files: u64) {
         self.rows += rows;
