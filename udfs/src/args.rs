@@ -160,7 +160,9 @@ pub(crate) fn map_text(
     texts: &StringArray,
     mut write: impl FnMut(usize, &str, &mut String) -> bool,
 ) -> Result<StringArray> {
-    let mut builder = StringBuilder::with_capacity(texts.len(), texts.value_data().len().min(1 << 24));
+    let offsets = texts.value_offsets();
+    let text_bytes = offsets[texts.len()] - offsets[0];
+    let mut builder = StringBuilder::with_capacity(texts.len(), text_bytes as usize);
     let mut buffer = String::new();
     let mut size_bytes = 0usize;
     for (row, text) in texts.iter().enumerate() {
@@ -177,4 +179,35 @@ pub(crate) fn map_text(
         }
     }
     Ok(builder.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_mapped_row_by_row_in_slices_too() {
+        let texts = StringArray::from(vec![Some("a"), None, Some("bb"), Some(""), Some("x")]);
+        let double = |row: usize, text: &str, out: &mut String| {
+            assert!(out.is_empty());
+            out.push_str(&text.repeat(2));
+            out.push_str(&row.to_string());
+            text != "x"
+        };
+        let all = map_text(&texts, double).unwrap();
+        assert_eq!(all, StringArray::from(vec![Some("aa0"), None, Some("bbbb2"), Some("3"), None]));
+        let part = map_text(&texts.slice(2, 3), double).unwrap();
+        assert_eq!(part, StringArray::from(vec![Some("bbbb0"), Some("1"), None]));
+        assert_eq!(map_text(&texts.slice(5, 0), double).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn vectors_of_any_number_are_lists_of_double() {
+        let list = |item| DataType::List(Arc::new(Field::new("element", item, false)));
+        for item in [DataType::Int32, DataType::Decimal128(18, 2), DataType::Null, DataType::Float64] {
+            assert_eq!(vector_type("f", "v", &list(item)).unwrap(), float_list());
+        }
+        assert!(vector_type("f", "v", &list(DataType::Utf8)).is_err());
+        assert!(vector_type("f", "v", &DataType::Float64).is_err());
+    }
 }

@@ -70,6 +70,9 @@ impl ScalarUDFImpl for FoldWidth {
 /// Writes `text` with usual widths, trimmed and with single spaces, into `out` (cleared first).
 pub fn fold_width_into(text: &str, out: &mut String) {
     out.clear();
+    if text.is_ascii() {
+        return push_words(text, out);
+    }
     let mut gap = false;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -82,6 +85,16 @@ pub fn fold_width_into(text: &str, out: &mut String) {
             push_collapsed(run.chars(), &mut gap, out);
         }
         rest = tail;
+    }
+}
+
+/// Words joined by single spaces; what the general way does to ASCII, several times faster.
+fn push_words(text: &str, out: &mut String) {
+    for word in text.split(char::is_whitespace).filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
     }
 }
 
@@ -124,6 +137,7 @@ mod tests {
             ("", ""),
             ("　 ", ""),
             (" ＡＢＣ　１２３ ", "ABC 123"),
+            (" a\u{b}\n b\u{1f}c ", "a b\u{1f}c"),
             ("a\u{3000}\t \u{a0}b", "a b"),
             ("ｶﾞｷﾞ", "ガギ"),
             ("￥１００", "¥100"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Int32Array, Int64Array};
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Date32Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -122,14 +122,12 @@ impl ScalarUDFImpl for LocalTime {
             let fields = match &zones {
                 TextArgument::Constant(None) => Int32Array::new_null(rows),
                 TextArgument::Constant(Some(zone)) => {
-                    local_fields(&instants, &*ZoneOffsets::of(zone)?, self.field)
+                    local_fields(&instants, ZoneOffsets::of(zone)?.as_ref(), self.field)
                 }
                 TextArgument::Column(_) => zoned_fields(&instants, &zones, self.field)?,
             };
             Ok(match self.field {
-                LocalField::Date => {
-                    Arc::new(fields.reinterpret_cast::<arrow::datatypes::Date32Type>()) as ArrayRef
-                }
+                LocalField::Date => Arc::new(fields.reinterpret_cast::<Date32Type>()) as ArrayRef,
                 LocalField::Hour | LocalField::DayOfWeek => Arc::new(fields),
             })
         })

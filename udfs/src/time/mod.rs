@@ -7,9 +7,9 @@ mod parse_date;
 mod timestamps;
 mod zone;
 
-pub use day_start::DayStart;
+pub use day_start::{DayStart, start_of_day};
 pub use interval_index::{IntervalIndex, count_until};
-pub use local::{LocalField, LocalTime};
+pub use local::{LocalField, LocalTime, local_dates, local_fields};
 pub use parse_date::{ParseDate, parse_date_days};
 pub use zone::{Span, ZoneOffsets};
 

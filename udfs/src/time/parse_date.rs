@@ -120,7 +120,7 @@ fn year_first(cursor: &mut Cursor, year: u32) -> Option<i32> {
     }
     let day = cursor.short_number()?;
     if separator == '年' {
-        cursor.rest = cursor.rest.strip_prefix(['日', '号', '號']).unwrap_or(cursor.rest);
+        cursor.rest = cursor.rest.trim_start().strip_prefix(['日', '号', '號']).unwrap_or(cursor.rest);
     }
     date(year, month, day)
 }

@@ -11,7 +11,7 @@ use datafusion::common::{Result, exec_err};
 const FIRST_PROBE_SECONDS: i64 = -4_417_977_600; // 1830-01-01
 /// `chrono-tz` lists transitions up to 2100; after it, the last offset holds.
 const LAST_PROBE_SECONDS: i64 = 4_165_516_800; // 2102-01-01
-/// Distance of two probes. Closer pairs of transitions that cancel each other do not occur.
+/// Distance of two probes: no zone has two transitions within it that cancel each other.
 const PROBE_SECONDS: i64 = 43_200;
 const MICROS: i64 = 1_000_000;
 
@@ -69,25 +69,20 @@ impl ZoneOffsets {
 }
 
 fn find_spans(zone: Tz) -> Vec<Span> {
-    let mut spans =
-        vec![Span { start: i64::MIN, end: i64::MAX, offset: offset_at(zone, FIRST_PROBE_SECONDS) * MICROS }];
-    let mut before = FIRST_PROBE_SECONDS;
-    while before < LAST_PROBE_SECONDS {
-        let after = before + PROBE_SECONDS;
-        let mut from = before;
-        while offset_at(zone, from) != offset_at(zone, after) {
-            let change = first_change(zone, from, after);
+    let mut offset = offset_at(zone, FIRST_PROBE_SECONDS);
+    let mut spans = vec![Span { start: i64::MIN, end: i64::MAX, offset: offset * MICROS }];
+    let mut from = FIRST_PROBE_SECONDS;
+    while from < LAST_PROBE_SECONDS {
+        let mut to = from + PROBE_SECONDS;
+        if offset_at(zone, to) != offset {
+            to = first_change(zone, from, to);
+            offset = offset_at(zone, to);
             if let Some(last) = spans.last_mut() {
-                last.end = change * MICROS;
+                last.end = to * MICROS;
             }
-            spans.push(Span {
-                start: change * MICROS,
-                end: i64::MAX,
-                offset: offset_at(zone, change) * MICROS,
-            });
-            from = change;
+            spans.push(Span { start: to * MICROS, end: i64::MAX, offset: offset * MICROS });
         }
-        before = after;
+        from = to;
     }
     spans
 }
