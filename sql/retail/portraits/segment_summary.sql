@@ -50,12 +50,20 @@ totals as (
     group by family
 ),
 
-decided as (
+explained as (
     select
         family,
         cast(segment as varchar) as segment,
-        unnest(deciding_features) as feature
+        deciding_features
     from segments.segments
+),
+
+decided as (
+    select
+        family,
+        segment,
+        unnest(deciding_features) as feature
+    from explained
 ),
 
 counted as (

@@ -33,7 +33,9 @@ select
     a.assignment['margin'] as margin,
     array_compact(
         make_array(
-            a.explanation[1]['feature'], a.explanation[2]['feature'], a.explanation[3]['feature']
+            case when a.explanation[1]['contribution'] > 0 then a.explanation[1]['feature'] end,
+            case when a.explanation[2]['contribution'] > 0 then a.explanation[2]['feature'] end,
+            case when a.explanation[3]['contribution'] > 0 then a.explanation[3]['feature'] end
         )
     ) as deciding_features,
     array_compact(
