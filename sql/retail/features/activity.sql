@@ -71,13 +71,8 @@ months as (
         sum(dwell_ms) as dwell_ms,
         count(*) as active_days,
         -- bits 18 to 23: the local hours from 18:00 to midnight
-<<<<<<< HEAD
-        count(*) filter (where hours & 16515072 <> 0) as evening_days,
-        count(*) filter (where date_part('isodow', event_date) in (5, 6)) as weekend_days,
-=======
         count(*) filter (where (hours & 16515072) > 0) as evening_days,
         count(*) filter (where date_part('isodow', event_date) in (6, 7)) as weekend_days,
->>>>>>> sql
         count(*) filter (where days_ago <= 90) as active_days_90,
         count(*) filter (where days_ago <= 365) as active_days_365,
         coalesce(sum(views) filter (where days_ago <= 30), 0) as views_30,

@@ -50,11 +50,7 @@ joined as (
         coalesce(m.granted, false) as marketing_consent
     from identity.persons as c
     left join features.purchases as b on c.customer_id = b.customer_id
-<<<<<<< HEAD
-    left join features.returns as r on c.customer_id = r.customer_id
-=======
     left join features.returned as r on c.customer_id = r.customer_id
->>>>>>> sql
     left join features.baskets as k on c.customer_id = k.customer_id
     left join features.activity as a on c.customer_id = a.customer_id
     left join identity.person_consents as m on c.customer_id = m.customer_id and m.purpose = 'marketing'

@@ -31,13 +31,8 @@ kept as (
     select 'features.purchases' as stage, coalesce(sum(orders_read), 0) as kept
     from features.purchases
     union all
-<<<<<<< HEAD
-    select 'features.returns' as stage, coalesce(sum(returns), 0) as kept
-    from features.returns
-=======
     select 'features.returned' as stage, coalesce(sum(returns), 0) as kept
     from features.returned
->>>>>>> sql
     union all
     select 'features.activity' as stage, coalesce(sum(events), 0) as kept
     from features.activity
@@ -59,12 +54,9 @@ rejected as (
     select 'staging.order_lines' as stage, rule, 1 as weight
     from quarantine.order_lines
     union all
-<<<<<<< HEAD
-=======
     select 'staging.returns' as stage, rule, 1 as weight
     from quarantine.returns
     union all
->>>>>>> sql
     select 'staging.logins' as stage, rule, 1 as weight
     from quarantine.logins
     union all
@@ -74,12 +66,9 @@ rejected as (
     select 'features.purchases' as stage, rule, orders_read as weight
     from quarantine.purchases
     union all
-<<<<<<< HEAD
-=======
     select 'features.returned' as stage, rule, returns as weight
     from quarantine.returned
     union all
->>>>>>> sql
     select 'features.activity' as stage, rule, events as weight
     from quarantine.activity
 ),

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
--- One row per return; whether its order is known is judged in `features.returns`.
-=======
 -- One row per return; whether its order is known is judged in `features.returned`.
->>>>>>> sql
 -- grain: return_date, return_id
 -- store: daily
 -- day: return_date
