@@ -12,14 +12,14 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            cli::complain(&format!("cannot start: {error}"));
             return ExitCode::from(1);
         }
     };
     match runtime.block_on(cli::run(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", cli::describe(&error));
+            cli::complain(&cli::describe(&error));
             ExitCode::from(error.exit_code())
         }
     }

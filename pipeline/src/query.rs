@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
-use datafusion::catalog::MemorySchemaProvider;
+use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::resolve::resolve_table_references;
@@ -12,8 +12,11 @@ use datafusion::sql::resolve::resolve_table_references;
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{DataFile, Lake, StageManifest, files_at};
 use crate::project::nearest;
-use crate::run::{RUNS, RunManifest, last_run, written_table};
+use crate::run::{RUNS, RunManifest, StageRun, last_run, written_table};
 use crate::{Context, Error, Result};
+
+/// The schema under which rejected rows are found, by the stem of the stage that rejected them.
+const QUARANTINE: &str = "quarantine";
 
 /// A consistent view of one lake: the tables of its last finished run.
 pub struct Reader {
@@ -54,7 +57,8 @@ impl Reader {
         &self.run
     }
 
-    /// Runs one query. Bare names are published tables; `layer.stem` is a stage's result of the same run.
+    /// Runs one query. Bare names are published tables; `layer.stem` is a stage's result of the same run and
+    /// `quarantine.stem` the rows it rejected.
     pub async fn query(&self, query: &str) -> Result<SendableRecordBatchStream> {
         let query = query.trim().trim_end_matches(';');
         self.register_stages(query).await?;
@@ -88,30 +92,59 @@ impl Reader {
             if layer == "information_schema" || self.context.table_exist(reference.clone()).unwrap_or(false) {
                 continue;
             }
-            let name = format!("{layer}.{stem}");
-            let Some(stage) = self.run.stages.get(&name) else {
-                let near = nearest(&name, self.run.stages.keys().map(String::as_str));
-                let hint = near.map(|near| format!("\nhelp: did you mean `{near}`?")).unwrap_or_default();
-                return Err(Error::Usage(format!("there is no stage result `{name}`{hint}")));
-            };
-            let mut files: Vec<DataFile> = Vec::new();
-            let mut schema = Arc::new(Schema::empty());
-            for (day, print) in &stage.fingerprints {
-                let day = (!day.is_empty()).then_some(day.as_str());
-                if let Some(manifest) = StageManifest::load(&self.lake, &name, day, print).await? {
-                    files.extend(manifest.good_files().cloned());
-                    schema = manifest.schema.unwrap_or(schema);
-                }
-            }
             let catalog = self.context.catalog("datafusion").ok_or_else(|| Error::other("the catalog is gone"))?;
             if catalog.schema(&layer).is_none() {
                 catalog
                     .register_schema(&layer, Arc::new(MemorySchemaProvider::new()))
                     .context(format!("cannot open layer {layer}"))?;
             }
-            let table = written_table(&self.lake, &schema, &files.iter().collect::<Vec<_>>())?;
+            let name = format!("{layer}.{stem}");
+            let table = match layer.as_str() {
+                QUARANTINE => self.rejected_rows(&stem).await?,
+                _ => self.stage_rows(&name).await?,
+            };
             self.context.register_table(reference, table).context(format!("cannot open {name}"))?;
         }
         Ok(())
+    }
+
+    /// The result of a stage of this run.
+    async fn stage_rows(&self, name: &str) -> Result<Arc<dyn TableProvider>> {
+        let Some(stage) = self.run.stages.get(name) else {
+            let near = nearest(name, self.run.stages.keys().map(String::as_str));
+            let hint = near.map(|near| format!("\nhelp: did you mean `{near}`?")).unwrap_or_default();
+            return Err(Error::Usage(format!("there is no stage result `{name}`{hint}")));
+        };
+        let parts = self.manifests(name, stage).await?;
+        let schema = parts.iter().find_map(|part| part.schema.clone()).unwrap_or_else(|| Arc::new(Schema::empty()));
+        written_table(&self.lake, &schema, &parts.iter().flat_map(StageManifest::good_files).collect::<Vec<_>>())
+    }
+
+    /// The rows that the stage of this stem rejected in this run, with the rule each broke.
+    async fn rejected_rows(&self, stem: &str) -> Result<Arc<dyn TableProvider>> {
+        for (name, stage) in &self.run.stages {
+            if name.rsplit('.').next() != Some(stem) {
+                continue;
+            }
+            let parts = self.manifests(name, stage).await?;
+            if let Some(schema) = parts.iter().find_map(StageManifest::quarantine_schema) {
+                let files: Vec<&DataFile> = parts.iter().flat_map(StageManifest::quarantined_files).collect();
+                return written_table(&self.lake, &schema, &files);
+            }
+        }
+        Err(Error::Usage(format!(
+            "there is no `{QUARANTINE}.{stem}`: no stage of that name sets rows apart\nhelp: `strata runs RUN` shows \
+             the stages that do"
+        )))
+    }
+
+    /// The manifests of all parts of a stage's result.
+    async fn manifests(&self, name: &str, stage: &StageRun) -> Result<Vec<StageManifest>> {
+        let mut parts = Vec::new();
+        for (day, print) in &stage.fingerprints {
+            let day = (!day.is_empty()).then_some(day.as_str());
+            parts.extend(StageManifest::load(&self.lake, name, day, print).await?);
+        }
+        Ok(parts)
     }
 }

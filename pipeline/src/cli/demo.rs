@@ -8,7 +8,8 @@ use strata::query::Reader;
 use strata::run::{Outcome, Reporter, RunOptions, run};
 use strata::{Error, Result};
 
-use super::query::{OutputFormat, print_query};
+use super::print::{print, print_query};
+use super::query::OutputFormat;
 
 /// The scale of the demo's world: 2,000 people.
 const SCALE: f64 = 0.02;
@@ -32,12 +33,15 @@ pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
     let Outcome::Published(manifest) = outcome else {
         return Err(Error::other("the demo's run published nothing"));
     };
-    println!("\n{}\n", super::run::summary(&manifest));
+    print(format_args!("\n{}\n\n", super::run::summary(&manifest)))?;
     let reader = Reader::open(&lake, EngineOptions::default()).await?;
-    print_query(&reader, include_str!("demo.sql"), OutputFormat::Table, &mut std::io::stdout()).await?;
-    println!("\nnext:");
-    println!("  strata sql --lake {} \"select rule, sum(rows) from quality group by rule order by 2 desc\"", args.lake);
-    println!("  strata runs {} --lake {}", manifest.run_id, args.lake);
-    println!("  strata explain segments.segments");
-    Ok(())
+    print_query(&reader, include_str!("demo.sql"), OutputFormat::Table).await?;
+    print(format_args!(
+        "\nnext:\n  \
+           strata sql --lake {lake} \"select rule, sum(rows) from quality group by rule order by 2 desc\"\n  \
+           strata runs {run} --lake {lake}\n  \
+           strata explain segments.segments\n",
+        lake = args.lake,
+        run = manifest.run_id,
+    ))
 }

@@ -1,11 +1,14 @@
 //! `strata check`, `strata graph` and `strata explain`: the project, without running it.
 
+use std::fmt::Write;
+
 use datafusion::physical_plan::displayable;
 use strata::engine::planning_state;
 use strata::project::{GraphFormat, Kind, Project, Relation, Store, nearest};
 use strata::{Context, Error, Result};
 
 use super::ProjectArgs;
+use super::print::print;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -31,20 +34,18 @@ pub struct ExplainArgs {
 
 pub fn check(args: CheckArgs) -> Result<()> {
     let project = Project::load(&args.project.project, &planning_state()?)?;
-    println!(
-        "project {}: {} sources, {} stages, {} audits, no errors",
+    print(format_args!(
+        "project {}: {} sources, {} stages, {} audits, no errors\n",
         project.name,
         project.sources.len(),
         project.stages.len(),
         project.audits.len()
-    );
-    Ok(())
+    ))
 }
 
 pub fn graph(args: GraphArgs) -> Result<()> {
     let project = Project::load(&args.project.project, &planning_state()?)?;
-    print!("{}", project.graph(args.format));
-    Ok(())
+    print(project.graph(args.format))
 }
 
 pub async fn explain(args: ExplainArgs) -> Result<()> {
@@ -55,9 +56,10 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
         let hint = near.map_or("`strata graph` lists the stages".into(), |near| format!("did you mean `{near}`?"));
         return Err(Error::Usage(format!("there is no stage `{}`\nhelp: {hint}", args.stage)));
     };
-    println!("{}: {}", stage.name, stage.header.description);
-    println!("file         {}", stage.sql.file);
-    println!("definition   {}", project.definition(&stage.name));
+    let mut out = String::new();
+    let _ = writeln!(out, "{}: {}", stage.name, stage.header.description);
+    let _ = writeln!(out, "file         {}", stage.sql.file);
+    let _ = writeln!(out, "definition   {}", project.definition(&stage.name));
     let kind = match (&stage.kind, stage.store) {
         (Kind::Model { trainer, .. }, _) => trainer.describe(),
         (Kind::Fixpoint { max_rounds, .. }, _) => format!("fixpoint, at most {max_rounds} rounds"),
@@ -66,10 +68,10 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
         (Kind::Select, Store::Daily) if stage.by_day => "daily".into(),
         (Kind::Select, Store::Daily) => "daily, kept whole because no input comes by day".into(),
     };
-    println!("kept as      {kind}");
+    let _ = writeln!(out, "kept as      {kind}");
     let params: Vec<String> = project.params_used(&stage.name).into_iter().map(|param| format!("${param}")).collect();
-    println!("parameters   {}", params.join(", "));
-    println!("inputs");
+    let _ = writeln!(out, "parameters   {}", params.join(", "));
+    let _ = writeln!(out, "inputs");
     for relation in project.stored_inputs(&stage.name) {
         let by_day = if project.by_day(&relation) { ", by day" } else { "" };
         let name = match &relation {
@@ -78,17 +80,17 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
             Relation::Carried(name) => format!("{name} as published by earlier runs"),
             Relation::Previous(_) => "its previous round".into(),
         };
-        println!("  {name}{by_day}");
+        let _ = writeln!(out, "  {name}{by_day}");
     }
-    println!("columns");
+    let _ = writeln!(out, "columns");
     for field in stage.schema.fields() {
-        println!("  {:28} {}", field.name(), field.data_type());
+        let _ = writeln!(out, "  {:28} {}", field.name(), field.data_type());
     }
-    println!("\n{}", stage.sql.text.trim_end());
+    let _ = writeln!(out, "\n{}", stage.sql.text.trim_end());
     let plan = project.plan(&state, &stage.name, &project.example_params(), &|relation| project.empty_table(relation))?;
     let optimized = state.optimize(&plan).context("cannot optimize the plan")?;
-    println!("\nlogical plan\n{}", optimized.display_indent());
+    let _ = writeln!(out, "\nlogical plan\n{}", optimized.display_indent());
     let physical = state.create_physical_plan(&plan).await.context("cannot make the physical plan")?;
-    println!("\nphysical plan (without data)\n{}", displayable(physical.as_ref()).indent(false));
-    Ok(())
+    let _ = writeln!(out, "\nphysical plan (without data)\n{}", displayable(physical.as_ref()).indent(false));
+    print(out)
 }

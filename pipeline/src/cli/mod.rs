@@ -2,13 +2,14 @@
 
 mod demo;
 mod inspect;
+mod print;
 mod query;
 mod run;
 mod runs;
 mod shell;
 mod world;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use strata::{Error, Result};
@@ -120,7 +121,7 @@ pub fn set_up_logs(args: &Args) {
     let level = if args.verbose { "strata=debug,warn" } else { "strata=info,error" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STRATA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
     match args.log_format {
         LogFormat::Json => builder.json().init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
@@ -140,6 +141,11 @@ pub async fn run(args: Args) -> Result<()> {
         Command::Sql(sql) => query::sql(sql).await,
         Command::Runs(runs) => runs::runs(runs).await,
     }
+}
+
+/// Writes an error to standard error, which may have nobody at its end.
+pub fn complain(error: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
 /// An error with its causes, each once.

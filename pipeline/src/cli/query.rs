@@ -10,6 +10,7 @@ use strata::lake::Lake;
 use strata::query::Reader;
 use strata::{Context, Error, Result};
 
+use super::print::print_query;
 use super::{LakeArgs, MachineArgs};
 
 #[derive(Debug, clap::Args)]
@@ -49,15 +50,14 @@ pub async fn sql(args: SqlArgs) -> Result<()> {
         }
         Some(query) => query.clone(),
     };
-    let stdout = std::io::stdout();
-    let mut out: Box<dyn Write + Send> = match &args.out {
+    match &args.out {
         Some(path) => {
             let file = std::fs::File::create(path);
-            Box::new(file.map_err(|error| Error::Usage(format!("--out {}: {error}", path.display())))?)
+            let mut file = file.map_err(|error| Error::Usage(format!("--out {}: {error}", path.display())))?;
+            write_query(&reader, &query, args.format, &mut file).await
         }
-        None => Box::new(stdout),
-    };
-    print_query(&reader, &query, args.format, &mut out).await
+        None => print_query(&reader, &query, args.format).await,
+    }
 }
 
 fn is_file(text: &str) -> bool {
@@ -71,7 +71,7 @@ fn read_input() -> Result<String> {
 }
 
 /// Runs a query and writes its rows.
-pub async fn print_query(
+pub async fn write_query(
     reader: &Reader,
     query: &str,
     format: OutputFormat,

@@ -6,6 +6,7 @@ use strata::project::Project;
 use strata::run::{AsOf, Outcome, Reporter, RunManifest, RunOptions};
 use strata::{Error, Result};
 
+use super::print::print;
 use super::{LakeArgs, MachineArgs, ProjectArgs};
 
 #[derive(Debug, clap::Args)]
@@ -56,15 +57,13 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         ..RunOptions::default()
     };
     match strata::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {
-        Outcome::Published(manifest) => println!("{}", summary(&manifest)),
-        Outcome::Computed(stages) => println!("computed {} stages; nothing was published", stages.len()),
+        Outcome::Published(manifest) => print(format_args!("{}\n", summary(&manifest))),
+        Outcome::Computed(stages) => print(format_args!("computed {} stages; nothing was published\n", stages.len())),
         Outcome::Planned(stages) => {
-            for (stage, missing, all) in stages {
-                println!("{stage:40} {missing:>6} of {all} parts to compute");
-            }
+            let line = |(stage, missing, all)| format!("{stage:40} {missing:>6} of {all} parts to compute\n");
+            print(stages.into_iter().map(line).collect::<String>())
         }
     }
-    Ok(())
 }
 
 /// One line on what a run did.

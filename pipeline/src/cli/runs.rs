@@ -1,5 +1,7 @@
 //! `strata runs`: what ran, what it read, what it wrote, what it rejected.
 
+use std::fmt::Write;
+
 use arrow::util::pretty::pretty_format_batches;
 use strata::engine::{Engine, EngineOptions};
 use strata::lake::Lake;
@@ -8,7 +10,8 @@ use strata::run::{RunManifest, runs_rows};
 use strata::{Error, Result};
 
 use super::LakeArgs;
-use super::query::{OutputFormat, print_query};
+use super::print::{print, print_query};
+use super::query::OutputFormat;
 
 #[derive(Debug, clap::Args)]
 pub struct RunsArgs {
@@ -24,12 +27,11 @@ pub async fn runs(args: RunsArgs) -> Result<()> {
         None => {
             let reader = Reader::open(&lake, EngineOptions::default()).await?;
             let query = "select run_id, epoch, as_of, started_at, finished_at, rows_quarantined from runs order by epoch";
-            print_query(&reader, query, OutputFormat::Table, &mut std::io::stdout()).await
+            print_query(&reader, query, OutputFormat::Table).await
         }
         Some(run) => {
             let manifest = find(&lake, &run).await?;
-            show(&manifest);
-            Ok(())
+            print(report(&manifest))
         }
     }
 }
@@ -61,28 +63,32 @@ async fn find(lake: &Lake, run: &str) -> Result<RunManifest> {
     }
 }
 
-fn show(manifest: &RunManifest) {
-    println!("run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
-    println!("as of     {}", manifest.as_of);
-    println!("started   {}\nfinished  {}", manifest.started_at, manifest.finished_at);
-    println!("\nread");
+/// A run in full, as text.
+fn report(manifest: &RunManifest) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
+    let _ = writeln!(out, "as of     {}", manifest.as_of);
+    let _ = writeln!(out, "started   {}\nfinished  {}", manifest.started_at, manifest.finished_at);
+    let _ = writeln!(out, "\nread");
     for (source, files) in &manifest.inputs {
-        println!("  {source:32} {:>6} files", files.len());
+        let _ = writeln!(out, "  {source:32} {:>6} files", files.len());
     }
-    println!("\nstages{:31}{:>12}{:>12}{:>12}{:>10}{:>10}", "", "rows in", "rows", "rejected", "computed", "ms");
+    let _ = writeln!(out, "\nstages{:31}{:>12}{:>12}{:>12}{:>10}{:>10}", "", "rows in", "rows", "rejected", "computed", "ms");
     for (name, stage) in &manifest.stages {
         let rows_in = stage.rows_in.map(|rows| rows.to_string()).unwrap_or_default();
-        println!(
+        let _ = writeln!(
+            out,
             "  {name:34} {rows_in:>12} {:>11} {:>11} {:>9} {:>9}",
             stage.rows, stage.quarantined, stage.computed, stage.elapsed_ms
         );
         for (rule, rows) in &stage.by_rule {
-            println!("    rejected by {rule:27} {rows:>29}");
+            let _ = writeln!(out, "    rejected by {rule:27} {rows:>29}");
         }
     }
-    println!("\npublished");
+    let _ = writeln!(out, "\npublished");
     for (table, published) in &manifest.published {
-        println!("  {table:32} version {}", published.version);
+        let _ = writeln!(out, "  {table:32} version {}", published.version);
     }
-    println!("\naudits passed: {}", manifest.audits.join(", "));
+    let _ = writeln!(out, "\naudits passed: {}", manifest.audits.join(", "));
+    out
 }

@@ -8,6 +8,7 @@ use strata::lake::Lake;
 use strata::{Error, Result};
 
 use super::LakeArgs;
+use super::print::print;
 
 #[derive(Debug, clap::Args)]
 pub struct GenerateArgs {
@@ -56,6 +57,5 @@ pub async fn generate(args: GenerateArgs) -> Result<()> {
         return Err(Error::Usage("--scale: give a number above 0".into()));
     }
     let summary = generate_world(&settings, lake.store().clone(), &lake.path("")).await?;
-    print!("{summary}");
-    Ok(())
+    print(summary)
 }

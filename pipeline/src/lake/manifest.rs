@@ -1,8 +1,9 @@
 //! Manifests: which files make up the result of a finished stage. A result exists when its manifest does.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,6 +24,9 @@ pub struct StageManifest {
     /// Columns of the result, partition columns included.
     #[serde(default, with = "schema_text", skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaRef>,
+    /// The column that names the rule a row breaks: quarantined files have it besides the columns of the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<String>,
     /// Good and quarantined files.
     pub files: Vec<DataFile>,
     /// Rows of the good files.
@@ -68,6 +72,18 @@ impl StageManifest {
     /// The files that hold the result itself.
     pub fn good_files(&self) -> impl Iterator<Item = &DataFile> {
         self.files.iter().filter(|file| !file.quarantined)
+    }
+
+    /// The files of the rejected rows.
+    pub fn quarantined_files(&self) -> impl Iterator<Item = &DataFile> {
+        self.files.iter().filter(|file| file.quarantined)
+    }
+
+    /// Columns of the rejected rows: those of the result and, last, the rule; `None` for a stage that rejects nothing.
+    pub fn quarantine_schema(&self) -> Option<SchemaRef> {
+        let (schema, rule) = (self.schema.as_ref()?, self.quarantine.as_ref()?);
+        let rule = Arc::new(Field::new(rule, DataType::Utf8, true));
+        Some(Arc::new(Schema::new(schema.fields().iter().cloned().chain([rule]).collect::<Vec<_>>())))
     }
 
     /// Makes this the result of its stage, day and fingerprint and returns it. When another attempt was first, that
@@ -179,10 +195,7 @@ mod schema_text {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use arrow::datatypes::{DataType, Field, Schema};
 
     fn file(path: &str, quarantined: bool) -> DataFile {
         let by_rule = if quarantined { BTreeMap::from([("late".to_owned(), 2)]) } else { BTreeMap::new() };

@@ -236,6 +236,7 @@ impl Runner<'_> {
         let name = part.map(|day| day.to_string());
         let mut manifest = StageManifest::of_files(&stage.name, name.as_deref(), &print.0, files);
         manifest.schema = Some(stage.result_schema());
+        manifest.quarantine = stage.quarantine.clone();
         manifest.rows_in = self.account(stage, part, &manifest).await?;
         Ok(manifest)
     }
