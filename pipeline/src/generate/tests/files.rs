@@ -137,3 +137,23 @@ async fn size_follows_scale_and_days() {
     assert!((0.04..0.15).contains(&(rows("returns") / rows("orders"))), "returns {}", rows("returns"));
     assert!((1.6..2.4).contains(&rows("crm_customers")), "accounts a person {}", rows("crm_customers"));
 }
+
+#[tokio::test]
+async fn large_worlds_come_in_chunks_of_persons() {
+    let made = make(&WorldSettings { scale: 2.7, days: 1, threads: 4, ..Default::default() }).await;
+    assert_eq!(made.summary.tables["truth/persons"].rows, 270_000);
+    let paths: Vec<&str> = made.of("raw/events").map(|(path, _)| path).collect();
+    let folder = "raw/events/event_date=2025-01-01/arrived-2025-01-01";
+    assert_eq!(paths, [format!("{folder}-0000.parquet"), format!("{folder}-0001.parquet")]);
+    assert_eq!(made.of("raw/products").count(), 1);
+    let mut ids = made.longs("raw/orders", "order_id");
+    let rows = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    let planted = made
+        .texts("truth/mess", "kind")
+        .iter()
+        .filter(|kind| kind.as_deref() == Some("duplicate_order"))
+        .count();
+    assert_eq!(ids.len() + planted, rows);
+}
