@@ -71,7 +71,8 @@ impl Identity {
         let mut draws = Draws::new(seed, Topic::Identity, u64::from(person), 0);
         let mut family = Draws::new(seed, Topic::Household, u64::from(home.head), 3);
         let male = draws.chance(0.5);
-        let surname = if draws.chance(0.75) { family.next_u64() } else { draws.next_u64() };
+        let (inherited, own) = (family.next_u64(), draws.next_u64());
+        let surname = if draws.chance(0.75) { inherited } else { own };
         let name = name(western, male, surname, draws.next_u64());
         let birth = NaiveDate::from_ymd_opt(1950, 1, 1).unwrap_or_default() + Days::new(draws.below(21_000));
         let emails = [email(&mut draws, &name, birth), email(&mut draws, &name, birth)];

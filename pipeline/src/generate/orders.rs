@@ -27,11 +27,6 @@ enum OrderId {
     OrphanReturn = 3,
 }
 
-fn order_id(kind: OrderId, person: u32, day: u32, slot: u32) -> i64 {
-    let local = (u64::from(person) << 6) | (u64::from(slot) << 2) | kind as u64;
-    ((u64::from(day) << 33) | scramble(local, 33)) as i64
-}
-
 /// One line of a basket.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Line {
@@ -145,13 +140,26 @@ pub struct DayOrders {
     pub returns: Vec<ReturnRow>,
 }
 
-/// An order as it was placed, before anything happens to its rows.
-struct Placed<'a> {
+/// Which order of whom.
+#[derive(Debug, Clone, Copy)]
+struct Purchase {
     person: u32,
     /// Local day of the session or visit, which the id bears.
     day: u32,
     slot: u32,
     account: u64,
+}
+
+impl Purchase {
+    fn id(&self, kind: OrderId) -> i64 {
+        let local = (u64::from(self.person) << 6) | (u64::from(self.slot) << 2) | kind as u64;
+        ((u64::from(self.day) << 33) | scramble(local, 33)) as i64
+    }
+}
+
+/// An order as it was placed, before anything happens to its rows.
+struct Placed<'a> {
+    purchase: Purchase,
     device: Option<u64>,
     channel: u8,
     time: i64,
@@ -171,7 +179,8 @@ impl DayOrders {
         let Some(account) = session.account else { return };
         let channel = u8::from(is_app(platform(world, session.device)));
         let Session { person, day, slot, device, .. } = *session;
-        let placed = Placed { person, day, slot, account, device: Some(device), channel, time, basket };
+        let purchase = Purchase { person, day, slot, account };
+        let placed = Placed { purchase, device: Some(device), channel, time, basket };
         self.place(world, &placed, mess);
     }
 
@@ -180,28 +189,20 @@ impl DayOrders {
     pub fn store(&mut self, world: &World, person: u32, day: u32, mess: &mut Vec<Planted>) {
         let Some((account, time)) = store_visit(world, person, day) else { return };
         let basket = Basket::draw(world, person, day, STORE_SLOT);
-        let placed = Placed {
-            person,
-            day,
-            slot: STORE_SLOT,
-            account,
-            device: None,
-            channel: 2,
-            time,
-            basket: &basket,
-        };
+        let purchase = Purchase { person, day, slot: STORE_SLOT, account };
+        let placed = Placed { purchase, device: None, channel: 2, time, basket: &basket };
         self.place(world, &placed, mess);
     }
 
     fn place(&mut self, world: &World, placed: &Placed<'_>, mess: &mut Vec<Planted>) {
         let time = World::settled(placed.time);
         let day = (time / DAY) as u32;
-        let id = order_id(OrderId::Real, placed.person, placed.day, placed.slot);
+        let id = placed.purchase.id(OrderId::Real);
         let mut draws = row_draws(world.settings.seed, id);
         let (ticket, bits) = (draws.next_u64(), draws.next_u64());
         let mut row = OrderRow {
             id,
-            account: placed.account,
+            account: placed.purchase.account,
             device: placed.device,
             channel: placed.channel,
             status: placed.basket.status,
@@ -267,17 +268,16 @@ impl DayOrders {
 
     fn orphans(&mut self, world: &World, placed: &Placed<'_>, row: &OrderRow, mess: &mut Vec<Planted>) {
         let rates = &world.settings.mess;
-        let Placed { person, day, slot, .. } = *placed;
         let mut draws = world.draws(Topic::Mess, row.id as u64, 1);
         if draws.chance(rates.orphan_order) {
-            let id = order_id(OrderId::OrphanOrder, person, day, slot);
+            let id = placed.purchase.id(OrderId::OrphanOrder);
             let system = [System::Web, System::App, System::Pos][usize::from(row.channel)];
-            let account = account_number(system, person, NO_ACCOUNT_SLOT);
+            let account = account_number(system, placed.purchase.person, NO_ACCOUNT_SLOT);
             self.orders[0].push(OrderRow { id, account, ..*row });
             mess.push(Planted { table: "orders", key: Key::Id(id), kind: Kind::OrphanOrder });
         }
         if draws.chance(rates.orphan_item) {
-            let order = order_id(OrderId::OrphanItem, person, day, slot);
+            let order = placed.purchase.id(OrderId::OrphanItem);
             let line = placed.basket.lines[0];
             let Line { product, quantity, price } = line;
             self.items[0].push(ItemRow { order, line: 1, product, quantity, price, ingested: row.ingested });
@@ -294,25 +294,17 @@ impl DayOrders {
         };
         sessions_on(world, person, ordered, |session| {
             if let Some(account) = session.account.filter(|_| session.buys) {
-                self.give_back(world, person, ordered, session.slot, day, account, mess);
+                let purchase = Purchase { person, day: ordered, slot: session.slot, account };
+                self.give_back(world, purchase, day, mess);
             }
         });
         if let Some((account, _)) = store_visit(world, person, ordered) {
-            self.give_back(world, person, ordered, STORE_SLOT, day, account, mess);
+            self.give_back(world, Purchase { person, day: ordered, slot: STORE_SLOT, account }, day, mess);
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn give_back(
-        &mut self,
-        world: &World,
-        person: u32,
-        ordered: u32,
-        slot: u32,
-        day: u32,
-        account: u64,
-        mess: &mut Vec<Planted>,
-    ) {
+    fn give_back(&mut self, world: &World, purchase: Purchase, day: u32, mess: &mut Vec<Planted>) {
+        let Purchase { person, day: ordered, slot, account } = purchase;
         let mut draws =
             world.draws(Topic::Return, u64::from(person), u64::from(ordered) << 4 | u64::from(slot));
         let orphan = draws.chance(world.settings.mess.orphan_return);
@@ -320,7 +312,7 @@ impl DayOrders {
             return;
         }
         let basket = Basket::draw(world, person, ordered, slot);
-        let order = order_id(OrderId::Real, person, ordered, slot);
+        let order = purchase.id(OrderId::Real);
         let number = draws.below(basket.count as u64) as usize;
         let line = basket.lines[number];
         let ticket = row_draws(world.settings.seed, order).next_u64() as u32;
@@ -342,7 +334,7 @@ impl DayOrders {
             ingested: world.ingested_on_time(time, draws.next_u64()),
         };
         if orphan {
-            let order = order_id(OrderId::OrphanReturn, person, ordered, slot);
+            let order = purchase.id(OrderId::OrphanReturn);
             self.returns.push(ReturnRow { id: id(1), order, ..row });
             mess.push(Planted { table: "returns", key: Key::Id(id(1)), kind: Kind::OrphanReturn });
         } else if !messy && basket.status == 0 {

@@ -25,9 +25,9 @@ pub const FEATURES: [&str; TRAITS] = [
 /// shares of discounted orders, returned orders and store orders as logits; trend as the exponent by which activity
 /// grows from the middle of the world to its end; season in log units of the holiday peaks' height.
 const SCALES: [(f64, f64); TRAITS] = [
-    (2.08, 0.75),
+    (2.12, 0.75),
     (5.3, 0.5),
-    (2.88, 0.7),
+    (2.82, 0.7),
     (1.06, 0.35),
     (-1.0, 1.0),
     (0.75, 0.45),
@@ -205,12 +205,12 @@ impl Person {
             && draws.chance(0.8);
         let habits = Habits {
             buys: (orders * (1.0 - store_share) / sessions).min(0.75) as f32,
-            logs_in: (0.1 + 0.5 * draws.unit()) as f32,
+            logs_in: (0.05 + 0.4 * draws.unit()) as f32,
             views: libm::exp(traits[3]) as f32,
             discount: logistic(traits[4]) as f32,
             returns: logistic(traits[6]) as f32,
             breadth: libm::exp(traits[5]) as f32,
-            lines: libm::exp(0.05 + 0.25 * units[1]) as f32,
+            lines: libm::exp(0.45 + 0.25 * units[1]) as f32,
             tier: (3.5 + 1.3 * units[1]).clamp(0.0, 7.0) as f32,
             hour: [9.0f32, 12.5, 16.0, 20.5, 21.5, 23.0][draws.weighted(&[0.1, 0.2, 0.1, 0.3, 0.2, 0.1])],
             return_days: 2 + draws.below(14) as u8,
@@ -245,12 +245,12 @@ fn accounts(draws: &mut Draws, days: u32, trend: f64) -> Vec<Account> {
         }
     }
     let offset = draws.below(systems.len() as u64) as usize;
-    let count = systems.len();
     systems
         .iter()
         .enumerate()
         .map(|(index, system)| {
-            let later = (index + offset) % count != 0 && (first >= 0 || draws.chance(0.25));
+            let is_first = index == offset;
+            let later = !is_first && (first >= 0 || draws.chance(0.25));
             let span = u64::from(days).saturating_sub(first.max(0) as u64).max(1);
             let registered = if later { first.max(0) + draws.below(span) as i16 } else { first };
             Account { system: *system, registered }

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use super::names::{BRANDS, CATEGORIES, MODELS, SUBCATEGORIES};
 use super::rng::{Draws, Topic, mix};
 use super::settings::WorldSettings;
-use super::world::{HOUR, MINUTE, World};
+use super::world::{DAY, HOUR, World};
 use super::write;
 use crate::{Context, Result};
 
@@ -112,8 +112,8 @@ impl Catalogue {
             launched.push(
                 world.date(launch).signed_duration_since(chrono::NaiveDate::default()).num_days() as i32
             );
-            ingested
-                .push(world.utc(i64::from(day) * 24 * HOUR + 2 * HOUR + draws.below(MINUTE as u64) as i64));
+            // one load of the whole list, row after row
+            ingested.push(world.utc(i64::from(day) * DAY + 2 * HOUR + ingested.len() as i64));
         }
         let columns: Vec<ArrayRef> = vec![
             Arc::new(indices.iter().map(|index| Self::id(*index)).collect::<Int64Array>()),

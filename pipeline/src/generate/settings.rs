@@ -14,7 +14,7 @@ pub const MAX_SCALE: f64 = 1000.0;
 /// Which world to make. The same settings (`arrived` and `threads` apart) give the same rows on every machine.
 #[derive(Debug, Clone)]
 pub struct WorldSettings {
-    /// Size: 1 is 100,000 persons and, over 365 days, about 20 million events, 1 million orders and 1 GB of Parquet.
+    /// Size: 1 is 100,000 persons and, over 365 days, about 20 million events, 1 million orders and 0.6 GB of Parquet.
     /// Events and orders grow with persons and days.
     pub scale: f64,
     /// Another seed is another world of the same kind.

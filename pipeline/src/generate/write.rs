@@ -31,6 +31,8 @@ type Columns = &'static [(&'static str, DataType)];
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Columns of every table, in order. Partition columns stand in the paths only. Truth tables begin with `truth/`.
+/// Times are UTC microseconds; prices, amounts and `orders.discount` (off the whole order) are yuan; a line is worth
+/// `quantity * unit_price`; `returns.amount` bears its share of the order's discount.
 const TABLES: [(&str, Columns); 11] = [
     (
         "crm_customers",

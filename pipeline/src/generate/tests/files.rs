@@ -46,18 +46,18 @@ fn checksum(made: &Made, table: &str) -> (u64, u64) {
 #[tokio::test]
 async fn small_world_has_the_committed_checksums() {
     let expected: [(&str, u64, u64); 12] = [
-        ("raw/crm_customers", 0, 0),
-        ("raw/devices", 0, 0),
-        ("raw/orders", 0, 0),
-        ("raw/order_items", 0, 0),
-        ("raw/products", 0, 0),
-        ("raw/returns", 0, 0),
-        ("raw/events", 0, 0),
-        ("raw/consents", 0, 0),
-        ("truth/persons", 0, 0),
-        ("truth/accounts", 0, 0),
-        ("truth/devices", 0, 0),
-        ("truth/mess", 0, 0),
+        ("raw/crm_customers", 424, 9_555_996_124_399_755_082),
+        ("raw/devices", 345, 13_090_454_155_185_437_174),
+        ("raw/orders", 140, 6_524_746_734_071_619_086),
+        ("raw/order_items", 308, 9_430_475_205_834_163_270),
+        ("raw/products", 960, 12_320_908_361_206_920_680),
+        ("raw/returns", 14, 11_948_893_267_980_472_787),
+        ("raw/events", 3195, 15_412_637_161_910_294_962),
+        ("raw/consents", 1205, 12_028_174_954_010_222_805),
+        ("truth/persons", 200, 12_598_404_444_192_974_799),
+        ("truth/accounts", 421, 10_432_648_288_959_259_040),
+        ("truth/devices", 386, 7_512_094_898_091_254_601),
+        ("truth/mess", 126, 2_417_685_358_915_332_023),
     ];
     let made = make(&small()).await;
     let found = expected.map(|(table, _, _)| {
@@ -133,7 +133,27 @@ async fn size_follows_scale_and_days() {
     let rows = |table: &str| made.summary.tables[table].rows as f64 / 1000.0;
     assert!((rows("events") - 200.0).abs() < 20.0, "events a person-year {}", rows("events"));
     assert!((rows("orders") - 10.0).abs() < 1.0, "orders a person-year {}", rows("orders"));
-    assert!((1.3..2.5).contains(&(rows("order_items") / rows("orders"))), "lines {}", rows("order_items"));
+    assert!((1.9..2.6).contains(&(rows("order_items") / rows("orders"))), "lines {}", rows("order_items"));
     assert!((0.04..0.15).contains(&(rows("returns") / rows("orders"))), "returns {}", rows("returns"));
     assert!((1.6..2.4).contains(&rows("crm_customers")), "accounts a person {}", rows("crm_customers"));
+}
+
+#[tokio::test]
+async fn large_worlds_come_in_chunks_of_persons() {
+    let made = make(&WorldSettings { scale: 2.7, days: 1, threads: 4, ..Default::default() }).await;
+    assert_eq!(made.summary.tables["truth/persons"].rows, 270_000);
+    let paths: Vec<&str> = made.of("raw/events").map(|(path, _)| path).collect();
+    let folder = "raw/events/event_date=2025-01-01/arrived-2025-01-01";
+    assert_eq!(paths, [format!("{folder}-0000.parquet"), format!("{folder}-0001.parquet")]);
+    assert_eq!(made.of("raw/products").count(), 1);
+    let mut ids = made.longs("raw/orders", "order_id");
+    let rows = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    let planted = made
+        .texts("truth/mess", "kind")
+        .iter()
+        .filter(|kind| kind.as_deref() == Some("duplicate_order"))
+        .count();
+    assert_eq!(ids.len() + planted, rows);
 }
