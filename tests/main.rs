@@ -5,3 +5,18 @@ mod support;
 
 // A new user's commands: demo, sql, runs, explain, their formats and exit codes.
 mod cli;
+
+// Permuted input rows change no stage's result.
+mod permutation;
+
+// Threads, raw file layouts and full refreshes change no published byte.
+mod same_bytes;
+
+// A run after each day's delivery gives what one run over everything gives, and reads only what is new.
+mod incremental;
+
+// Runs killed at any point: readers see the old or the new, the next run resumes.
+mod kill;
+
+// One run at a time on one lake, and one project.
+mod lock;

@@ -1,8 +1,10 @@
-//! What the tests share: the built binary, small worlds, table hashes, Python.
+//! What the tests share: the built binary, small worlds, table hashes, shuffled rows, Python.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod process;
 pub mod python;
+pub mod shuffle;
 pub mod world;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
+use strata::run::RunManifest;
 use tempfile::TempDir;
 
 use super::{ok, text};
@@ -78,6 +79,13 @@ pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
 pub fn rows(lake: &Path, query: &str) -> Vec<serde_json::Value> {
     let out = ok(&["sql", "--lake", text(lake), "--format", "json", query]);
     out.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+}
+
+/// The manifest of the newest run.
+pub fn last_run(lake: &Path) -> RunManifest {
+    let newest = files(&lake.join("stages/_runs")).pop().expect("a run has finished");
+    let body = std::fs::read(newest).expect("the manifest can be read");
+    serde_json::from_slice(&body).expect("a run's manifest")
 }
 
 /// All files below a folder, sorted.

@@ -3,6 +3,7 @@
 
 mod files_table;
 mod metrics;
+mod row_number;
 mod session;
 
 use std::sync::Arc;

@@ -10,7 +10,11 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::SessionState;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
+
+use super::row_number::HashRowNumber;
 
 use crate::lake::Lake;
 use crate::{Context, Result};
@@ -42,7 +46,7 @@ const POOL_SHARE: f64 = 0.6;
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
     let builder = SessionStateBuilder::new().with_config(config(&EngineOptions::default())?).with_default_features();
-    register_functions(builder.build())
+    register_functions(with_row_number_rule(builder).build())
 }
 
 /// The state of the engine in this process.
@@ -63,9 +67,8 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
     let state = SessionStateBuilder::new()
         .with_config(config(options)?)
         .with_runtime_env(runtime)
-        .with_default_features()
-        .build();
-    register_functions(state)
+        .with_default_features();
+    register_functions(with_row_number_rule(state).build())
 }
 
 /// The same state with joins that sort and spill instead of hashing one side into memory.
@@ -88,6 +91,13 @@ fn config(options: &EngineOptions) -> Result<SessionConfig> {
     settings.optimizer.enable_dynamic_filter_pushdown = false;
     settings.optimizer.repartition_file_min_size = 1 << 20;
     Ok(SessionConfig::from(settings))
+}
+
+/// Adds the rule that numbers rows by hashing, before the engine's own rules place sorts and exchanges.
+pub(super) fn with_row_number_rule(builder: SessionStateBuilder) -> SessionStateBuilder {
+    let own: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(HashRowNumber);
+    let rules = std::iter::once(own).chain(PhysicalOptimizer::new().rules).collect();
+    builder.with_physical_optimizer_rules(rules)
 }
 
 /// The one place where functions are registered, for every session of every process.

@@ -28,7 +28,7 @@ pub fn footer_sha256(tail: &[u8]) -> Option<String> {
 pub async fn read_footer(store: &dyn ObjectStore, path: &Path) -> Result<(String, Bytes)> {
     let broken = || {
         Error::Contract(format!(
-            "{path} is not a complete Parquet file (no footer at its end); write it again"
+            "{path} is not a complete Parquet file (no footer at its end)"
         ))
     };
     let mut tail = read_tail(store, path, FIRST_READ_BYTES).await?;

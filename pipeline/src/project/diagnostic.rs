@@ -49,6 +49,19 @@ impl Place {
         found.map(|start| Place::at(text, start, word.len()))
     }
 
+    /// All places where `name` is called as a function, in any case, comments left out.
+    pub fn calls(text: &str, name: &str) -> Vec<Place> {
+        let lower = text.to_ascii_lowercase();
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let is_call = |start: usize| {
+            let (before, after) = (&lower[..start], &lower[start + name.len()..]);
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            !line.contains("--") && !before.ends_with(is_part) && after.trim_start().starts_with('(')
+        };
+        let starts = lower.match_indices(name).map(|(start, _)| start).filter(|start| is_call(*start));
+        starts.map(|start| Place::at(text, start, name.len())).collect()
+    }
+
     /// The place of `needle` at its first occurrence in `text`, or the top.
     pub fn find(text: &str, needle: &str) -> Place {
         let wanted = needle.to_lowercase();
@@ -65,6 +78,18 @@ impl Place {
 
 impl From<datafusion::sql::sqlparser::tokenizer::Span> for Place {
     fn from(span: datafusion::sql::sqlparser::tokenizer::Span) -> Self {
+        let same_line = span.start.line == span.end.line;
+        let width = if same_line { span.end.column.saturating_sub(span.start.column) } else { 1 };
+        Place {
+            line: (span.start.line as usize).max(1),
+            column: (span.start.column as usize).max(1),
+            width: (width as usize).max(1),
+        }
+    }
+}
+
+impl From<datafusion::common::Span> for Place {
+    fn from(span: datafusion::common::Span) -> Self {
         let same_line = span.start.line == span.end.line;
         let width = if same_line { span.end.column.saturating_sub(span.start.column) } else { 1 };
         Place {

@@ -3,10 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono_tz::Tz;
+use datafusion::scalar::ScalarValue;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
+use super::Params;
+use super::diagnostic::{Diagnostic, Place, nearest};
 use crate::{Context, Error, Result};
+
+/// The keys of `project.toml`.
+const KEYS: &[&str] = &["name", "extends", "time_zone", "absent", "settings"];
+
+/// Parameters that every run sets itself.
+const RESERVED: &[&str] = &["as_of", "run_id", "time_zone"];
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
@@ -32,9 +42,14 @@ struct ProjectToml {
 #[derive(Debug, Clone)]
 pub struct ProjectFiles {
     pub name: String,
-    pub time_zone: String,
+    pub time_zone: Tz,
     pub absent: Vec<String>,
-    pub settings: BTreeMap<String, toml::Value>,
+    /// Values of the settings: Int64, Float64, Utf8 or Boolean.
+    pub settings: Params,
+    /// The settings that the extended project does not have.
+    pub new_settings: Vec<String>,
+    /// `project.toml` itself: the path to show in messages, and its text.
+    pub toml: (String, String),
     /// Text by path, `layer/stem.sql`, with the path to show in messages.
     pub files: BTreeMap<String, (String, String)>,
 }
@@ -52,7 +67,9 @@ impl ProjectFiles {
 
     fn load_from(project: &str, base: &Path, depth: usize) -> Result<ProjectFiles> {
         if depth > 8 {
-            return Err(Error::Usage(format!("project `{project}`: `extends` goes round in a circle")));
+            return Err(Error::Usage(format!(
+                "project `{project}`: `extends` goes round in a circle\nhelp: extend a project that does not lead back here"
+            )));
         }
         let (shown, files, folder) = match BUILT_IN.get_dir(project) {
             Some(dir) => (format!("sql/{project}"), built_in_files(dir), PathBuf::from(".")),
@@ -63,28 +80,32 @@ impl ProjectFiles {
         };
         let toml_path = format!("{shown}/project.toml");
         let text = files.get("project.toml").ok_or_else(|| {
+            let built_in = built_in_names();
+            let near = nearest(project, built_in.iter().map(String::as_str));
+            let near = near.map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
             Error::Usage(format!(
-                "project `{project}`: there is no {toml_path}\nhelp: give a folder that holds project.toml, or one of \
-                 the built-in projects: {}",
-                built_in_names().join(", ")
+                "project `{project}`: there is no {toml_path}\nhelp: {near}give a folder that holds project.toml, or \
+                 one of the built-in projects: {}",
+                built_in.join(", ")
             ))
         })?;
-        let toml: ProjectToml =
-            toml::from_str(text).map_err(|error| Error::Usage(format!("{toml_path}: {error}")))?;
+        let toml: ProjectToml = toml::from_str(text).map_err(|error| refuse_toml(&toml_path, text, &error))?;
         let mut merged = match &toml.extends {
-            Some(parent) => Self::load_from(parent, &folder, depth + 1)?,
-            None => ProjectFiles {
-                name: String::new(),
-                time_zone: "UTC".into(),
-                absent: Vec::new(),
-                settings: BTreeMap::new(),
-                files: BTreeMap::new(),
-            },
+            Some(parent) => {
+                if BUILT_IN.get_dir(parent).is_none() && !folder.join(parent).join("project.toml").is_file() {
+                    return Err(refuse_parent(&toml_path, text, parent).into());
+                }
+                Self::load_from(parent, &folder, depth + 1)?
+            }
+            None => ProjectFiles::default(),
         };
         merged.name = toml.name;
-        merged.time_zone = toml.time_zone.unwrap_or(merged.time_zone);
+        merged.toml = (toml_path, text.clone());
         merged.absent.extend(toml.absent);
-        merged.settings.extend(toml.settings);
+        if let Some(zone) = &toml.time_zone {
+            merged.time_zone = zone.parse().map_err(|_| merged.refuse_zone(zone))?;
+        }
+        merged.set(toml.settings)?;
         for (path, text) in files {
             if path.ends_with(".sql") {
                 merged.files.insert(path.clone(), (format!("{shown}/{path}"), text));
@@ -92,6 +113,98 @@ impl ProjectFiles {
         }
         Ok(merged)
     }
+
+    /// All settings as parameters, `time_zone` among them.
+    pub fn params(&self) -> Params {
+        let zone = ScalarValue::Utf8(Some(self.time_zone.name().to_string()));
+        self.settings.clone().into_iter().chain([("time_zone".to_string(), zone)]).collect()
+    }
+
+    /// Lays a project's settings over those it extends, whose types they keep.
+    fn set(&mut self, settings: BTreeMap<String, toml::Value>) -> Result<()> {
+        self.new_settings.clear();
+        for (name, value) in settings {
+            if RESERVED.contains(&name.as_str()) {
+                let message = format!("`{name}` is a parameter of every run and cannot be a setting");
+                let help = "choose another name; the time zone stands above [settings], as `time_zone`";
+                return Err(self.refuse(&name, message, help).into());
+            }
+            let value = match (value, self.settings.get(&name)) {
+                (toml::Value::Integer(value), Some(ScalarValue::Float64(_))) => ScalarValue::Float64(Some(value as f64)),
+                (toml::Value::Integer(value), _) => ScalarValue::Int64(Some(value)),
+                (toml::Value::Float(value), _) => ScalarValue::Float64(Some(value)),
+                (toml::Value::Boolean(value), _) => ScalarValue::Boolean(Some(value)),
+                (toml::Value::String(value), _) => ScalarValue::Utf8(Some(value)),
+                _ => {
+                    let message = format!("setting `{name}` is neither a number nor text nor true or false");
+                    return Err(self.refuse(&name, message, "give one value; split a list into several settings").into());
+                }
+            };
+            if let Some(parent) = self.settings.get(&name)
+                && parent.data_type() != value.data_type()
+            {
+                let message = format!("setting `{name}` = {value} has another type than in the project extended");
+                return Err(self.refuse(&name, message, format!("there it is {parent}")).into());
+            }
+            if self.settings.insert(name.clone(), value).is_none() {
+                self.new_settings.push(name);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_zone(&self, zone: &str) -> Error {
+        let help = match nearest(zone, chrono_tz::TZ_VARIANTS.iter().map(|known| known.name())) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write it like Europe/Paris, or UTC".into(),
+        };
+        self.refuse(zone, format!("`{zone}` is no IANA time zone"), help).into()
+    }
+}
+
+impl Default for ProjectFiles {
+    /// A project of no files, in UTC.
+    fn default() -> Self {
+        ProjectFiles {
+            name: String::new(),
+            time_zone: Tz::UTC,
+            absent: Vec::new(),
+            settings: Params::new(),
+            new_settings: Vec::new(),
+            toml: (String::new(), String::new()),
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// What TOML itself refuses, with its line.
+fn refuse_toml(shown: &str, text: &str, error: &toml::de::Error) -> Error {
+    let place = error.span().map_or(Place::TOP, |span| Place::at(text, span.start, span.len()));
+    let (message, help) = match error.message().split_once(", expected one of") {
+        Some((unknown, _)) => {
+            let key = unknown.split('`').nth(1).unwrap_or_default();
+            let help = match nearest(key, KEYS.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("keys are {}; parameters of the SQL stand under [settings]", KEYS.join(", ")),
+            };
+            (unknown.replace("field", "key"), help)
+        }
+        None if error.message().starts_with("missing field") => {
+            (error.message().replace("field", "key"), "add a line such as `name = \"shop\"` at the top".into())
+        }
+        None => (error.message().to_string(), "text stands in quotes, lists in brackets: `absent = [\"events\"]`".into()),
+    };
+    Diagnostic::new(shown, text, place, message, help).into()
+}
+
+fn refuse_parent(shown: &str, text: &str, parent: &str) -> Diagnostic {
+    let built_in = built_in_names();
+    let help = match nearest(parent, built_in.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("built-in projects are {}; a folder is given relative to this file", built_in.join(", ")),
+    };
+    let message = format!("`extends` names `{parent}`, which is no built-in project and no folder with a project.toml");
+    Diagnostic::new(shown, text, Place::find_word(text, parent).unwrap_or(Place::TOP), message, help)
 }
 
 fn built_in_files(dir: &Dir<'_>) -> BTreeMap<String, String> {

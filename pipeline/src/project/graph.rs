@@ -133,7 +133,10 @@ fn cycle(open: &[Stage], before: &BTreeMap<String, BTreeSet<String>>) -> crate::
     path.reverse();
     let stage = open.iter().find(|s| s.name == path[0]).unwrap_or(&open[0]);
     let read = path.get(path.len().saturating_sub(2)).cloned().unwrap_or_default();
-    let place = stage.sql.relations.iter().find(|(name, _)| *name == read).map_or(Place::TOP, |(_, place)| *place);
+    let model = read.rsplit('.').next().unwrap_or_default();
+    let relation = stage.sql.relations.iter().find(|(name, _)| *name == read);
+    let named = relation.or_else(|| stage.sql.params.iter().find(|(name, _)| name == model));
+    let place = named.map_or(Place::TOP, |(_, place)| *place);
     stage
         .sql
         .refuse(

@@ -7,12 +7,11 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
-use datafusion::scalar::ScalarValue;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::files::ProjectFiles;
 use super::lint::{lint_plan, lint_sql};
-use super::stage::{Audit, Kind, LAYERS, Publish, Stage, Store};
+use super::stage::{Audit, Kind, LAYERS, Stage, Store};
 use super::{Params, PlanNames, Project, Relation, Source, StageSql};
 use crate::{Error, Result};
 

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 
 use super::diagnostic::Place;
 use super::source::parser_options;
-use super::sql::StageSql;
+use super::sql::{StageSql, lower_first};
 use crate::Result;
 
 /// Values (and so the types) of the parameters a stage may name.
@@ -60,21 +60,33 @@ pub fn plan_select(sql: &StageSql, names: &PlanNames<'_>, params: &Params) -> Re
 
 /// A planning error as a refusal at the place the planner names.
 pub fn refuse_plan(sql: &StageSql, error: &DataFusionError) -> crate::Error {
-    let message = error.strip_backtrace();
-    let message = message.strip_prefix("Error during planning: ").unwrap_or(&message).to_string();
+    let (message, meant) = tidy(&error.strip_backtrace());
     let diagnostic = error.diagnostic();
     let place = diagnostic
         .and_then(|d| d.span)
-        .map(|span| Place {
-            line: span.start.line as usize,
-            column: span.start.column as usize,
-            width: (span.end.column.saturating_sub(span.start.column)).max(1) as usize,
-        })
+        .map(Place::from)
         .unwrap_or_else(|| quoted_place(sql, &message));
-    let help = diagnostic
-        .and_then(|d| d.helps.first().map(|help| help.message.clone()))
+    let help = meant
+        .or_else(|| diagnostic.and_then(|d| d.helps.first().map(|help| lower_first(&help.message))))
+        .map(|help| help.replace("like ANY_VALUE(", "like min("))
         .unwrap_or_else(|| "`strata explain STAGE` shows the columns and types of a stage's inputs".into());
     sql.refuse(place, message, help).into()
+}
+
+/// The planner's message without its kind, and what it thinks was meant.
+fn tidy(said: &str) -> (String, Option<String>) {
+    let kinds = ["Error during planning: ", "Schema error: ", "SQL error: ", "type_coercion", "caused by"];
+    let mut message = said.trim();
+    while let Some(rest) = kinds.iter().find_map(|kind| message.strip_prefix(kind)) {
+        message = rest.trim_start();
+    }
+    let message = message.replace("This feature is not implemented: ", "not supported: ").replace(['\n', '\t'], " ");
+    match message.split_once("Did you mean ") {
+        Some((before, meant)) => {
+            (lower_first(before.trim_end_matches(['.', ' '])), Some(format!("did you mean {meant}")))
+        }
+        None => (lower_first(&message), None),
+    }
 }
 
 /// Where the first quoted name of a message stands in the file.

@@ -8,14 +8,17 @@ use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
-use super::diagnostic::{Diagnostic, Place};
+use super::diagnostic::{Diagnostic, Place, nearest};
 use super::header::Header;
 use super::plan::PlanNames;
-use super::sql::name_text;
+use super::sql::{lower_first, name_text, parser_message};
 use crate::Result;
 
 /// Header keys of a raw file.
 const KEYS: &[&str] = &["grain", "event_time", "ingested_at", "clock", "may_be_empty", "why"];
+
+/// What to declare columns as.
+const TYPES: &str = "types are varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp(6) and the like";
 
 /// How the files of a source are written.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +71,18 @@ impl Source {
         }
         let planner = SqlToRel::new_with_options(names, parser_options());
         let declared = planner.build_schema(ddl.columns.clone()).map_err(|error| {
-            refuse(Place::find(text, &name), error.strip_backtrace(), "use SQL types that DataFusion knows")
+            let said = error.strip_backtrace();
+            let wrong = said.rsplit(' ').next().unwrap_or_default();
+            let place = Place::find_word(text, wrong).unwrap_or(Place::find(text, &name));
+            refuse(place, format!("`{wrong}` is no SQL type"), TYPES)
         })?;
+        for (index, field) in declared.fields().iter().enumerate() {
+            if declared.fields().iter().take(index).any(|other| other.name() == field.name()) {
+                let message = format!("column `{}` is declared twice", field.name());
+                let place = Place::find_word(text, field.name()).unwrap_or(Place::TOP);
+                return Err(refuse(place, message, "keep one of the two").into());
+            }
+        }
         let day = match ddl.table_partition_cols.as_slice() {
             [] => None,
             [day] => Some(day.to_lowercase()),
@@ -82,16 +95,16 @@ impl Source {
         let source = Source {
             name,
             file: file.to_string(),
-            format: format_of(&ddl).map_err(|message| {
-                refuse(Place::find(text, &ddl.file_type), message, "STORED AS PARQUET or CSV")
+            format: format_of(&ddl).map_err(|(wrong, message, help)| {
+                refuse(Place::find(text, &wrong), message, &help)
             })?,
             location: ddl.locations.first().map(|l| l.trim_matches('/').to_string()).unwrap_or_default(),
             day,
             keys: header.list("grain"),
             event_time: header.get("event_time").map(str::to_string),
             ingested_at: header.get("ingested_at").map(str::to_string),
-            clock: header.get("clock") == Some("true"),
-            may_be_empty: header.get("may_be_empty") == Some("true"),
+            clock: flag(&header, "clock", file, text)?,
+            may_be_empty: flag(&header, "may_be_empty", file, text)?,
             absent: false,
             canonical: format!("{ddl} {schema:?}"),
             schema,
@@ -108,9 +121,17 @@ impl Source {
         for (key, column) in time_columns.clone().chain(key_columns) {
             if self.schema.field_with_name(column).is_err() {
                 let message = format!("`{key}` names column `{column}`, which the table does not declare");
-                let help = "name a declared column";
+                let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let help = match nearest(column, columns.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("columns: {}", columns.join(", ")),
+                };
                 return Err(Diagnostic::new(&self.file, text, self.header.place(key), message, help).into());
             }
+        }
+        if self.clock && self.event_time.is_none() {
+            let (message, help) = ("a clock needs to know when things happened", "add a line `-- event_time: COLUMN`");
+            return Err(Diagnostic::new(&self.file, text, self.header.place("clock"), message, help).into());
         }
         for (key, column) in time_columns {
             let is_time = self
@@ -160,10 +181,11 @@ fn parse_ddl(file: &str, text: &str) -> Result<CreateExternalTable> {
     match parsed.map(|mut statements| (statements.pop_front(), statements.pop_front())) {
         Ok((Some(Statement::CreateExternalTable(ddl)), None)) => Ok(ddl),
         Ok(_) => {
-            Err(Diagnostic::new(file, text, Place::TOP, "not one CREATE EXTERNAL TABLE statement", shape).into())
+            Err(Diagnostic::new(file, text, Place::code(text), "not one CREATE EXTERNAL TABLE statement", shape).into())
         }
         Err(error) => {
-            Err(Diagnostic::new(file, text, Place::TOP, error.strip_backtrace(), shape).into())
+            let (message, place) = parser_message(&error.strip_backtrace());
+            Err(Diagnostic::new(file, text, place.unwrap_or(Place::code(text)), message, shape).into())
         }
     }
 }
@@ -177,20 +199,43 @@ fn order_columns(declared: &Schema, day: Option<&str>) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn format_of(ddl: &CreateExternalTable) -> Result<Format, String> {
-    match ddl.file_type.to_uppercase().as_str() {
-        "PARQUET" if ddl.options.is_empty() => Ok(Format::Parquet),
-        "PARQUET" => Err("a Parquet source takes no OPTIONS".into()),
-        "CSV" => {
+/// A key that is either true or not given.
+fn flag(header: &Header, key: &str, file: &str, text: &str) -> Result<bool> {
+    match header.get(key) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => {
+            let message = format!("`{key}` is `{other}`");
+            Err(Diagnostic::new(file, text, header.place(key), message, "write true or false").into())
+        }
+    }
+}
+
+/// The format, or what is wrong: the word, the message and the way out.
+fn format_of(ddl: &CreateExternalTable) -> Result<Format, (String, String, String)> {
+    let options = ddl.options.first().map(|(key, _)| key.clone());
+    match (ddl.file_type.to_uppercase().as_str(), options) {
+        ("PARQUET", None) => Ok(Format::Parquet),
+        ("PARQUET", Some(option)) => {
+            Err((option, "a Parquet source takes no OPTIONS".into(), "remove them: Parquet files say all themselves".into()))
+        }
+        ("CSV", _) => {
             let mut options = CsvOptions::default().with_has_header(true);
             for (key, value) in &ddl.options {
-                let key = key.strip_prefix("format.").unwrap_or(key);
+                let name = key.strip_prefix("format.").unwrap_or(key);
                 let value = value.clone().into_string().unwrap_or_else(|| value.to_string());
-                datafusion::config::ConfigField::set(&mut options, key, &value)
-                    .map_err(|error| error.strip_backtrace())?;
+                datafusion::config::ConfigField::set(&mut options, name, &value).map_err(|error| {
+                    let said = error.strip_backtrace();
+                    let said = said.trim_start_matches("Invalid or Unsupported Configuration: ");
+                    let help = "options are those of DataFusion's CSV, as 'format.has_header' and 'format.delimiter'";
+                    (key.clone(), lower_first(said), help.into())
+                })?;
             }
             Ok(Format::Csv(Box::new(options)))
         }
-        other => Err(format!("format `{other}` cannot be read")),
+        (other, _) => {
+            let message = format!("format `{other}` cannot be read");
+            Err((other.to_string(), message, "write STORED AS PARQUET or STORED AS CSV".into()))
+        }
     }
 }

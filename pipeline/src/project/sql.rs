@@ -72,14 +72,16 @@ fn parse_query(file: &str, text: &str) -> Result<Box<Query>> {
     tokens.iter_mut().for_each(name_previous);
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut statements = parser.parse_statements().map_err(|error| {
-        let message = error.to_string();
-        refuse(message.clone(), place_in_message(&message).unwrap_or(Place::TOP))
+        let (message, place) = parser_message(&error.to_string());
+        refuse(message, place.unwrap_or(Place::TOP))
     })?;
     match (statements.pop(), statements.pop()) {
         (Some(Statement::Query(query)), None) => Ok(query),
-        (Some(_), None) => Err(refuse("the file holds no SELECT".into(), Place::TOP).into()),
-        (None, _) => Err(refuse("the file is empty".into(), Place::TOP).into()),
-        (_, Some(_)) => Err(refuse("the file holds more than one statement".into(), Place::TOP).into()),
+        (None | Some(_), None) => Err(refuse("the file holds no SELECT".into(), Place::code(text)).into()),
+        (second, Some(_)) => {
+            let place = second.map_or(Place::TOP, |statement| statement.span().into());
+            Err(refuse("the file holds more than one statement".into(), place).into())
+        }
     }
 }
 
@@ -98,12 +100,30 @@ fn location_place(line: u64, column: u64) -> Place {
     Place { line: (line as usize).max(1), column: (column as usize).max(1), width: 1 }
 }
 
-/// sqlparser says where in words: `... at Line: 3, Column: 14`.
-fn place_in_message(message: &str) -> Option<Place> {
-    let (_, rest) = message.rsplit_once("Line: ")?;
-    let (line, column) = rest.split_once(", Column: ")?;
-    let column: String = column.chars().take_while(char::is_ascii_digit).collect();
-    Some(location_place(line.parse().ok()?, column.parse().ok()?))
+/// What sqlparser says, and where: it tells the place in words, `... at Line: 3, Column: 14`.
+pub fn parser_message(said: &str) -> (String, Option<Place>) {
+    let bare = said.trim_start_matches("SQL error: ").trim_start_matches("sql parser error: ");
+    let bare = bare.strip_prefix("ParserError(\"").and_then(|inner| inner.strip_suffix("\")")).unwrap_or(bare);
+    let found = bare.rsplit_once(" at Line: ").and_then(|(message, rest)| {
+        let (line, column) = rest.split_once(", Column: ")?;
+        let column: String = column.chars().take_while(char::is_ascii_digit).collect();
+        Some((message, location_place(line.parse().ok()?, column.parse().ok()?)))
+    });
+    match found {
+        Some((message, place)) => (lower_first(message), Some(place)),
+        None => (lower_first(bare), None),
+    }
+}
+
+/// A message of another library in our way: its first letter small, unless the word is all capitals.
+pub fn lower_first(message: &str) -> String {
+    let mut chars = message.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if !second.is_uppercase() => {
+            first.to_lowercase().chain(std::iter::once(second)).chain(chars).collect()
+        }
+        _ => message.to_string(),
+    }
 }
 
 /// The parts of a name, folded to lower case unless quoted, joined by dots.

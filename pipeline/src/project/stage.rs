@@ -2,11 +2,11 @@
 
 use arrow::datatypes::SchemaRef;
 
-use super::diagnostic::Place;
+use super::diagnostic::{Place, nearest};
 use super::header::Header;
 use super::sql::StageSql;
-use crate::Result;
 use crate::cluster::Trainer;
+use crate::{Error, Result};
 
 /// The layers, in the order in which data passes through them.
 pub const LAYERS: &[&str] =
@@ -14,6 +14,12 @@ pub const LAYERS: &[&str] =
 
 /// The layers whose stages are published.
 pub const PUBLISHED_LAYERS: &[&str] = &["segments", "portraits"];
+
+/// Published tables that are no stage's.
+const TAKEN: &[&str] = &["runs"];
+
+/// The kinds of model stages.
+const TRAINERS: &[&str] = &["kmeans", "reference"];
 
 /// Header keys that any stage may have.
 const KEYS: &[&str] = &[
@@ -103,7 +109,7 @@ impl Stage {
         header.require(file, text, if kept { &["store", "grain"] } else { &[] })?;
         header.require(file, text, if store == Store::Daily { &["day"] } else { &[] })?;
         header.require(file, text, if header.get("accounts").is_some() { &["quarantine"] } else { &[] })?;
-        let publish = parse_publish(&header, &sql, layer, store)?;
+        let publish = parse_publish(&header, &sql, layer, stem, store)?;
         Ok(Stage {
             name: format!("{layer}.{stem}"),
             layer: layer.to_string(),
@@ -161,8 +167,7 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
         Some(kind) => {
             let mut keys = header.values();
             keys.retain(|key, _| !KEYS.contains(&key.as_str()));
-            let trainer = Trainer::from_header(kind, &keys)
-                .map_err(|error| sql.refuse(header.place("kind"), error, "see the trainers in the README"))?;
+            let trainer = Trainer::from_header(kind, &keys).map_err(|error| refuse_kind(header, sql, kind, &error))?;
             let refit = match header.get("refit") {
                 None | Some("never") => Refit::Never,
                 Some("always") => Refit::Always,
@@ -176,9 +181,30 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
     }
 }
 
-fn parse_publish(header: &Header, sql: &StageSql, layer: &str, store: Store) -> Result<Option<Publish>> {
+/// A trainer's complaint, which reads "header `key: value`: remedy", at the line of that key.
+fn refuse_kind(header: &Header, sql: &StageSql, kind: &str, error: &Error) -> Error {
+    if !TRAINERS.contains(&kind) {
+        let help = match nearest(kind, TRAINERS.iter().copied().chain(["fixpoint"])) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("use {} or fixpoint; without `kind` the rows are the result", TRAINERS.join(", ")),
+        };
+        return sql.refuse(header.place("kind"), format!("unknown kind `{kind}`"), help).into();
+    }
+    let said = error.to_string();
+    let Some((line, remedy)) = said.strip_prefix("header `").and_then(|rest| rest.split_once("`: ")) else {
+        return sql.refuse(header.place("kind"), "the header does not say all the trainer needs", said).into();
+    };
+    let key = line.split(':').next().unwrap_or_default();
+    sql.refuse(header.place(key), format!("a {kind} stage cannot use `{line}`"), remedy).into()
+}
+
+fn parse_publish(header: &Header, sql: &StageSql, layer: &str, stem: &str, store: Store) -> Result<Option<Publish>> {
     let published = PUBLISHED_LAYERS.contains(&layer);
     match (published && store != Store::View, header.get("publish")) {
+        (true, _) if TAKEN.contains(&stem) => {
+            let message = format!("`{stem}` is the name of a table that every run publishes itself");
+            Err(sql.refuse(Place::code(&sql.text), message, "rename the file").into())
+        }
         (true, None | Some("as_of")) => Ok(Some(Publish::AsOf)),
         (true, Some("all")) => Ok(Some(Publish::All)),
         (true, Some(other)) => {

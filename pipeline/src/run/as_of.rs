@@ -9,7 +9,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::max;
 use datafusion::logical_expr::{LogicalPlanBuilder, col};
 
-use super::raw::SourceFiles;
+use super::raw::{SourceFiles, find_undecodable};
 use super::tables::source_table;
 use crate::engine::Engine;
 use crate::lake::Lake;
@@ -82,7 +82,14 @@ async fn latest(
     let mut newest: Option<NaiveDate> = None;
     for source in project.sources.values().filter(|source| source.clock && !source.absent) {
         let files = sources.get(&source.name).cloned().unwrap_or_default();
-        let Some(day) = newest_day(project, engine, lake, source, &files).await? else {
+        let day = match newest_day(project, engine, lake, source, &files).await {
+            Err(error) if error.exit_code() == 1 => {
+                find_undecodable(lake, source, &files).await?;
+                Err(error)
+            }
+            found => found,
+        };
+        let Some(day) = day? else {
             return Err(Error::Contract(format!(
                 "source `{}` is a clock but holds no row that is not future-dated\nhelp: deliver rows, or give --as-of a date",
                 source.name

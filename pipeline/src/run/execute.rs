@@ -22,7 +22,7 @@ use crate::{Context, Error, Result};
 
 /// Raw bytes that one job of a daily stage reads, as a share of the memory given: columns decode to several times
 /// their size, and sorts hold them.
-const JOB_SHARE_OF_MEMORY: usize = 16;
+const JOB_SHARE_OF_MEMORY: usize = 64;
 
 /// Manifests read or written at the same time.
 const MANIFESTS_AT_ONCE: usize = 16;

@@ -10,6 +10,7 @@ mod progress;
 mod publish;
 mod raw;
 mod tables;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -25,12 +26,12 @@ pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
 pub use publish::{RUNS, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
-pub use tables::written_table;
+pub use tables::{source_table, written_table};
 
 use crate::engine::{Engine, EngineOptions};
-use crate::lake::{Lake, Lock};
+use crate::lake::{Lake, Lock, StageManifest};
 use crate::project::{Params, Project, Relation, Stage, Store};
-use crate::{Error, Result};
+use crate::{Context, Error, Result};
 use execute::Runner;
 
 /// The raw files of each source, by source name.
@@ -324,9 +325,19 @@ pub(crate) fn in_stage(stage: &str, error: Error) -> Error {
     }
 }
 
-/// The parameters of a finished run, for `explain` and `sql`.
-pub fn params_of(project: &Project, as_of: DateTime<Utc>) -> Params {
-    let mut params = project.example_params();
+/// The parameters of a finished run under the project's settings, its models included.
+pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Result<Params> {
+    let as_of = DateTime::parse_from_rfc3339(&run.as_of).context("the run's manifest has no valid as_of")?;
+    let mut params = project.settings.clone();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(as_of.timestamp_micros()), None));
-    params
+    params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
+    for (param, stage) in project.models() {
+        let Some(carried) = run.models.get(&stage.name) else { continue };
+        let manifest = StageManifest::load(lake, &stage.name, None, &carried.fingerprint).await?;
+        let stored = manifest.and_then(|manifest| manifest.model);
+        let stored = stored.ok_or_else(|| Error::other(format!("the model of {} is gone", stage.name)))?;
+        let model = model::from_json(&stored).context(format!("the model of {} is broken", stage.name))?;
+        params.insert(param.to_string(), model);
+    }
+    Ok(params)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
+use datafusion::config::CsvOptions;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -12,6 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
+use super::text;
 use crate::lake::{Lake, read_footer, unescape};
 use crate::project::{Fingerprint, Format, Source};
 use crate::{Context, Error, Result};
@@ -128,7 +130,7 @@ async fn inspect_file(lake: &Lake, source: &Source, meta: ObjectMeta) -> Result<
     let day = day_of(source, &relative)?;
     match &source.format {
         Format::Parquet => inspect_parquet(lake, source, meta, relative, day).await,
-        Format::Csv(_) => inspect_text(lake, source, meta, relative, day).await,
+        Format::Csv(options) => inspect_text(lake, source, options, meta, relative, day).await,
     }
 }
 
@@ -148,26 +150,20 @@ fn day_of(source: &Source, relative: &str) -> Result<Option<NaiveDate>> {
 async fn inspect_text(
     lake: &Lake,
     source: &Source,
+    options: &CsvOptions,
     meta: ObjectMeta,
     relative: String,
     day: Option<NaiveDate>,
 ) -> Result<RawFile> {
     let bytes = lake.get(&relative).await?.unwrap_or_default();
-    if let Err(error) = std::str::from_utf8(&bytes) {
-        let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
-        return Err(Error::Contract(format!(
-            "source `{}`: file {relative}, line {line}: the text is not UTF-8 (byte {})\nhelp: convert the file to UTF-8",
-            source.name,
-            error.valid_up_to()
-        )));
-    }
+    let holds_rows = text::check(source, &relative, options, &bytes)?;
     let hash = Fingerprint::of([String::from_utf8_lossy(&bytes)]);
     Ok(RawFile {
         identity: format!("{relative} {hash}"),
         path: meta.location,
         relative,
         bytes: meta.size,
-        rows: None,
+        rows: (!holds_rows).then_some(0),
         day,
         ingested: None,
         event: None,
@@ -184,7 +180,7 @@ async fn inspect_parquet(
 ) -> Result<RawFile> {
     let broken = |error: &dyn std::fmt::Display| {
         Error::Contract(format!(
-            "source `{}`: file {relative} is no readable Parquet file: {error}\nhelp: it may be truncated; write it again",
+            "source `{}`: file {relative} is no readable Parquet file: {error}\nhelp: it may be truncated; deliver it again",
             source.name
         ))
     };
@@ -324,25 +320,25 @@ fn check_keys(source: &Source, files: &[RawFile]) -> Result<()> {
 
 /// Reads every column of every file to find the one that cannot be decoded, after a scan has failed.
 pub async fn find_undecodable(lake: &Lake, source: &Source, files: &SourceFiles) -> Result<()> {
-    if source.format != Format::Parquet {
-        return Ok(());
-    }
     for file in &files.files {
         let bytes = lake.get(&file.relative).await?.unwrap_or_default();
-        let name = source.name.clone();
+        let source = source.clone();
         let relative = file.relative.clone();
-        let columns: Vec<String> = source.file_schema().fields().iter().map(|f| f.name().clone()).collect();
-        tokio::task::spawn_blocking(move || decode_columns(&name, &relative, &bytes, &columns))
-            .await
-            .context("cannot check a raw file")??;
+        tokio::task::spawn_blocking(move || match &source.format {
+            Format::Parquet => decode_columns(&source, &relative, &bytes),
+            Format::Csv(options) => text::find_unreadable(&source, &relative, options, &bytes),
+        })
+        .await
+        .context("cannot check a raw file")??;
     }
     Ok(())
 }
 
-fn decode_columns(source: &str, relative: &str, bytes: &bytes::Bytes, columns: &[String]) -> Result<()> {
+fn decode_columns(source: &Source, relative: &str, bytes: &bytes::Bytes) -> Result<()> {
     use parquet::arrow::ProjectionMask;
     use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-    for column in columns {
+    for field in source.file_schema().fields() {
+        let column = field.name();
         let read = || -> std::result::Result<(), Box<dyn std::error::Error>> {
             let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())?;
             let mask = ProjectionMask::columns(builder.parquet_schema(), [column.as_str()]);
@@ -353,8 +349,9 @@ fn decode_columns(source: &str, relative: &str, bytes: &bytes::Bytes, columns: &
         };
         if let Err(error) = read() {
             return Err(Error::Contract(format!(
-                "source `{source}`: file {relative}, column `{column}` cannot be decoded: {error}\nhelp: deliver the \
-                 file again; text must be UTF-8"
+                "source `{}`: file {relative}, column `{column}` cannot be decoded: {error}\nhelp: deliver the file \
+                 again; text must be UTF-8",
+                source.name
             )));
         }
     }

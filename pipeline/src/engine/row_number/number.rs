@@ -1,0 +1,262 @@
+//! Numbering the rows of one partition: a hash table finds the keys that repeat, and only their rows are sorted.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
+use arrow::compute::{SortColumn, interleave, lexsort_to_indices};
+use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryReservation;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::window::WindowExpr;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::metrics::BaselineMetrics;
+use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::physical_plan::windows::BoundedWindowAggExec;
+use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
+use futures::{StreamExt, TryStreamExt};
+use hashbrown::HashTable;
+
+/// Bytes a row takes beside its own columns: its encoded key with offset, its place in the table, its hash.
+const BYTES_PER_ROW: usize = 48;
+
+/// One partition's work.
+pub(super) struct Job {
+    pub window: Arc<dyn WindowExpr>,
+    pub schema: SchemaRef,
+    pub memory: MemoryReservation,
+    pub metrics: BaselineMetrics,
+}
+
+impl Job {
+    pub(super) async fn run(
+        self,
+        mut input: SendableRecordBatchStream,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let mut batches: Vec<RecordBatch> = Vec::new();
+        while let Some(batch) = input.next().await {
+            let batch = batch?;
+            let bytes = batch.get_array_memory_size() + batch.num_rows() * BYTES_PER_ROW;
+            let fits = self.memory.try_grow(bytes).is_ok();
+            batches.push(batch);
+            if !fits {
+                return self.sort_instead(batches, input, &context);
+            }
+        }
+        drop(input);
+        let numbers = {
+            let _timer = self.metrics.elapsed_compute().timer();
+            number(&batches, self.window.as_ref())?
+        };
+        let mut rows: VecDeque<(RecordBatch, UInt64Array)> = batches.into_iter().zip(numbers).collect();
+        let Job { schema, memory, metrics, .. } = self;
+        let output = schema.clone();
+        let numbered = futures::stream::poll_fn(move |_| {
+            let next = rows.pop_front().map(|(batch, numbers)| {
+                memory.shrink((batch.num_rows() * BYTES_PER_ROW + batch.get_array_memory_size()).min(memory.size()));
+                metrics.record_output(batch.num_rows());
+                let columns: Vec<ArrayRef> =
+                    batch.columns().iter().cloned().chain([Arc::new(numbers) as ArrayRef]).collect();
+                RecordBatch::try_new(output.clone(), columns).map_err(DataFusionError::from)
+            });
+            std::task::Poll::Ready(next)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, numbered)))
+    }
+
+    /// The window as the engine would run it, over what was read so far and the rest.
+    fn sort_instead(
+        self,
+        read: Vec<RecordBatch>,
+        rest: SendableRecordBatchStream,
+        context: &Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        self.memory.free();
+        let schema = rest.schema();
+        let all = futures::stream::iter(read.into_iter().map(Ok)).chain(rest.into_stream());
+        let stream: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all));
+        let source = Once { schema: schema.clone(), stream: Mutex::new(Some(stream)) };
+        let input = StreamingTableExec::try_new(schema, vec![Arc::new(source)], None, [], false, None)?;
+        let keys = self.window.partition_by().iter().map(|key| PhysicalSortExpr::new_default(key.clone()));
+        let order = LexOrdering::new(keys.chain(self.window.order_by().iter().cloned()));
+        let Some(order) = order else { return datafusion::common::internal_err!("row_number without keys") };
+        let sorted = SortExec::new(order, Arc::new(input)).with_preserve_partitioning(true);
+        let window =
+            BoundedWindowAggExec::try_new(vec![self.window], Arc::new(sorted), InputOrderMode::Sorted, false)?;
+        window.execute(0, context.clone())
+    }
+}
+
+/// A stream that is read once.
+struct Once {
+    schema: SchemaRef,
+    stream: Mutex<Option<SendableRecordBatchStream>>,
+}
+
+impl std::fmt::Debug for Once {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Once")
+    }
+}
+
+impl PartitionStream for Once {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let taken = self.stream.lock().ok().and_then(|mut stream| stream.take());
+        taken.unwrap_or_else(|| {
+            let none = futures::stream::once(async {
+                Err(DataFusionError::Internal("a stream that is read once was read again".into()))
+            });
+            Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), none))
+        })
+    }
+}
+
+/// A row's place: batch and row in it.
+type Place = (u32, u32);
+
+/// The number of each row among the rows of its key, for each batch.
+fn number(batches: &[RecordBatch], window: &dyn WindowExpr) -> Result<Vec<UInt64Array>> {
+    let repeats = repeated_keys(batches, window)?;
+    let mut numbers: Vec<Vec<u64>> = batches.iter().map(|batch| vec![1; batch.num_rows()]).collect();
+    if !repeats.is_empty() {
+        for (place, number) in rank(batches, window, &repeats)? {
+            numbers[place.0 as usize][place.1 as usize] = number;
+        }
+    }
+    Ok(numbers.into_iter().map(UInt64Array::from).collect())
+}
+
+/// All rows whose key stands more than once, each with the place of its key's first row.
+fn repeated_keys(batches: &[RecordBatch], window: &dyn WindowExpr) -> Result<Vec<(Place, Place)>> {
+    let keys = batches.iter().map(|batch| evaluate(batch, window)).collect::<Result<Vec<_>>>()?;
+    let Some(first) = keys.first() else { return Ok(Vec::new()) };
+    let fields = first.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let converter = RowConverter::new(fields)?;
+    let encoded = keys.iter().map(|columns| converter.convert_columns(columns)).collect::<Result<Vec<Rows>, _>>()?;
+    let state = RandomState::default();
+    let rows = batches.iter().map(RecordBatch::num_rows).sum();
+    let mut table: HashTable<(u64, Place)> = HashTable::with_capacity(rows);
+    let mut repeats: Vec<(Place, Place)> = Vec::new();
+    let mut hashes = Vec::new();
+    for (batch, columns) in keys.iter().enumerate() {
+        hashes.clear();
+        hashes.resize(batches[batch].num_rows(), 0);
+        create_hashes(columns, &state, &mut hashes)?;
+        for (row, hash) in hashes.iter().enumerate() {
+            let key = encoded[batch].row(row);
+            let here = (batch as u32, row as u32);
+            let same = |(other, place): &(u64, Place)| {
+                other == hash && encoded[place.0 as usize].row(place.1 as usize) == key
+            };
+            let entry = table.entry(*hash, same, |(hash, _)| *hash);
+            match entry {
+                hashbrown::hash_table::Entry::Occupied(first) => repeats.push((first.get().1, here)),
+                hashbrown::hash_table::Entry::Vacant(vacant) => {
+                    vacant.insert((*hash, here));
+                }
+            }
+        }
+    }
+    let mut firsts: Vec<Place> = repeats.iter().map(|(first, _)| *first).collect();
+    firsts.sort_unstable();
+    firsts.dedup();
+    repeats.extend(firsts.into_iter().map(|first| (first, first)));
+    Ok(repeats)
+}
+
+fn evaluate(batch: &RecordBatch, window: &dyn WindowExpr) -> Result<Vec<ArrayRef>> {
+    window.partition_by().iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
+}
+
+/// The numbers of the rows given, each with its key's first place.
+fn rank(
+    batches: &[RecordBatch],
+    window: &dyn WindowExpr,
+    repeats: &[(Place, Place)],
+) -> Result<Vec<(Place, u64)>> {
+    let group = |place: &Place| (u64::from(place.0) << 32) | u64::from(place.1);
+    let groups: UInt64Array = repeats.iter().map(|(first, _)| Some(group(first))).collect();
+    let indices: Vec<(usize, usize)> = repeats.iter().map(|(_, (b, r))| (*b as usize, *r as usize)).collect();
+    let mut columns = vec![SortColumn { values: Arc::new(groups) as ArrayRef, options: None }];
+    for sort in window.order_by() {
+        let values = batches
+            .iter()
+            .map(|batch| sort.expr.evaluate(batch)?.into_array(batch.num_rows()))
+            .collect::<Result<Vec<_>>>()?;
+        let values: Vec<&dyn arrow::array::Array> = values.iter().map(|array| array.as_ref()).collect();
+        columns.push(SortColumn { values: interleave(&values, &indices)?, options: Some(sort.options) });
+    }
+    let order = lexsort_to_indices(&columns, None)?;
+    let groups = columns[0].values.as_primitive::<arrow::datatypes::UInt64Type>();
+    let mut ranked = Vec::with_capacity(repeats.len());
+    let (mut last, mut number) = (None, 0);
+    for index in order.values().iter().map(|index| *index as usize) {
+        let group = groups.value(index);
+        number = if last == Some(group) { number + 1 } else { 1 };
+        last = Some(group);
+        ranked.push((repeats[index].1, number));
+    }
+    Ok(ranked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use crate::engine::session::with_row_number_rule;
+
+    /// Rows of a query that numbers rows of few and many copies, by the window and by hashing.
+    async fn rows(hashing: bool, memory: Option<usize>) -> (String, String) {
+        let config = SessionConfig::new().with_target_partitions(3).with_batch_size(100);
+        let mut runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new();
+        if let Some(bytes) = memory {
+            runtime = runtime.with_memory_pool(std::sync::Arc::new(
+                datafusion::execution::memory_pool::FairSpillPool::new(bytes),
+            ));
+        }
+        let builder = datafusion::execution::session_state::SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime.build_arc().unwrap())
+            .with_default_features();
+        let state = if hashing { with_row_number_rule(builder).build() } else { builder.build() };
+        let context = SessionContext::new_with_state(state);
+        let query = "select k, v, n from (
+            select value % 7000 as k, value as v,
+                row_number() over (partition by nullif(value % 7000, 3), value % 2 order by value % 5 desc, value) as n
+            from generate_series(1, 20000)) where n > 1 order by k, v, n";
+        let frame = context.sql(query).await.unwrap();
+        let plan = frame.clone().create_physical_plan().await.unwrap();
+        let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+        let batches = frame.collect().await.unwrap();
+        (arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string(), shown)
+    }
+
+    #[tokio::test]
+    async fn hashing_numbers_rows_as_the_window_does() {
+        let (expected, plan) = rows(false, None).await;
+        assert!(!plan.contains("RowNumberExec"), "{plan}");
+        let (hashed, plan) = rows(true, None).await;
+        assert!(plan.contains("RowNumberExec"), "{plan}");
+        assert_eq!(hashed, expected);
+        assert!(expected.lines().count() > 1000);
+    }
+
+    #[tokio::test]
+    async fn rows_that_do_not_fit_are_sorted_and_spilled() {
+        let (expected, _) = rows(false, None).await;
+        let (spilled, _) = rows(true, Some(NonZeroUsize::MIN.get() << 20)).await;
+        assert_eq!(spilled, expected);
+    }
+}

@@ -1,0 +1,227 @@
+//! `kill -9` at any point of a run: readers see the old tables or the new, and the next run ends what was begun.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arrow::util::display::array_value_to_string;
+use futures::TryStreamExt;
+use strata::engine::EngineOptions;
+use strata::lake::Lake;
+use strata::query::Reader;
+use tempfile::TempDir;
+
+use crate::support::process::Running;
+use crate::support::world::{PUBLISHED, copy, files, last_run, published_hashes, rows, small_lake, small_run};
+use crate::support::{ok, text};
+
+/// A kill is tried again on a new copy of the lake when the run ended before it, so often.
+const TRIES: usize = 20;
+
+/// A lake before and after one undisturbed run.
+struct Run {
+    before: PathBuf,
+    after: PathBuf,
+}
+
+impl Run {
+    /// Results that the undisturbed run computes.
+    fn results(&self) -> usize {
+        results(&self.after) - results(&self.before)
+    }
+
+    /// Files by which results and tables come to be, one after another, in the undisturbed run.
+    fn steps(&self) -> usize {
+        steps(&self.after) - steps(&self.before)
+    }
+
+    /// A run killed at each of these steps, counted from the state before, and at last left alone.
+    fn torment(&self, points: &[usize]) {
+        let done = (0..TRIES).any(|_| self.is_tormented(points));
+        assert!(done, "the run always ended before it could be killed at each of {points:?}");
+    }
+
+    /// Whether every run could be killed in time.
+    fn is_tormented(&self, points: &[usize]) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = folder.path().join("lake");
+        copy(&self.before, &lake);
+        let (old, new) = (view(&self.before), view(&self.after));
+        let (results_before, steps_before) = (results(&lake), steps(&lake));
+        let poll = Poll::start(&lake);
+        for point in points {
+            let target = (steps_before + point).max(steps(&lake) + 1);
+            let mut run = Running::start(&["run", "--lake", text(&lake)]);
+            while steps(&lake) < target {
+                if let Some(status) = run.ended() {
+                    assert!(status.success(), "{}", run.said());
+                    return false;
+                }
+            }
+            if !run.is_killed() {
+                return false;
+            }
+            let expected = if commits(&lake, "runs") > commits(&self.before, "runs") { &new } else { &old };
+            assert_eq!(&view(&lake), expected, "after a kill at step {point} of {}", self.steps());
+        }
+        let finished = results(&lake) - results_before;
+        ok(&["run", "--lake", text(&lake)]);
+        assert_eq!(published_hashes(&lake), published_hashes(&self.after), "after kills at steps {points:?}");
+        assert_eq!(view(&lake), new);
+        let seen = poll.stop();
+        assert!(!seen.is_empty() && seen.iter().all(|view| [&old, &new].contains(&view)), "{seen:?}");
+        assert!(seen.len() <= 2 && seen.last() == Some(&new), "the reader saw {seen:?}");
+
+        let computed: usize = last_run(&lake).stages.values().map(|stage| stage.computed).sum();
+        assert_eq!(computed + finished, self.results(), "finished results are not computed again");
+        for (table, grain) in PUBLISHED.iter().chain(&[("runs", "epoch")]) {
+            let twice = rows(&lake, &format!("select {grain} from {table} group by {grain} having count(*) > 1"));
+            assert!(twice.is_empty(), "{table}: {twice:?}");
+        }
+        true
+    }
+}
+
+/// Results, table versions and manifests of runs.
+fn steps(lake: &Path) -> usize {
+    let tables = folders(&lake.join("published"));
+    let commits: usize = tables.iter().map(|table| commits(lake, text(table))).sum();
+    results(lake) + commits + count_json(&lake.join("stages/_runs"))
+}
+
+/// Manifests of results.
+fn results(lake: &Path) -> usize {
+    let layers = folders(&lake.join("stages")).into_iter().filter(|layer| !layer.ends_with("_runs"));
+    layers.flat_map(|layer| folders(&layer)).map(|stage| count_json(&stage.join("manifests"))).sum()
+}
+
+/// Versions of a published table.
+fn commits(lake: &Path, table: &str) -> usize {
+    count_json(&lake.join("published").join(table).join("_delta_log"))
+}
+
+/// Files that are whole: one being written has a name that ends otherwise.
+fn count_json(folder: &Path) -> usize {
+    let is_whole = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "json");
+    files(folder).iter().filter(is_whole).count()
+}
+
+fn folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// What a reader sees in two tables that one run writes; nothing before the first run.
+type View = Option<[String; 2]>;
+
+const QUERIES: [&str; 2] = [
+    "select row_digest(row_hash(customer_id, as_of, segment, rfm_type, monetary_total, events)) from customer_360",
+    "select row_digest(row_hash(customer_id, family, segment, valid_from, valid_to, reason)) from segment_membership",
+];
+
+fn view(lake: &Path) -> View {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let lake = Lake::open(text(lake)).unwrap();
+        let reader = match Reader::open(&lake, EngineOptions { threads: 1, ..EngineOptions::default() }).await {
+            Err(error) if error.to_string().contains("holds no finished run") => return None,
+            reader => reader.unwrap(),
+        };
+        let mut seen = [String::new(), String::new()];
+        for (query, seen) in QUERIES.iter().zip(&mut seen) {
+            let batches: Vec<_> = reader.query(query).await.unwrap().try_collect().await.unwrap();
+            *seen = array_value_to_string(batches[0].column(0), 0).unwrap();
+        }
+        Some(seen)
+    })
+}
+
+/// A reader that looks at a lake all along.
+struct Poll {
+    stopped: Arc<AtomicBool>,
+    reader: Option<JoinHandle<Vec<View>>>,
+}
+
+impl Poll {
+    fn start(lake: &Path) -> Poll {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (lake, stop) = (lake.to_path_buf(), stopped.clone());
+        let reader = std::thread::spawn(move || {
+            let mut seen = Vec::new();
+            loop {
+                let last_look = stop.load(Ordering::Acquire);
+                let now = view(&lake);
+                if seen.last() != Some(&now) {
+                    seen.push(now);
+                }
+                if last_look {
+                    return seen;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Poll { stopped, reader: Some(reader) }
+    }
+
+    /// What was seen, in order, without repetitions.
+    fn stop(mut self) -> Vec<View> {
+        self.stopped.store(true, Ordering::Release);
+        self.reader.take().unwrap().join().expect("the reader could always read")
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// `count` steps from 1 to `steps` - 1, one at a pseudo-random place of each of `count` equal stretches.
+fn kill_points(count: usize, steps: usize, seed: u64) -> Vec<usize> {
+    let mut state = seed;
+    let mut random = || {
+        // xorshift64*, Vigna 2016
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let width = (steps - 1) as f64 / count as f64;
+    (0..count).map(|stretch| 1 + ((stretch as f64 + random()) * width) as usize).collect()
+}
+
+#[test]
+fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = Run { before: folder.path().join("before"), after: folder.path().join("after") };
+    let raw: TempDir = small_lake();
+    ok(&["run", "--lake", text(raw.path()), "--as-of", "2025-02-27"]);
+    copy(raw.path(), &run.before);
+    copy(raw.path(), &run.after);
+    ok(&["run", "--lake", text(&run.after)]);
+    assert_ne!(view(&run.before), view(&run.after));
+    let computed: usize = last_run(&run.after).stages.values().map(|stage| stage.computed).sum();
+    assert_eq!(computed, run.results());
+    // a commit for each table and for `runs`, and the run's manifest
+    assert_eq!(run.steps(), run.results() + PUBLISHED.len() + 2);
+
+    let points = kill_points(16, run.steps(), 7);
+    for first in 0..4 {
+        run.torment(&points.iter().skip(first).step_by(4).copied().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_first_run_killed_at_4_points_shows_nothing_until_it_is_whole() {
+    let before = small_lake();
+    let run = Run { before: before.path().to_path_buf(), after: small_run().to_path_buf() };
+    assert_eq!(view(&run.before), None);
+    run.torment(&kill_points(4, run.steps(), 11));
+}

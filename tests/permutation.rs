@@ -1,0 +1,240 @@
+//! Stage by stage: the rows of a result depend on the rows of the inputs, not on their order, their batches or their
+//! partitions.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use strata::engine::{Engine, EngineOptions, planning_state};
+use strata::lake::{DataFile, Lake, StageManifest, files_at};
+use strata::project::{Kind, Params, PlanNames, Project, Relation, Stage, StageSql, plan_select};
+use strata::run::{RunManifest, SourceFiles, last_run, params_of, source_table, written_table};
+use tempfile::TempDir;
+
+use crate::support::shuffle::{Random, shuffled};
+use crate::support::world::small_lake;
+use crate::support::{ok, text};
+
+/// Rows of each difference that a report shows.
+const ROWS_SHOWN: usize = 3;
+
+/// Engines (threads, rows a batch) for the shuffled inputs, by seed.
+const SHUFFLES: [(u64, usize, usize); 2] = [(1, 1, 8192), (2, 7, 61)];
+
+/// The last of two runs of the small world, so that carried tables hold rows.
+struct Finished {
+    _folder: TempDir,
+    lake: Lake,
+    project: Project,
+    run: RunManifest,
+    earlier: RunManifest,
+    params: Params,
+    engine: Engine,
+}
+
+impl Finished {
+    async fn new() -> Finished {
+        let folder = small_lake();
+        let lake = Lake::open(text(folder.path())).unwrap();
+        let engine = engine(&lake, 2, 8192);
+        let mut runs = Vec::new();
+        for as_of in ["2025-02-15", "latest"] {
+            ok(&["run", "--lake", text(folder.path()), "--as-of", as_of]);
+            runs.extend(last_run(&engine, &lake).await.unwrap());
+        }
+        let [earlier, run] = <[RunManifest; 2]>::try_from(runs).unwrap();
+        let project = Project::load("retail", &planning_state().unwrap()).unwrap();
+        let params = params_of(&lake, &project, &run).await.unwrap();
+        Finished { _folder: folder, lake, project, run, earlier, params, engine }
+    }
+
+    /// The rows of a relation as the run's stages saw them.
+    async fn rows(&self, relation: &Relation) -> RecordBatch {
+        let plan = LogicalPlanBuilder::scan("input", provider_as_source(self.stored(relation).await), None);
+        let plan = plan.and_then(LogicalPlanBuilder::build).unwrap();
+        let batches = self.engine.collect(&plan).await.unwrap();
+        let schema = batches.first().map_or_else(|| Arc::new(plan.schema().as_arrow().clone()), RecordBatch::schema);
+        concat_batches(&schema, &batches).unwrap()
+    }
+
+    async fn stored(&self, relation: &Relation) -> Arc<dyn TableProvider> {
+        let files = match relation {
+            Relation::Source(name) => {
+                let source = &self.project.sources[name];
+                let as_of = self.run.as_of.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
+                let files = SourceFiles::inspect(&self.lake, source).await.unwrap().known_at(as_of);
+                return source_table(&self.lake, source, &files, Some(as_of)).unwrap();
+            }
+            Relation::Previous(name) => {
+                let Some(Kind::Fixpoint { start, .. }) = self.project.stage(name).map(|stage| &stage.kind) else {
+                    panic!("{name} is no fixpoint");
+                };
+                return Box::pin(self.stored(&self.project.inputs(name)[start])).await;
+            }
+            Relation::Stage(name) => self.result(name, false).await,
+            Relation::Quarantine(name) => self.result(name, true).await,
+            Relation::Carried(name) => {
+                let stem = name.rsplit('.').next().unwrap();
+                let version = self.earlier.published[stem].version;
+                files_at(&self.lake, stem, Some(version)).await.unwrap().unwrap().files
+            }
+        };
+        let schema = self.project.schema(relation).unwrap();
+        written_table(&self.lake, &schema, &files.iter().collect::<Vec<_>>()).unwrap()
+    }
+
+    async fn result(&self, stage: &str, quarantined: bool) -> Vec<DataFile> {
+        let mut files = Vec::new();
+        for (day, print) in &self.run.stages[stage].fingerprints {
+            let day = (!day.is_empty()).then_some(day.as_str());
+            let manifest = StageManifest::load(&self.lake, stage, day, print).await.unwrap().unwrap();
+            files.extend(manifest.files.into_iter().filter(|file| file.quarantined == quarantined));
+        }
+        files
+    }
+
+    /// The sorted rows of a stage, or its model as one row, over the tables given.
+    async fn compute(&self, engine: &Engine, stage: &Stage, tables: &Tables) -> Vec<String> {
+        let provide = |relation: &Relation| Ok(tables[relation].clone());
+        let plan = self.project.plan(engine.state(), &stage.name, &self.params, &provide).unwrap();
+        let Kind::Model { trainer, .. } = &stage.kind else { return sorted_rows(engine, &plan).await };
+        let columns: Vec<String> = stage.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let trained = trainer.train(&columns, || engine.stream(&plan)).await.unwrap();
+        let model = trained.model.to_array_of_size(1).unwrap();
+        shown_rows(&RecordBatch::try_from_iter([("model", model)]).unwrap())
+    }
+}
+
+type Tables = BTreeMap<Relation, Arc<dyn TableProvider>>;
+
+fn engine(lake: &Lake, threads: usize, batch_rows: usize) -> Engine {
+    let options = EngineOptions { threads, batch_rows, memory_bytes: 1 << 30, ..EngineOptions::default() };
+    Engine::local(lake, options).unwrap()
+}
+
+/// The rows in their order, in one batch.
+fn as_they_are(rows: &RecordBatch) -> Arc<dyn TableProvider> {
+    Arc::new(MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).unwrap())
+}
+
+/// The rows shuffled, cut into batches of odd sizes and dealt to five partitions, of which some may stay empty.
+fn permuted(rows: &RecordBatch, random: &mut Random) -> Arc<dyn TableProvider> {
+    let rows = shuffled(rows, random);
+    let mut partitions = vec![Vec::new(); 5];
+    let mut at = 0;
+    while at < rows.num_rows() {
+        let size = (1 + random.below(rows.num_rows() / 7 + 1)).min(rows.num_rows() - at);
+        partitions[random.below(5)].push(rows.slice(at, size));
+        at += size;
+    }
+    Arc::new(MemTable::try_new(rows.schema(), partitions).unwrap())
+}
+
+async fn sorted_rows(engine: &Engine, plan: &LogicalPlan) -> Vec<String> {
+    let batches = engine.collect(plan).await.unwrap();
+    let mut rows: Vec<String> = batches.iter().flat_map(shown_rows).collect();
+    rows.sort();
+    rows
+}
+
+/// Every row as text; two values with the same text are the same to the bit.
+fn shown_rows(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::new().with_display_error(false).with_null("NULL");
+    let schema = batch.schema();
+    let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+    let value = |row: usize, column: usize| format!("{}={}", schema.field(column).name(), columns[column].value(row));
+    let row = |row: usize| (0..columns.len()).map(|column| value(row, column)).collect::<Vec<_>>().join(", ");
+    (0..batch.num_rows()).map(row).collect()
+}
+
+/// What differs between two sorted lists of rows: the stage, how many rows, and the first of them.
+fn differences(stage: &str, seed: u64, expected: &[String], found: &[String]) -> Option<String> {
+    let (mut missing, mut extra) = (Vec::new(), Vec::new());
+    let (mut left, mut right) = (expected, found);
+    loop {
+        let order = match (left.first(), right.first()) {
+            (Some(l), Some(r)) => l.cmp(r),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => break,
+        };
+        if order.is_lt() {
+            missing.push(format!("  only in order  {}", left[0]));
+        }
+        if order.is_gt() {
+            extra.push(format!("  only shuffled  {}", right[0]));
+        }
+        left = &left[usize::from(order.is_le())..];
+        right = &right[usize::from(order.is_ge())..];
+    }
+    if missing.is_empty() && extra.is_empty() {
+        return None;
+    }
+    let mut said = vec![format!(
+        "stage {stage}, shuffled with seed {seed}: {} of {} rows missing, {} extra",
+        missing.len(),
+        expected.len(),
+        extra.len()
+    )];
+    said.extend(missing.into_iter().take(ROWS_SHOWN).chain(extra.into_iter().take(ROWS_SHOWN)));
+    Some(said.join("\n"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stage_depends_on_the_order_of_its_input() {
+    let finished = Finished::new().await;
+    let mut reports = Vec::new();
+    for stage in &finished.project.stages {
+        let name = &stage.name;
+        let mut inputs: BTreeMap<Relation, RecordBatch> = BTreeMap::new();
+        for relation in finished.project.stored_inputs(name) {
+            let rows = finished.rows(&relation).await;
+            let needed = matches!(relation, Relation::Carried(_) | Relation::Stage(_) | Relation::Source(_));
+            assert!(rows.num_rows() > 1 || !needed, "stage {name}: {relation:?} has no rows to permute");
+            inputs.insert(relation, rows);
+        }
+        let tables = inputs.iter().map(|(relation, rows)| (relation.clone(), as_they_are(rows))).collect();
+        let expected = finished.compute(&finished.engine, stage, &tables).await;
+        if let (Kind::Select, Some(run)) = (&stage.kind, finished.run.stages.get(name)) {
+            assert_eq!(expected.len() as u64, run.rows + run.quarantined, "stage {name}: not the rows of the run");
+        }
+        for (seed, threads, batch_rows) in SHUFFLES {
+            let mut random = Random::new(seed);
+            let tables = inputs.iter().map(|(r, rows)| (r.clone(), permuted(rows, &mut random))).collect();
+            let found = finished.compute(&engine(&finished.lake, threads, batch_rows), stage, &tables).await;
+            reports.extend(differences(name, seed, &expected, &found));
+        }
+    }
+    assert!(reports.is_empty(), "the order of rows matters:\n{}", reports.join("\n"));
+}
+
+#[tokio::test]
+async fn an_order_that_matters_is_reported_with_stage_and_row() {
+    let lake = Lake::open("memory://").unwrap();
+    let engine = engine(&lake, 2, 8192);
+    let ids: Vec<i64> = (0..100).collect();
+    let days: Vec<i64> = ids.iter().map(|id| id % 10).collect();
+    let column = |values: &[i64]| Arc::new(arrow::array::Int64Array::from(values.to_vec())) as arrow::array::ArrayRef;
+    let rows = RecordBatch::try_from_iter([("id", column(&ids)), ("day", column(&days))]).unwrap();
+    let sql = "select id, row_number() over (order by day) as place from raw.visits";
+    let sql = StageSql::parse("staging/visits.sql", sql).unwrap();
+    let compute = async |table| {
+        let names = PlanNames::new(engine.state(), [("raw.visits".to_string(), table)]);
+        sorted_rows(&engine, &plan_select(&sql, &names, &Params::new()).unwrap()).await
+    };
+    let expected = compute(as_they_are(&rows)).await;
+    assert_eq!(differences("staging.visits", 1, &expected, &compute(as_they_are(&rows)).await), None);
+    let found = compute(permuted(&rows, &mut Random::new(1))).await;
+    let report = differences("staging.visits", 1, &expected, &found).expect("ties go by input order");
+    assert!(report.starts_with("stage staging.visits, shuffled with seed 1: "), "{report}");
+    let missing = expected.iter().find(|row| !found.contains(row)).unwrap();
+    assert!(report.contains(&format!("\n  only in order  {missing}\n")), "{report}");
+}
