@@ -6,6 +6,7 @@ mod error;
 pub mod generate;
 pub mod lake;
 pub mod project;
+pub mod query;
 pub mod run;
 
 pub use error::{Context, Error, Result};

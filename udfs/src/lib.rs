@@ -1,1 +1,71 @@
+//! The functions of Strata: pure, without I/O, engine or configuration. Client, scheduler and executor
+//! register the same list, since functions travel between them by name.
 
+mod args;
+pub mod learn;
+pub mod model;
+pub mod number;
+mod reference;
+pub mod rows;
+pub mod text;
+pub mod time;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+
+pub use model::{KmeansModel, ReferenceModel, Transform, kmeans_model_type, reference_model_type};
+pub use reference::reference;
+
+/// All scalar functions.
+pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
+    let mut functions: Vec<ScalarUDF> = vec![
+        text::FoldWidth::default().into(),
+        text::NormalizeEmail::default().into(),
+        text::NormalizePhone::default().into(),
+        text::NormalizeName::default().into(),
+        text::Pseudonym::default().into(),
+        time::ParseDate::default().into(),
+        time::LocalTime::new(time::LocalField::Date).into(),
+        time::LocalTime::new(time::LocalField::Hour).into(),
+        time::LocalTime::new(time::LocalField::DayOfWeek).into(),
+        time::DayStart::default().into(),
+        time::IntervalIndex::default().into(),
+        number::ToMoney::default().into(),
+        number::Power::default().into(),
+        number::Log::default().into(),
+        learn::KmeansAssign::default().into(),
+        learn::KmeansExplain::default().into(),
+        learn::KmeansSegmentName::default().into(),
+        learn::QuantileScore::default().into(),
+        learn::ReferenceMean::default().into(),
+        rows::RowHash::default().into(),
+    ];
+    functions
+        .extend(number::Elementary::ALL.map(|function| number::ElementaryFunction::new(function).into()));
+    functions.into_iter().map(Arc::new).collect()
+}
+
+/// All aggregate functions.
+pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
+    let functions: [AggregateUDF; 2] =
+        [rows::RowDigest::default().into(), rows::ModeByWeight::default().into()];
+    functions.into_iter().map(Arc::new).collect()
+}
+
+/// Registers all functions; those of the names `ln`, `log`, `log2`, `log10`, `exp`, `power` and `pow` replace
+/// the engine's.
+pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    for function in all_scalar() {
+        registry.register_udf(function)?;
+    }
+    for function in all_aggregate() {
+        registry.register_udaf(function)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,110 @@
 //! Segment learning: sample, scale, train, name.
+
+mod init;
+mod lloyd;
+mod naming;
+mod quality;
+mod quantiles;
+mod radix;
+mod sample;
+mod scale;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod train;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use strata_udfs::model::{kmeans_model_type, reference_model_type};
+
+pub use quality::{KmeansQuality, gate};
+pub use quantiles::train_reference;
+pub use settings::{Gate, KmeansSettings, ReferenceSettings, Scale};
+pub use train::{TrainedKmeans, train_kmeans};
+
+use crate::{Error, Result};
+
+/// What turns the rows of a model stage into a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trainer {
+    /// `kind: kmeans`: scaling and centroids.
+    Kmeans(KmeansSettings),
+    /// `kind: reference`: frozen quantiles and means of each column.
+    Reference(ReferenceSettings),
+}
+
+/// A model as a typed parameter, and its figures when its trainer has any.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// The model, of [`Trainer::output_type`].
+    pub model: ScalarValue,
+    /// Quality of a k-means model, which [`Trainer::gate`] judges.
+    pub quality: Option<KmeansQuality>,
+}
+
+impl Trainer {
+    /// The trainer of a stage by the `kind` of its header and the keys that are not the stage's own.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown kind, an unknown key or a bad value.
+    pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
+        match kind {
+            "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
+            other => Err(Error::Usage(format!("header `kind: {other}`: give `kmeans` or `reference`"))),
+        }
+    }
+
+    /// The type of the trained parameter, known without data.
+    pub fn output_type(&self) -> DataType {
+        match self {
+            Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Reference(_) => reference_model_type(),
+        }
+    }
+
+    /// Every setting that the result depends on, one line.
+    pub fn describe(&self) -> String {
+        match self {
+            Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Reference(settings) => settings.describe(),
+        }
+    }
+
+    /// Trains on the stage's rows, whose columns are a key and then the features. `open` starts the stage's query
+    /// from the beginning: once for k-means, up to four times for a reference.
+    ///
+    /// # Errors
+    /// Those of [`train_kmeans`] and [`train_reference`].
+    pub async fn train<F, Fut>(&self, columns: &[String], open: F) -> Result<Trained>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<SendableRecordBatchStream>>,
+    {
+        match self {
+            Trainer::Kmeans(settings) => {
+                let trained = train_kmeans(settings, open().await?).await?;
+                Ok(Trained { model: trained.model.to_scalar(), quality: Some(trained.quality) })
+            }
+            Trainer::Reference(settings) => {
+                let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
+                Ok(Trained { model: model.to_scalar(), quality: None })
+            }
+        }
+    }
+
+    /// Refuses a degenerate model.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] with every reason.
+    pub fn gate(&self, trained: &Trained) -> Result<()> {
+        match (self, &trained.quality) {
+            (Trainer::Kmeans(settings), Some(quality)) => gate(quality, &settings.gate),
+            _ => Ok(()),
+        }
+    }
+}

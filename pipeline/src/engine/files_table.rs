@@ -1,6 +1,5 @@
 //! A table that is exactly a list of files: no listing at run time, partition values given, rows known.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, SchemaRef};
@@ -88,10 +87,6 @@ impl FilesTable {
 
 #[async_trait]
 impl TableProvider for FilesTable {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn schema(&self) -> SchemaRef {
         self.schema.table_schema().clone()
     }

@@ -83,7 +83,7 @@ impl Engine {
         progress: &Arc<Progress>,
     ) -> std::result::Result<Written, DataFusionError> {
         let input = state.create_physical_plan(plan).await?;
-        let sink = plan_sink(input, spec.clone(), self.lake.object_store_url(), state.config_options())
+        let sink = plan_sink(input, spec.clone(), state.config_options())
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         let watch = metrics::watch_rows(sink.clone(), progress.clone());
         let batches = collect_partitioned(sink.clone(), self.task_context(state)).await;

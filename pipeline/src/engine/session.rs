@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
+use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -41,7 +41,7 @@ const POOL_SHARE: f64 = 0.6;
 
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
-    let builder = SessionStateBuilder::new().with_config(config(&EngineOptions::default())).with_default_features();
+    let builder = SessionStateBuilder::new().with_config(config(&EngineOptions::default())?).with_default_features();
     register_functions(builder.build())
 }
 
@@ -61,7 +61,7 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         .context("cannot set up the engine")?;
     runtime.register_object_store(lake.object_store_url().as_ref(), lake.store().clone());
     let state = SessionStateBuilder::new()
-        .with_config(config(options))
+        .with_config(config(options)?)
         .with_runtime_env(runtime)
         .with_default_features()
         .build();
@@ -75,10 +75,10 @@ pub(super) fn sorting_joins(state: &SessionState) -> SessionState {
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
 }
 
-fn config(options: &EngineOptions) -> SessionConfig {
+fn config(options: &EngineOptions) -> Result<SessionConfig> {
     let mut settings = ConfigOptions::new();
     settings.execution.target_partitions = options.threads.max(1);
-    settings.execution.batch_size = options.batch_rows.max(1);
+    settings.execution.batch_size = ConfigNonZeroUsize::try_new(options.batch_rows.max(1)).context("cannot set the batch size")?;
     settings.execution.parquet.schema_force_view_types = false;
     settings.execution.parquet.pushdown_filters = false;
     settings.execution.collect_statistics = true;
@@ -87,7 +87,7 @@ fn config(options: &EngineOptions) -> SessionConfig {
     settings.optimizer.prefer_hash_join = true;
     settings.optimizer.enable_dynamic_filter_pushdown = false;
     settings.optimizer.repartition_file_min_size = 1 << 20;
-    SessionConfig::from(settings)
+    Ok(SessionConfig::from(settings))
 }
 
 /// The one place where functions are registered, for every session of every process.

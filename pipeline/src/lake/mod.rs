@@ -1,1 +1,35 @@
-//! Tables on object storage: parallel sink, Delta commit, locks.
+//! Tables on object storage: the lake and its stores, the parallel sink, manifests of finished stages,
+//! Delta commits, and the lock that one run holds.
+//!
+//! A lake is laid out as follows, every path relative to its URL:
+//!
+//! ```text
+//! _strata.json                                     whose lake this is, and its layout version
+//! locks/<epoch>.{json,beat,done}                   who may write
+//! stages/<layer>/<stem>/data/<attempt>/...         files of stage results
+//! stages/<layer>/<stem>/manifests/[<day>/]<fingerprint>.json   which files make up a result
+//! published/<table>/_delta_log/                    Delta logs
+//! published/<table>/<attempt>/...                  files of published tables
+//! ```
+
+mod delta;
+mod file;
+mod footer;
+mod lock;
+mod manifest;
+mod partition;
+mod schema;
+mod sink;
+mod stats;
+mod store;
+mod writer;
+
+pub use delta::{Replace, TableSnapshot, TableWrite, append, files_at, publish, table_prefix, table_version};
+pub use file::DataFile;
+pub use footer::{footer_sha256, read_footer};
+pub use lock::Lock;
+pub use manifest::{StageManifest, list_days, stage_data_prefix};
+pub use partition::{NULL_PARTITION, partition_folder, unescape};
+pub use schema::storage_schema;
+pub use sink::{SinkExec, SinkSpec, plan_sink, write_batches};
+pub use store::{Lake, locate, store_for};

@@ -16,6 +16,39 @@ impl Place {
     /// The first line as a whole, for what a file lacks.
     pub const TOP: Place = Place { line: 1, column: 1, width: 1 };
 
+    /// The first line that is no comment, or the top.
+    pub fn code(text: &str) -> Place {
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
+        let start = text.split_inclusive('\n').take_while(|line| !is_code(line)).map(str::len).sum();
+        let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        if line.is_empty() { Place::TOP } else { Place::at(text, start + line.len() - line.trim_start().len(), line.trim().len()) }
+    }
+
+    /// The place of `bytes` bytes from byte `start` on, to the end of their line at most.
+    pub fn at(text: &str, start: usize, bytes: usize) -> Place {
+        let before = text.get(..start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let chars = |part: Option<&str>| part.map_or(0, |part| part.chars().count());
+        let spanned = text.get(start..start + bytes).and_then(|span| span.lines().next());
+        Place {
+            line: before.matches('\n').count() + 1,
+            column: chars(before.get(line_start..)) + 1,
+            width: chars(spanned).max(1),
+        }
+    }
+
+    /// The first place where `word` stands as a whole word and in code, not in a comment.
+    pub fn find_word(text: &str, word: &str) -> Option<Place> {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let found = text.match_indices(word).map(|(start, _)| start).find(|start| {
+            let (before, after) = (&text[..*start], &text[start + word.len()..]);
+            let line = before.rsplit('\n').next().unwrap_or_default();
+            let commented = line.contains("--") || line.trim_start().starts_with('#');
+            !commented && !before.ends_with(is_part) && !after.starts_with(is_part)
+        });
+        found.map(|start| Place::at(text, start, word.len()))
+    }
+
     /// The place of `needle` at its first occurrence in `text`, or the top.
     pub fn find(text: &str, needle: &str) -> Place {
         let wanted = needle.to_lowercase();
@@ -79,7 +112,9 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{margin}--> {}:{line}:{column}", self.file)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{line} | {}", self.line_text)?;
-        writeln!(f, "{margin} | {}{}", " ".repeat(column - 1), "^".repeat(width))?;
+        let indent = |c: char| if c == '\t' { '\t' } else { ' ' };
+        let before: String = self.line_text.chars().chain(std::iter::repeat(' ')).take(column - 1).map(indent).collect();
+        writeln!(f, "{margin} | {before}{}", "^".repeat(width))?;
         write!(f, "{margin} = help: {}", self.help)
     }
 }

@@ -67,7 +67,7 @@ impl Stage {
     fn header_semantics(&self) -> String {
         let kind = match &self.kind {
             Kind::Select => String::new(),
-            Kind::Model { trainer, .. } => format!("{trainer:?}"),
+            Kind::Model { trainer, .. } => trainer.describe(),
             Kind::Fixpoint { start, max_rounds } => format!("fixpoint {start} {max_rounds}"),
         };
         format!(

@@ -103,7 +103,7 @@ impl Project {
         }
         for stage in &self.stages {
             let store = match (&stage.kind, stage.store) {
-                (Kind::Model { trainer, .. }, _) => trainer.name(),
+                (Kind::Model { .. }, _) => stage.header.get("kind").unwrap_or("model"),
                 (Kind::Fixpoint { .. }, _) => "fixpoint",
                 (_, Store::View) => "view",
                 (_, Store::Table) => "table",

@@ -25,17 +25,13 @@ impl Project {
 
     /// Checks the files of a project.
     pub fn from_files(files: &ProjectFiles, state: &SessionState) -> Result<Project> {
-        let time_zone: chrono_tz::Tz = files
-            .time_zone
-            .parse()
-            .map_err(|_| Error::Usage(format!("project.toml: `{}` is no IANA time zone", files.time_zone)))?;
         let mut project = Project {
             name: files.name.clone(),
-            time_zone,
+            time_zone: files.time_zone,
             sources: BTreeMap::new(),
             stages: Vec::new(),
             audits: Vec::new(),
-            settings: settings(files)?,
+            settings: files.params(),
             inputs: BTreeMap::new(),
         };
         let names = PlanNames::new(state, []);
@@ -52,27 +48,35 @@ impl Project {
                 }
                 _ => {
                     let message = "the file lies in no layer";
-                    let help = format!("folders are {} and audits", LAYERS.join(", "));
+                    let folder = path.split('/').next().filter(|folder| *folder != path).unwrap_or_default();
+                    let folders = LAYERS.iter().copied().chain(["audits"]);
+                    let help = match nearest(folder, folders).filter(|near| *near != folder) {
+                        Some(near) => format!("did you mean the folder `{near}`?"),
+                        None => format!("SQL files lie directly in {} or audits", LAYERS.join(", ")),
+                    };
                     return Err(Diagnostic::new(shown, text, Place::TOP, message, help).into());
                 }
             }
         }
-        project.mark_absent(&files.absent)?;
+        project.mark_absent(files)?;
         project.check_stems()?;
         project.resolve_all()?;
         project.sort_stages()?;
+        project.check_names(files)?;
         project.flow_schemas(state)?;
         Ok(project)
     }
 
-    fn mark_absent(&mut self, absent: &[String]) -> Result<()> {
-        for name in absent {
+    fn mark_absent(&mut self, files: &ProjectFiles) -> Result<()> {
+        for name in &files.absent {
             let known: Vec<String> = self.sources.keys().map(|n| n.trim_start_matches("raw.").to_string()).collect();
             let Some(source) = self.sources.get_mut(&format!("raw.{name}")) else {
-                let hint = nearest(name, known.iter().map(String::as_str)).unwrap_or("a declared source");
-                return Err(Error::Usage(format!(
-                    "project.toml: `absent` names `{name}`, which no raw file declares\nhelp: did you mean {hint}?"
-                )));
+                let help = match nearest(name.trim_start_matches("raw."), known.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("sources are {}", known.join(", ")),
+                };
+                let message = format!("`absent` names `{name}`, which no raw file declares");
+                return Err(files.refuse(name, message, help).into());
             };
             source.absent = true;
         }
@@ -123,7 +127,7 @@ impl Project {
             found.insert(start.clone(), relation);
         }
         for (param, place) in &sql.params {
-            self.check_param(sql, reader, param, *place)?;
+            self.check_param(sql, param, *place)?;
         }
         Ok(found)
     }
@@ -148,10 +152,16 @@ impl Project {
     }
 
     fn unknown(&self, sql: &StageSql, name: &str, place: Place) -> Error {
-        let known = self.sources.keys().map(String::as_str).chain(self.stages.iter().map(|s| s.name.as_str()));
-        let help = match nearest(name, known) {
-            Some(candidate) => format!("did you mean `{candidate}`?"),
-            None => "stages are named layer.stem; `strata graph` lists them".to_string(),
+        let quarantines = self.stages.iter().filter_map(Stage::quarantine_relation);
+        let published = self.stages.iter().filter(|s| s.publish.is_some()).map(|s| s.stem.clone());
+        let stages = self.stages.iter().map(|s| s.name.clone());
+        let known: Vec<String> = self.sources.keys().cloned().chain(stages).chain(quarantines).chain(published).collect();
+        let plain = name.strip_prefix("quarantine.").filter(|stem| self.stages.iter().any(|s| s.stem == *stem));
+        let help = match (nearest(name, known.iter().map(String::as_str)), plain) {
+            _ if name == super::PREVIOUS => "only a stage of `kind: fixpoint` has a previous round".into(),
+            (_, Some(stem)) => format!("stage `{stem}` rejects no rows: its header has no `quarantine` column"),
+            (Some(candidate), None) => format!("did you mean `{candidate}`?"),
+            (None, None) => "relations are named layer.stem, as `raw.orders`; `strata graph` lists them".into(),
         };
         sql.refuse(place, format!("there is no relation `{name}`"), help).into()
     }
@@ -167,7 +177,7 @@ impl Project {
         Ok(())
     }
 
-    fn check_param(&self, sql: &StageSql, reader: Option<&Stage>, param: &str, place: Place) -> Result<()> {
+    fn check_param(&self, sql: &StageSql, param: &str, place: Place) -> Result<()> {
         let params = self.example_params();
         if !params.contains_key(param) {
             let help = match nearest(param, params.keys().map(String::as_str)) {
@@ -175,11 +185,6 @@ impl Project {
                 None => "parameters are $as_of, $run_id, $time_zone, the settings of project.toml and models".into(),
             };
             return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());
-        }
-        if reader.is_some_and(|stage| stage.store == Store::Daily) && param == "as_of" {
-            let message = "a daily stage may not use `$as_of`: its days are computed once and kept";
-            let help = "compare with the row's own `ingested_at`, or use `store: table`";
-            return Err(sql.refuse(place, message, help).into());
         }
         Ok(())
     }
@@ -204,12 +209,13 @@ impl Project {
             stage.check_columns()?;
             if matches!(stage.kind, Kind::Fixpoint { .. }) {
                 let round = self.plan_checked(state, &name, &params)?;
-                let types = |s: &SchemaRef| -> Vec<(String, DataType)> {
-                    s.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
+                let columns = |s: &SchemaRef| -> String {
+                    let one = |field: &Arc<Field>| format!("{} {}", field.name(), field.data_type());
+                    s.fields().iter().map(one).collect::<Vec<_>>().join(", ")
                 };
-                if types(&round) != types(&schema) {
+                if columns(&round) != columns(&schema) {
                     let message = "a round gives other columns than it starts from";
-                    let help = format!("start from {:?}, round gives {:?}", types(&schema), types(&round));
+                    let help = format!("the start has {}; the SELECT gives {}", columns(&schema), columns(&round));
                     return Err(stage.sql.refuse(stage.header.place("start"), message, help).into());
                 }
             }
@@ -221,18 +227,13 @@ impl Project {
     }
 
     fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<SchemaRef> {
-        let plan = self.plan(state, name, params, &|relation| self.empty_table(relation))?;
         let sql = match (self.stage(name), self.audit(name)) {
-            (Some(stage), _) => {
-                lint_sql(&stage.sql)?;
-                &stage.sql
-            }
-            (None, Some(audit)) => {
-                lint_sql(&audit.sql)?;
-                &audit.sql
-            }
+            (Some(stage), _) => &stage.sql,
+            (None, Some(audit)) => &audit.sql,
             (None, None) => return Err(Error::Usage(format!("there is no stage `{name}`"))),
         };
+        lint_sql(sql)?;
+        let plan = self.plan(state, name, params, &|relation| self.empty_table(relation))?;
         if self.stage(name).is_some() {
             lint_plan(sql, &plan)?;
         }
@@ -250,37 +251,6 @@ impl Project {
     }
 }
 
-impl Stage {
-    fn check_columns(&self) -> Result<()> {
-        let one = |key: &'static str, column: &Option<String>| column.iter().map(|c| (key, c.clone())).collect();
-        let named: [Vec<(&'static str, String)>; 5] = [
-            self.grain.iter().map(|c| ("grain", c.clone())).collect(),
-            one("day", &self.day),
-            one("quarantine", &self.quarantine),
-            one("weight", &self.weight),
-            self.partition_by.iter().map(|c| ("partition_by", c.clone())).collect(),
-        ];
-        for (key, column) in named.into_iter().flatten() {
-            if self.schema.field_with_name(&column).is_err() {
-                let columns: Vec<&str> = self.schema.fields().iter().map(|f| f.name().as_str()).collect();
-                let message = format!("`{key}` names column `{column}`, which the SELECT does not give");
-                let help = format!("columns: {}", columns.join(", "));
-                return Err(self.sql.refuse(self.header.place(key), message, help).into());
-            }
-        }
-        let is_date = |c: &String| self.schema.field_with_name(c).is_ok_and(|f| f.data_type() == &DataType::Date32);
-        if let Some(day) = self.day.as_ref().filter(|day| !is_date(day)) {
-            let message = format!("day column `{day}` is no DATE");
-            return Err(self.sql.refuse(self.header.place("day"), message, "cast it to date").into());
-        }
-        if self.publish == Some(Publish::AsOf) && self.schema.field_with_name("as_of").is_err() {
-            let message = "a table published by `as_of` has no column `as_of`";
-            return Err(self.sql.refuse(Place::TOP, message, "select `$as_of as as_of`, or `publish: all`").into());
-        }
-        Ok(())
-    }
-}
-
 /// Column types as files keep them: nullable, plain strings.
 fn stored_schema(schema: &Schema) -> SchemaRef {
     let plain = |field: &Field| {
@@ -292,24 +262,4 @@ fn stored_schema(schema: &Schema) -> SchemaRef {
         Field::new(field.name(), data_type, true)
     };
     Arc::new(Schema::new(schema.fields().iter().map(|field| plain(field)).collect::<Vec<_>>()))
-}
-
-fn settings(files: &ProjectFiles) -> Result<Params> {
-    let mut params = Params::new();
-    params.insert("time_zone".into(), ScalarValue::Utf8(Some(files.time_zone.clone())));
-    for (name, value) in &files.settings {
-        let value = match value {
-            toml::Value::Integer(value) => ScalarValue::Int64(Some(*value)),
-            toml::Value::Float(value) => ScalarValue::Float64(Some(*value)),
-            toml::Value::Boolean(value) => ScalarValue::Boolean(Some(*value)),
-            toml::Value::String(value) => ScalarValue::Utf8(Some(value.clone())),
-            other => {
-                return Err(Error::Usage(format!(
-                    "project.toml: setting `{name}` = {other} is neither number, text nor true/false"
-                )));
-            }
-        };
-        params.insert(name.clone(), value);
-    }
-    Ok(params)
 }

@@ -1,5 +1,6 @@
 //! Sources, stages and audits: parse, resolve, lint, order, and let schemas flow from the raw contracts.
 
+mod check;
 mod diagnostic;
 mod files;
 mod fingerprint;

@@ -95,11 +95,9 @@ impl Stage {
         let header = Header::parse(file, text)?;
         let sql = StageSql::parse(file, text)?;
         let kind = parse_kind(&header, &sql)?;
-        let trainer_keys = match &kind {
-            Kind::Model { trainer, .. } => trainer.header_keys(),
-            _ => &[],
-        };
-        header.refuse_unknown(file, text, &[KEYS, trainer_keys].concat())?;
+        if !matches!(kind, Kind::Model { .. }) {
+            header.refuse_unknown(file, text, KEYS)?;
+        }
         let store = parse_store(&header, &sql)?;
         let kept = store != Store::View && !matches!(kind, Kind::Model { .. });
         header.require(file, text, if kept { &["store", "grain"] } else { &[] })?;
@@ -161,7 +159,9 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
             Ok(Kind::Fixpoint { start: header.get("start").unwrap_or_default().to_string(), max_rounds })
         }
         Some(kind) => {
-            let trainer = Trainer::from_header(kind, &header.values())
+            let mut keys = header.values();
+            keys.retain(|key, _| !KEYS.contains(&key.as_str()));
+            let trainer = Trainer::from_header(kind, &keys)
                 .map_err(|error| sql.refuse(header.place("kind"), error, "see the trainers in the README"))?;
             let refit = match header.get("refit") {
                 None | Some("never") => Refit::Never,

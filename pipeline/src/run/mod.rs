@@ -1,1 +1,332 @@
-//! The driver: plan, execute, audit, commit, resume.
+//! The driver: one pass over the graph for one `as_of`: plan, execute, audit, publish, and resume what a dead run left.
+
+mod as_of;
+mod audit;
+mod execute;
+mod history;
+mod model;
+mod plan;
+mod progress;
+mod publish;
+mod raw;
+mod tables;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+pub use as_of::{AsOf, day_start};
+pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
+pub use plan::{RunPlan, as_of_text};
+pub use progress::{Reporter, resident_bytes};
+pub use publish::{RUNS, last_run, runs_rows};
+pub use raw::{RawFile, SourceFiles};
+pub use tables::written_table;
+
+use crate::engine::{Engine, EngineOptions};
+use crate::lake::{Lake, Lock};
+use crate::project::{Params, Project, Relation, Stage, Store};
+use crate::{Error, Result};
+use execute::Runner;
+
+/// The raw files of each source, by source name.
+pub type Sources = BTreeMap<String, SourceFiles>;
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    pub as_of: AsOf,
+    /// Stages to compute with all that they need; nothing is published. Empty: everything.
+    pub select: Vec<String>,
+    /// Compute everything anew; carried state stays.
+    pub full_refresh: bool,
+    /// Forget carried state: models are trained anew.
+    pub reset_state: bool,
+    /// Say what would be computed, and stop.
+    pub dry_run: bool,
+    /// Let published tables lose or retype columns.
+    pub allow_breaking: bool,
+    pub engine: EngineOptions,
+    /// Stages that may run side by side.
+    pub stages_at_once: usize,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            as_of: AsOf::Latest,
+            select: Vec::new(),
+            full_refresh: false,
+            reset_state: false,
+            dry_run: false,
+            allow_breaking: false,
+            engine: EngineOptions::default(),
+            stages_at_once: 2,
+        }
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Everything is computed, audited and published.
+    Published(Box<RunManifest>),
+    /// The selected stages are computed.
+    Computed(BTreeMap<String, StageRun>),
+    /// The stages with the number of parts to compute and of all parts.
+    Planned(Vec<(String, usize, usize)>),
+}
+
+/// Runs a project on a lake.
+///
+/// # Errors
+/// [`Error::Contract`] for raw data that breaks its contract, [`Error::Audit`] when an audit or a model's gate fails,
+/// [`Error::Locked`] when another run holds the lake; nothing is published in any of these cases.
+pub async fn run(lake: &Lake, project: &Project, options: &RunOptions, reporter: &Reporter) -> Result<Outcome> {
+    lake.claim(&project.name).await?;
+    let fence = Lock::acquire(lake).await?;
+    let outcome = run_locked(lake, project, options, reporter, &fence).await;
+    let released = fence.release().await;
+    let outcome = outcome?;
+    released?;
+    Ok(outcome)
+}
+
+async fn run_locked(
+    lake: &Lake,
+    project: &Project,
+    options: &RunOptions,
+    reporter: &Reporter,
+    fence: &Lock,
+) -> Result<Outcome> {
+    let started = Utc::now();
+    let engine = Engine::local(lake, options.engine.clone())?;
+    let sources = inspect_sources(lake, project).await?;
+    let as_of = options.as_of.resolve(project, &engine, lake, &sources).await?;
+    let micros = as_of.timestamp_micros();
+    check_known(project, &sources, as_of)?;
+    let last = last_run(&engine, lake).await?;
+    let mut params = project.settings.clone();
+    params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
+    let planner = plan::Planner {
+        project,
+        sources: &sources,
+        params: &params,
+        as_of: micros,
+        last: last.as_ref(),
+        reset_state: options.reset_state,
+    };
+    let plan = planner.plan();
+    reporter.say(&format!(
+        "run {} of project {} as of {}",
+        plan.run_id,
+        project.name,
+        as_of.to_rfc3339_opts(SecondsFormat::Secs, true)
+    ));
+    params.insert("run_id".into(), ScalarValue::Utf8(Some(plan.run_id.clone())));
+    let runner = Runner {
+        lake,
+        project,
+        engine: &engine,
+        sources: &sources,
+        plan: &plan,
+        last: last.as_ref(),
+        reporter,
+        full_refresh: options.full_refresh,
+        epoch: fence.epoch(),
+        params: Mutex::new(params),
+        results: Mutex::new(BTreeMap::new()),
+    };
+    let wanted = wanted_stages(project, &options.select)?;
+    if options.dry_run {
+        return Ok(Outcome::Planned(runner.missing_parts(&wanted).await?));
+    }
+    let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
+    let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
+    if !options.select.is_empty() {
+        return Ok(Outcome::Computed(stages));
+    }
+    let published = runner.publish(fence, options.allow_breaking).await?;
+    let manifest = RunManifest {
+        run_id: plan.run_id.clone(),
+        epoch: fence.epoch(),
+        project: project.name.clone(),
+        as_of: as_of.to_rfc3339_opts(SecondsFormat::Micros, true),
+        params: project.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        inputs: identities(&sources, micros),
+        stages,
+        audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
+        models: plan.models.clone(),
+        published,
+        engine: "local".into(),
+        started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
+        finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+    };
+    let path = manifest.save(lake).await?;
+    fence.check().await?;
+    publish::commit_run(lake, &manifest, &path).await?;
+    Ok(Outcome::Published(Box::new(manifest)))
+}
+
+async fn inspect_sources(lake: &Lake, project: &Project) -> Result<Sources> {
+    let mut sources = Sources::new();
+    for source in project.sources.values() {
+        sources.insert(source.name.clone(), SourceFiles::inspect(lake, source).await?);
+    }
+    Ok(sources)
+}
+
+/// Refuses an `as_of` at which nothing was known yet.
+fn check_known(project: &Project, sources: &Sources, as_of: DateTime<Utc>) -> Result<()> {
+    let micros = as_of.timestamp_micros();
+    for source in project.sources.values().filter(|source| !source.absent && !source.may_be_empty) {
+        let Some(files) = sources.get(&source.name) else { continue };
+        let happened = |file: &&RawFile| source.ingested_at.is_some() || file.event.is_none_or(|(first, _)| first < micros);
+        if files.known_at(micros).files.iter().filter(happened).count() == 0 {
+            let first = files.files.iter().filter_map(|file| file.ingested.or(file.event)).map(|(first, _)| first).min();
+            let first = first.and_then(DateTime::from_timestamp_micros).map_or("later".into(), |t| t.to_rfc3339());
+            return Err(Error::Contract(format!(
+                "as of {} source `{}` held no row: its first row became known at {first}\nhelp: give a later --as-of",
+                as_of.to_rfc3339_opts(SecondsFormat::Secs, true),
+                source.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn identities(sources: &Sources, as_of: i64) -> BTreeMap<String, Vec<String>> {
+    let known = |files: &SourceFiles| files.known_at(as_of).files.into_iter().map(|file| file.identity).collect();
+    sources.iter().map(|(name, files)| (name.clone(), known(files))).collect()
+}
+
+/// The selected stages and all they need (`stage+` adds all that need it); all stages when none is selected.
+fn wanted_stages(project: &Project, select: &[String]) -> Result<BTreeSet<String>> {
+    if select.is_empty() {
+        return Ok(project.stages.iter().map(|stage| stage.name.clone()).collect());
+    }
+    let mut wanted = BTreeSet::new();
+    for selected in select {
+        let name = selected.trim_end_matches('+');
+        if project.stage(name).is_none() {
+            let near = crate::project::nearest(name, project.stages.iter().map(|s| s.name.as_str()));
+            let hint = near.map_or("`strata graph` lists the stages".to_string(), |near| format!("did you mean `{near}`?"));
+            return Err(Error::Usage(format!("--select: there is no stage `{name}`\nhelp: {hint}")));
+        }
+        wanted.insert(name.to_string());
+        if selected.ends_with('+') {
+            for stage in &project.stages {
+                if project.needs(stage).iter().any(|need| wanted.contains(need)) {
+                    wanted.insert(stage.name.clone());
+                }
+            }
+        }
+    }
+    for stage in project.stages.iter().rev() {
+        if wanted.contains(&stage.name) {
+            wanted.extend(project.needs(stage));
+        }
+    }
+    Ok(wanted)
+}
+
+/// A node of the run's graph.
+enum Done {
+    Stage(String, Box<StageRun>),
+    Audit,
+}
+
+/// Runs stages as soon as what they need is there, at most `at_once` side by side, and each audit after its stages.
+async fn run_graph(
+    runner: &Runner<'_>,
+    wanted: &BTreeSet<String>,
+    with_audits: bool,
+    at_once: usize,
+) -> Result<BTreeMap<String, StageRun>> {
+    let project = runner.project;
+    let mut waiting: Vec<&Stage> = project.stages.iter().filter(|stage| wanted.contains(&stage.name)).collect();
+    let mut audits: Vec<String> = project.audits.iter().map(|audit| format!("audits.{}", audit.name)).collect();
+    audits.retain(|_| with_audits);
+    let mut finished: BTreeSet<String> = BTreeSet::new();
+    let mut runs = BTreeMap::new();
+    let mut active = FuturesUnordered::new();
+    loop {
+        // A view is there as soon as its inputs are.
+        while let Some(index) = waiting.iter().position(|stage| {
+            stage.store == Store::View && !stage.is_model() && is_ready(&project.needs(stage), &finished)
+        }) {
+            finished.insert(waiting.remove(index).name.clone());
+        }
+        while active.len() < at_once {
+            if let Some(index) = audits.iter().position(|audit| is_ready(&audit_needs(project, audit), &finished)) {
+                let audit = audits.remove(index);
+                active.push(futures::future::Either::Left(async move {
+                    runner.run_audit(&audit).await.map(|()| Done::Audit)
+                }));
+                continue;
+            }
+            let Some(index) = waiting.iter().position(|stage| is_ready(&project.needs(stage), &finished))
+            else {
+                break;
+            };
+            let stage = waiting.remove(index);
+            active.push(futures::future::Either::Right(async move {
+                let run = runner.run_stage(stage).await?;
+                Ok::<_, Error>(Done::Stage(stage.name.clone(), Box::new(run)))
+            }));
+        }
+        match active.next().await {
+            None => break,
+            Some(Ok(Done::Stage(name, run))) => {
+                finished.insert(name.clone());
+                runs.insert(name, *run);
+            }
+            Some(Ok(Done::Audit)) => {}
+            Some(Err(error)) => return Err(error),
+        }
+    }
+    Ok(runs)
+}
+
+fn is_ready(needs: &BTreeSet<String>, finished: &BTreeSet<String>) -> bool {
+    needs.iter().all(|need| finished.contains(need))
+}
+
+fn audit_needs(project: &Project, audit: &str) -> BTreeSet<String> {
+    let mut needs: BTreeSet<String> = project
+        .inputs(audit)
+        .values()
+        .filter_map(|relation| match relation {
+            Relation::Stage(name) | Relation::Quarantine(name) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    for param in project.params_used(audit) {
+        needs.extend(project.models().filter(|(name, _)| *name == param).map(|(_, stage)| stage.name.clone()));
+    }
+    needs
+}
+
+/// Says in which stage an error came up, and keeps its kind.
+pub(crate) fn in_stage(stage: &str, error: Error) -> Error {
+    let said = |message: String| format!("stage {stage}: {message}");
+    match error {
+        Error::Usage(message) => Error::Usage(said(message)),
+        Error::Contract(message) => Error::Contract(said(message)),
+        Error::Audit(message) => Error::Audit(said(message)),
+        Error::EngineLost(message) => Error::EngineLost(said(message)),
+        Error::Locked(message) => Error::Locked(said(message)),
+        Error::Other { context, source } => Error::Other { context: said(context), source },
+    }
+}
+
+/// The parameters of a finished run, for `explain` and `sql`.
+pub fn params_of(project: &Project, as_of: DateTime<Utc>) -> Params {
+    let mut params = project.example_params();
+    params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(as_of.timestamp_micros()), None));
+    params
+}

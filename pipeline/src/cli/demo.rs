@@ -1,0 +1,47 @@
+//! `strata demo`: a small world, a run, and a look at its segments.
+
+use strata::engine::{EngineOptions, planning_state};
+use strata::generate::{WorldSettings, generate};
+use strata::lake::Lake;
+use strata::project::Project;
+use strata::query::Reader;
+use strata::run::{Outcome, Reporter, RunOptions, run};
+use strata::{Error, Result};
+
+use super::print::{print, print_query};
+use super::query::OutputFormat;
+
+/// The scale of the demo's world: 2,000 people.
+const SCALE: f64 = 0.02;
+
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Folder or URL of the demo's lake.
+    #[arg(long, default_value = "strata-demo")]
+    lake: String,
+}
+
+pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
+    let lake = Lake::open(&args.lake)?;
+    let reporter = Reporter::new(lines);
+    reporter.say(&format!("generating a retail world of scale {SCALE} in {}", lake.url()));
+    let settings = WorldSettings { scale: SCALE, ..WorldSettings::default() };
+    let world = generate(&settings, lake.store().clone(), &lake.path("")).await?;
+    reporter.say(world.to_string().trim_end());
+    let project = Project::load("retail", &planning_state()?)?;
+    let outcome = run(&lake, &project, &RunOptions::default(), &reporter).await?;
+    let Outcome::Published(manifest) = outcome else {
+        return Err(Error::other("the demo's run published nothing"));
+    };
+    print(format_args!("\n{}\n\n", super::run::summary(&manifest)))?;
+    let reader = Reader::open(&lake, EngineOptions::default()).await?;
+    print_query(&reader, include_str!("demo.sql"), OutputFormat::Table).await?;
+    print(format_args!(
+        "\nnext:\n  \
+           strata sql --lake {lake} \"select rule, sum(rows) from quality group by rule order by 2 desc\"\n  \
+           strata runs {run} --lake {lake}\n  \
+           strata explain segments.segments\n",
+        lake = args.lake,
+        run = manifest.run_id,
+    ))
+}

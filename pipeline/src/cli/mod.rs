@@ -1,0 +1,178 @@
+//! Arguments of the command line, and the command each stands for.
+
+mod demo;
+mod inspect;
+mod print;
+mod query;
+mod run;
+mod runs;
+mod shell;
+mod world;
+
+use std::io::{IsTerminal, Write};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use strata::{Error, Result};
+
+/// Raw customer data in object storage becomes a versioned, partitioned segment table.
+#[derive(Debug, Parser)]
+#[command(name = "strata", version, max_term_width = 110)]
+pub struct Args {
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Say more.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate a small world, run on it, and show its segments.
+    Demo(demo::DemoArgs),
+    /// Write a synthetic retail world with known truth.
+    Generate(world::GenerateArgs),
+    /// Compute what is missing, audit, and publish for one `as_of`.
+    Run(run::RunArgs),
+    /// Check a project without running it.
+    Check(inspect::CheckArgs),
+    /// Show what reads what.
+    Graph(inspect::GraphArgs),
+    /// Show a stage's SQL, plan, inputs and fingerprint.
+    Explain(inspect::ExplainArgs),
+    /// Query what the last run published.
+    Sql(query::SqlArgs),
+    /// Show the runs of a lake, or one run in full.
+    Runs(runs::RunsArgs),
+}
+
+/// The project to work with.
+#[derive(Debug, clap::Args)]
+struct ProjectArgs {
+    /// A built-in project by name, or a folder that holds project.toml.
+    #[arg(long, default_value = "retail", env = "STRATA_PROJECT")]
+    project: String,
+}
+
+/// The lake to work on.
+#[derive(Debug, clap::Args)]
+struct LakeArgs {
+    /// URL or folder of the lake.
+    #[arg(long, env = "STRATA_LAKE")]
+    lake: String,
+}
+
+/// What of the machine may be used.
+#[derive(Debug, Clone, clap::Args)]
+struct MachineArgs {
+    /// Resident memory to stay within, such as 4GiB.
+    #[arg(long, default_value = "4GiB", value_parser = parse_bytes)]
+    memory: usize,
+    /// Partitions that run at the same time; all cores by default.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl MachineArgs {
+    fn options(&self) -> Result<strata::engine::EngineOptions> {
+        let defaults = strata::engine::EngineOptions::default();
+        let threads = self.threads.unwrap_or(defaults.threads);
+        if threads == 0 {
+            return Err(Error::Usage("--threads: give at least 1".into()));
+        }
+        Ok(strata::engine::EngineOptions { memory_bytes: self.memory, threads, ..defaults })
+    }
+}
+
+/// Reads a size: a number with KiB, MiB, GiB (or KB, MB, GB), or plain bytes.
+fn parse_bytes(text: &str) -> Result<usize, String> {
+    let wrong = || format!("`{text}` is no size: write it like 512MiB or 4GiB");
+    let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(number_end);
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" | "k" => 1 << 10,
+        "mib" | "m" => 1 << 20,
+        "gib" | "g" => 1 << 30,
+        "tib" | "t" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let bytes = number * factor as f64;
+    if bytes < (256u64 << 20) as f64 {
+        return Err(format!("`{text}` is too little: give at least 256MiB"));
+    }
+    Ok(bytes as usize)
+}
+
+/// Log lines go to standard error.
+pub fn set_up_logs(args: &Args) {
+    let level = if args.verbose { "strata=debug,warn" } else { "strata=info,error" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STRATA_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
+    match args.log_format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
+    }
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> Result<()> {
+    let lines = args.log_format == LogFormat::Json || args.verbose;
+    match args.command {
+        Command::Demo(demo) => demo::demo(demo, lines).await,
+        Command::Generate(generate) => world::generate(generate).await,
+        Command::Run(run) => run::run(run, lines).await,
+        Command::Check(check) => inspect::check(check),
+        Command::Graph(graph) => inspect::graph(graph),
+        Command::Explain(explain) => inspect::explain(explain).await,
+        Command::Sql(sql) => query::sql(sql).await,
+        Command::Runs(runs) => runs::runs(runs).await,
+    }
+}
+
+/// Writes an error to standard error, which may have nobody at its end.
+pub fn complain(error: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+}
+
+/// An error with its causes, each once.
+pub fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        assert_eq!(parse_bytes("4GiB"), Ok(4 << 30));
+        assert_eq!(parse_bytes("1.5g"), Ok(3 << 29));
+        assert_eq!(parse_bytes("512 MiB"), Ok(512 << 20));
+        assert!(parse_bytes("four").is_err());
+        assert!(parse_bytes("1KiB").unwrap_err().contains("256MiB"));
+    }
+}

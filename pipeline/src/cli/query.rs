@@ -1,0 +1,119 @@
+//! `strata sql`: queries over what the last run published.
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+
+use arrow::record_batch::RecordBatch;
+use clap::ValueEnum;
+use futures::StreamExt;
+use strata::lake::Lake;
+use strata::query::Reader;
+use strata::{Context, Error, Result};
+
+use super::print::print_query;
+use super::{LakeArgs, MachineArgs};
+
+#[derive(Debug, clap::Args)]
+pub struct SqlArgs {
+    /// The query, or a file that holds it; `-` reads standard input. Without it a shell opens on a terminal.
+    query: Option<String>,
+    #[command(flatten)]
+    lake: LakeArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    format: OutputFormat,
+    /// Write to this file instead of standard output.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    Table,
+    Csv,
+    /// One object a line.
+    Json,
+    Parquet,
+}
+
+pub async fn sql(args: SqlArgs) -> Result<()> {
+    let lake = Lake::open(&args.lake.lake)?;
+    let reader = Reader::open(&lake, args.machine.options()?).await?;
+    let query = match &args.query {
+        None if std::io::stdin().is_terminal() => return super::shell::shell(&reader).await,
+        None => read_input()?,
+        Some(dash) if dash == "-" => read_input()?,
+        Some(path) if is_file(path) => {
+            std::fs::read_to_string(path).map_err(|error| Error::Usage(format!("{path}: {error}")))?
+        }
+        Some(query) => query.clone(),
+    };
+    match &args.out {
+        Some(path) => {
+            let file = std::fs::File::create(path);
+            let mut file = file.map_err(|error| Error::Usage(format!("--out {}: {error}", path.display())))?;
+            write_query(&reader, &query, args.format, &mut file).await
+        }
+        None => print_query(&reader, &query, args.format).await,
+    }
+}
+
+fn is_file(text: &str) -> bool {
+    !text.contains(char::is_whitespace) && Path::new(text).is_file()
+}
+
+fn read_input() -> Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+    Ok(text)
+}
+
+/// Runs a query and writes its rows.
+pub async fn write_query(
+    reader: &Reader,
+    query: &str,
+    format: OutputFormat,
+    out: &mut (dyn Write + Send),
+) -> Result<()> {
+    let mut stream = reader.query(query).await?;
+    let schema = stream.schema();
+    let next = |batch: Option<datafusion::error::Result<RecordBatch>>| -> Result<Option<RecordBatch>> {
+        batch.transpose().map_err(|error| Error::Usage(error.strip_backtrace()))
+    };
+    match format {
+        OutputFormat::Table => {
+            let mut batches = vec![RecordBatch::new_empty(schema)];
+            while let Some(batch) = next(stream.next().await)? {
+                batches.push(batch);
+            }
+            let table = arrow::util::pretty::pretty_format_batches(&batches).context("cannot show rows")?;
+            writeln!(out, "{table}").context("cannot write")?;
+        }
+        OutputFormat::Csv => {
+            let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
+            let mut batch = Some(RecordBatch::new_empty(schema));
+            while let Some(rows) = batch {
+                writer.write(&rows).map_err(|error| Error::Usage(format!("csv: {error}")))?;
+                batch = next(stream.next().await)?;
+            }
+        }
+        OutputFormat::Json => {
+            let mut writer = arrow::json::LineDelimitedWriter::new(out);
+            while let Some(batch) = next(stream.next().await)? {
+                writer.write(&batch).context("cannot write JSON")?;
+            }
+            writer.finish().context("cannot write JSON")?;
+        }
+        OutputFormat::Parquet => {
+            let mut writer =
+                parquet::arrow::ArrowWriter::try_new(out, schema, None).context("cannot write Parquet")?;
+            while let Some(batch) = next(stream.next().await)? {
+                writer.write(&batch).context("cannot write Parquet")?;
+            }
+            writer.close().context("cannot write Parquet")?;
+        }
+    }
+    Ok(())
+}

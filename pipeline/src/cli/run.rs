@@ -1,0 +1,81 @@
+//! `strata run`.
+
+use strata::engine::planning_state;
+use strata::lake::Lake;
+use strata::project::Project;
+use strata::run::{AsOf, Outcome, Reporter, RunManifest, RunOptions};
+use strata::{Error, Result};
+
+use super::print::print;
+use super::{LakeArgs, MachineArgs, ProjectArgs};
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    lake: LakeArgs,
+    #[command(flatten)]
+    project: ProjectArgs,
+    #[command(flatten)]
+    machine: MachineArgs,
+    /// A date (its first instant in the project's time zone), an instant, or `latest`.
+    #[arg(long, default_value = "latest")]
+    as_of: AsOf,
+    /// Where stages run. `local` is this process.
+    #[arg(long, default_value = "local")]
+    engine: String,
+    /// Compute only this stage and what it needs (`stage+`: and all that needs it); publish nothing.
+    #[arg(long)]
+    select: Vec<String>,
+    /// Compute everything anew; models and other carried state stay.
+    #[arg(long)]
+    full_refresh: bool,
+    /// Forget carried state: models are trained and cut points taken anew.
+    #[arg(long)]
+    reset_state: bool,
+    /// Show what would be computed.
+    #[arg(long)]
+    dry_run: bool,
+    /// Let published tables lose or retype columns.
+    #[arg(long)]
+    allow_breaking: bool,
+}
+
+pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
+    if args.engine != "local" {
+        return Err(Error::Usage(format!("--engine: `{}` is not supported; use `local`", args.engine)));
+    }
+    let project = Project::load(&args.project.project, &planning_state()?)?;
+    let lake = Lake::open(&args.lake.lake)?;
+    let options = RunOptions {
+        as_of: args.as_of,
+        select: args.select,
+        full_refresh: args.full_refresh,
+        reset_state: args.reset_state,
+        dry_run: args.dry_run,
+        allow_breaking: args.allow_breaking,
+        engine: args.machine.options()?,
+        ..RunOptions::default()
+    };
+    match strata::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {
+        Outcome::Published(manifest) => print(format_args!("{}\n", summary(&manifest))),
+        Outcome::Computed(stages) => print(format_args!("computed {} stages; nothing was published\n", stages.len())),
+        Outcome::Planned(stages) => {
+            let line = |(stage, missing, all)| format!("{stage:40} {missing:>6} of {all} parts to compute\n");
+            print(stages.into_iter().map(line).collect::<String>())
+        }
+    }
+}
+
+/// One line on what a run did.
+pub fn summary(manifest: &RunManifest) -> String {
+    let computed: usize = manifest.stages.values().map(|stage| stage.computed).sum();
+    let quarantined: u64 = manifest.stages.values().map(|stage| stage.quarantined).sum();
+    let bytes: u64 = manifest.stages.values().map(|stage| stage.scan.bytes).sum();
+    format!(
+        "run {} published {} tables as of {}: {computed} results computed, {quarantined} rows in quarantine, {:.1} MiB read",
+        manifest.run_id,
+        manifest.published.len(),
+        manifest.as_of,
+        bytes as f64 / (1 << 20) as f64,
+    )
+}

@@ -1,0 +1,94 @@
+//! `strata runs`: what ran, what it read, what it wrote, what it rejected.
+
+use std::fmt::Write;
+
+use arrow::util::pretty::pretty_format_batches;
+use strata::engine::{Engine, EngineOptions};
+use strata::lake::Lake;
+use strata::query::Reader;
+use strata::run::{RunManifest, runs_rows};
+use strata::{Error, Result};
+
+use super::LakeArgs;
+use super::print::{print, print_query};
+use super::query::OutputFormat;
+
+#[derive(Debug, clap::Args)]
+pub struct RunsArgs {
+    /// A run by its id or epoch; without it all runs are listed.
+    run: Option<String>,
+    #[command(flatten)]
+    lake: LakeArgs,
+}
+
+pub async fn runs(args: RunsArgs) -> Result<()> {
+    let lake = Lake::open(&args.lake.lake)?;
+    match args.run {
+        None => {
+            let reader = Reader::open(&lake, EngineOptions::default()).await?;
+            let query = "select run_id, epoch, as_of, started_at, finished_at, rows_quarantined from runs order by epoch";
+            print_query(&reader, query, OutputFormat::Table).await
+        }
+        Some(run) => {
+            let manifest = find(&lake, &run).await?;
+            print(report(&manifest))
+        }
+    }
+}
+
+/// The newest run with this id, or the run of this epoch.
+async fn find(lake: &Lake, run: &str) -> Result<RunManifest> {
+    if let Ok(epoch) = run.parse::<u64>()
+        && let Some(manifest) = RunManifest::load(lake, epoch).await?
+    {
+        return Ok(manifest);
+    }
+    let rows = runs_rows(&Engine::local(lake, EngineOptions::default())?, lake).await?;
+    let mut newest = None;
+    for batch in &rows {
+        let ids = batch.column_by_name("run_id").and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>());
+        let epochs = batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<arrow::array::Int64Array>());
+        for (id, epoch) in ids.into_iter().flatten().zip(epochs.into_iter().flatten()) {
+            if id == Some(run) {
+                newest = newest.max(epoch);
+            }
+        }
+    }
+    let known = || pretty_format_batches(&rows).map(|table| table.to_string()).unwrap_or_default();
+    match newest {
+        Some(epoch) => RunManifest::load(lake, epoch as u64)
+            .await?
+            .ok_or_else(|| Error::other(format!("the manifest of run {run} is gone"))),
+        None => Err(Error::Usage(format!("there is no run `{run}`\n{}", known()))),
+    }
+}
+
+/// A run in full, as text.
+fn report(manifest: &RunManifest) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
+    let _ = writeln!(out, "as of     {}", manifest.as_of);
+    let _ = writeln!(out, "started   {}\nfinished  {}", manifest.started_at, manifest.finished_at);
+    let _ = writeln!(out, "\nread");
+    for (source, files) in &manifest.inputs {
+        let _ = writeln!(out, "  {source:32} {:>6} files", files.len());
+    }
+    let _ = writeln!(out, "\nstages{:31}{:>12}{:>12}{:>12}{:>10}{:>10}", "", "rows in", "rows", "rejected", "computed", "ms");
+    for (name, stage) in &manifest.stages {
+        let rows_in = stage.rows_in.map(|rows| rows.to_string()).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  {name:34} {rows_in:>12} {:>11} {:>11} {:>9} {:>9}",
+            stage.rows, stage.quarantined, stage.computed, stage.elapsed_ms
+        );
+        for (rule, rows) in &stage.by_rule {
+            let _ = writeln!(out, "    rejected by {rule:27} {rows:>29}");
+        }
+    }
+    let _ = writeln!(out, "\npublished");
+    for (table, published) in &manifest.published {
+        let _ = writeln!(out, "  {table:32} version {}", published.version);
+    }
+    let _ = writeln!(out, "\naudits passed: {}", manifest.audits.join(", "));
+    out
+}

@@ -1,0 +1,301 @@
+//! Brings the features of the sample to a common unit and onto the fixed-point grid.
+
+use std::collections::HashSet;
+
+use strata_udfs::model::{KmeansModel, Transform};
+
+use super::sample::Sample;
+use super::settings::{KmeansSettings, Scale};
+use crate::{Error, Result};
+
+/// Steps of the fixed-point grid per unit: 2^32.
+pub(crate) const GRID: f64 = 4_294_967_296.0;
+
+/// Bound of an unscaled value, 2^30: below it a fixed-point value fits an i64, and the squared distance of two
+/// rows, in grid steps and over all features and rows, an i128.
+pub(crate) const UNSCALED_BOUND: f64 = 1_073_741_824.0;
+
+/// Rows of equal width, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Matrix {
+    pub values: Vec<f64>,
+    pub width: usize,
+}
+
+impl Matrix {
+    pub fn len(&self) -> usize {
+        self.values.len() / self.width
+    }
+
+    pub fn row(&self, i: usize) -> &[f64] {
+        &self.values[i * self.width..(i + 1) * self.width]
+    }
+
+    pub fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
+        self.values.chunks_exact(self.width)
+    }
+}
+
+/// A value as a whole number of grid steps. Exact for every value that [`quantise`] returned.
+pub(crate) fn fixed(value: f64) -> i64 {
+    (value * GRID) as i64
+}
+
+/// The nearest value on the grid, so that floating and fixed point see the same number; -0 becomes 0. From
+/// 2^21 on every double lies on the grid already.
+fn quantise(value: f64) -> f64 {
+    (value * GRID).round_ties_even() / GRID + 0.0
+}
+
+/// Rank (from 1) of the inverse-CDF quantile among `n` values: the smallest rank r with r / n >= `probability`.
+/// The factor forgives the rounding of probabilities that binary cannot hold.
+pub(crate) fn quantile_rank(probability: f64, n: u64) -> u64 {
+    let rank = (probability * n as f64 * (1.0 - f64::EPSILON)).ceil() as u64;
+    rank.clamp(1, n.max(1))
+}
+
+/// Learns centre and scale of each feature from the sample's known values. Returns a model that lacks centroids
+/// and names, and the sample as the model scales it.
+///
+/// # Errors
+/// [`Error::Usage`] for a transform of a feature that does not exist; [`Error::Contract`] when infinite values
+/// leave no centre or scale, or under `scale: none` for a value of 2^30 or more.
+pub(crate) fn learn_scaling(settings: &KmeansSettings, sample: &Sample) -> Result<(KmeansModel, Matrix)> {
+    check_transforms(settings, &sample.features)?;
+    let mut model = KmeansModel {
+        features: sample.features.clone(),
+        transforms: sample.features.iter().map(|f| settings.transform_of(f)).collect(),
+        centre: Vec::new(),
+        scale: Vec::new(),
+        clip: if settings.scale == Scale::None { UNSCALED_BOUND } else { settings.clip },
+        centroids: Vec::new(),
+        names: Vec::new(),
+    };
+    for (f, name) in sample.features.iter().enumerate() {
+        let known = known_values(sample, f, model.transforms[f], settings.scale)?;
+        let (centre, scale) = centre_and_scale(settings.scale, known);
+        if !centre.is_finite() || !scale.is_finite() {
+            return Err(Error::Contract(format!(
+                "feature `{name}` has too many infinite or too widely spread values to be scaled: make them NULL \
+                 (log1p is infinite from -1 down)"
+            )));
+        }
+        model.centre.push(centre);
+        model.scale.push(scale);
+    }
+    let width = sample.features.len();
+    let mut values = Vec::with_capacity(sample.rows.len() * width);
+    for row in &sample.rows {
+        values.extend(row.values.iter().enumerate().map(|(f, x)| quantise(model.scale_value(f, Some(*x)))));
+    }
+    Ok((model, Matrix { values, width }))
+}
+
+fn check_transforms(settings: &KmeansSettings, features: &[String]) -> Result<()> {
+    match settings.transform.iter().find(|(name, _)| !features.contains(name)) {
+        None => Ok(()),
+        Some((name, transform)) => Err(Error::Usage(format!(
+            "header `transform: {name}={transform}`: the training rows have no feature `{name}`; they have {}",
+            features.join(", ")
+        ))),
+    }
+}
+
+/// The transformed values of one feature that are not NULL, in the sample's order. Infinite ones stay: they have
+/// a rank, and are clipped in the end.
+fn known_values(sample: &Sample, feature: usize, transform: Transform, scale: Scale) -> Result<Vec<f64>> {
+    let mut known = Vec::with_capacity(sample.rows.len());
+    for row in &sample.rows {
+        // NaN, which stands for NULL, would not survive a transform.
+        if row.values[feature].is_nan() {
+            continue;
+        }
+        let value = transform.apply(row.values[feature]);
+        if scale == Scale::None && value.abs() >= UNSCALED_BOUND {
+            let name = &sample.features[feature];
+            return Err(Error::Contract(format!(
+                "feature `{name}` is {} for key `{}`, too large to cluster with `scale: none`: declare \
+                 `scale: robust`, or make it NULL",
+                row.values[feature], row.key
+            )));
+        }
+        known.push(value);
+    }
+    Ok(known)
+}
+
+/// Centre and scale of one feature's known values. A scale of zero becomes 1.
+fn centre_and_scale(scale: Scale, mut known: Vec<f64>) -> (f64, f64) {
+    if known.is_empty() || scale == Scale::None {
+        return (0.0, 1.0);
+    }
+    let finite: Vec<f64> = known.iter().copied().filter(|v| v.is_finite()).collect();
+    let (mean, deviation) = mean_and_deviation(&finite);
+    match scale {
+        Scale::None => (0.0, 1.0),
+        Scale::Standard => (mean, positive(deviation, mean).unwrap_or(1.0)),
+        Scale::Robust => {
+            let mut quantile = |p: f64| {
+                let rank = quantile_rank(p, known.len() as u64) as usize - 1;
+                *known.select_nth_unstable_by(rank, f64::total_cmp).1
+            };
+            let (lower, median, upper) = (quantile(0.25), quantile(0.5), quantile(0.75));
+            let scale = positive(upper - lower, median).or(positive(deviation, median)).unwrap_or(1.0);
+            (median, scale)
+        }
+    }
+}
+
+/// A spread that is more than the rounding of values around `centre`.
+fn positive(spread: f64, centre: f64) -> Option<f64> {
+    (spread > 1e-12 * centre.abs()).then_some(spread)
+}
+
+/// Mean and standard deviation (divisor n), two passes around the first value. The order of the values matters
+/// to the last bit: callers pass them in the sample's own order.
+pub(crate) fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
+    let Some(first) = values.first() else { return (0.0, 0.0) };
+    let n = values.len() as f64;
+    let mean = first + values.iter().map(|v| v - first).sum::<f64>() / n;
+    let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
+    (mean, variance.sqrt())
+}
+
+/// Number of different rows, counted no further than `enough`.
+pub(crate) fn distinct_rows(points: &Matrix, enough: usize) -> usize {
+    let mut seen = HashSet::new();
+    for row in points.rows() {
+        seen.insert(row.iter().map(|v| v.to_bits()).collect::<Vec<_>>());
+        if seen.len() >= enough {
+            break;
+        }
+    }
+    seen.len()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::sample::SampleRow;
+    use super::*;
+
+    /// A sample of one row per entry, keyed by its position, in that order.
+    pub(crate) fn sample(features: &[&str], rows: &[&[f64]]) -> Sample {
+        let row = |(i, values): (usize, &&[f64])| SampleRow {
+            hash: i as u64,
+            key: i.to_string(),
+            values: values.to_vec().into_boxed_slice(),
+        };
+        Sample {
+            features: features.iter().map(|f| f.to_string()).collect(),
+            rows: rows.iter().enumerate().map(row).collect(),
+            seen: rows.len() as u64,
+        }
+    }
+
+    fn settings(scale: Scale) -> KmeansSettings {
+        KmeansSettings { scale, ..KmeansSettings::new(2) }
+    }
+
+    fn one(values: &[f64]) -> Sample {
+        let rows: Vec<&[f64]> = values.chunks(1).collect();
+        sample(&["x"], &rows)
+    }
+
+    #[test]
+    fn robust_uses_observed_quantiles_and_falls_back() {
+        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[1.0, 2.0, 3.0, 4.0, 100.0])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (3.0, 2.0));
+        assert_eq!(m.values, [-1.0, -0.5, 0.0, 0.5, 8.0]);
+        let (s, _) = learn_scaling(&settings(Scale::Robust), &one(&[0.0, 0.0, 0.0, 0.0, 10.0])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (0.0, 4.0));
+        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[0.1; 7])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (0.1, 1.0));
+        assert_eq!(m.values, [0.0; 7]);
+    }
+
+    #[test]
+    fn standard_is_population_deviation() {
+        let (s, m) = learn_scaling(&settings(Scale::Standard), &one(&[1.0, 3.0])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (2.0, 1.0));
+        assert_eq!(m.values, [-1.0, 1.0]);
+        let (s, _) = learn_scaling(&settings(Scale::Standard), &one(&[0.1; 7])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (0.1, 1.0));
+    }
+
+    #[test]
+    fn nulls_lie_at_the_centre_and_count_for_nothing() {
+        let nan = f64::NAN;
+        let (s, m) = learn_scaling(&settings(Scale::Standard), &one(&[1.0, nan, 3.0, nan])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (2.0, 1.0));
+        assert_eq!(m.values, [-1.0, 0.0, 1.0, 0.0]);
+        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[nan, nan])).unwrap();
+        assert_eq!((s.centre[0], s.scale[0]), (0.0, 1.0));
+        assert_eq!(m.values, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn log1p_is_applied_before_scaling() {
+        let settings = KmeansSettings { default_transform: Transform::Log1p, ..settings(Scale::None) };
+        let (_, m) = learn_scaling(&settings, &one(&[0.0, 1.5, 1e9])).unwrap();
+        assert_eq!(m.values, [0.0, quantise(0.9162907318741551), quantise(20.72326583794641)]);
+    }
+
+    #[test]
+    fn infinite_values_are_clipped() {
+        let inf = f64::INFINITY;
+        for scale in [Scale::Robust, Scale::Standard] {
+            let (s, m) = learn_scaling(&settings(scale), &one(&[0.0, inf, 1.0, 2.0, -inf])).unwrap();
+            assert_eq!((m.values[1], m.values[4], s.centre[0]), (8.0, -8.0, 1.0));
+        }
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_hold() {
+        let error = learn_scaling(&settings(Scale::None), &one(&[1.0, 2e9])).unwrap_err().to_string();
+        assert!(
+            error.contains("`x` is 2000000000 for key `1`") && error.contains("`scale: robust`"),
+            "{error}"
+        );
+        let error =
+            learn_scaling(&settings(Scale::Robust), &one(&[-1.7e308, -1.6e308, 1.7e308])).unwrap_err();
+        assert!(error.to_string().contains("too widely spread"), "{error}");
+        let log = KmeansSettings { default_transform: Transform::Log1p, ..settings(Scale::Robust) };
+        let error = learn_scaling(&log, &one(&[-2.0, -3.0, 1.0])).unwrap_err();
+        assert!(error.to_string().contains("from -1 down"), "{error}");
+        let wrong =
+            KmeansSettings { transform: vec![("y".into(), Transform::Log1p)], ..settings(Scale::Robust) };
+        let error = learn_scaling(&wrong, &one(&[1.0])).unwrap_err().to_string();
+        assert!(error.contains("no feature `y`; they have x"), "{error}");
+    }
+
+    #[test]
+    fn ranks_forgive_binary_fractions() {
+        assert_eq!(quantile_rank(0.2, 5), 1);
+        assert_eq!(quantile_rank(0.55, 100), 55);
+        assert_eq!(quantile_rank(0.5, 4), 2);
+        assert_eq!(quantile_rank(0.5, 5), 3);
+        assert_eq!(quantile_rank(0.999, 3), 3);
+        assert_eq!(quantile_rank(1e-9, 3), 1);
+        for n in 1..2000u64 {
+            for percent in 1..100u64 {
+                assert_eq!(quantile_rank(percent as f64 / 100.0, n), (percent * n).div_ceil(100));
+            }
+        }
+    }
+
+    #[test]
+    fn grid_is_exact_both_ways() {
+        for v in [0.0, -0.0, 1.0 / 3.0, -7.999_999, 123_456.789, -987_654_321.123_456, UNSCALED_BOUND] {
+            let q = quantise(v);
+            assert!((q - v).abs() <= 0.5 / GRID);
+            assert_eq!(fixed(q) as i128, (q * GRID) as i128);
+            assert_eq!(q.to_bits(), (fixed(q) as f64 / GRID).to_bits());
+        }
+    }
+
+    #[test]
+    fn counts_distinct_rows() {
+        let m = Matrix { values: vec![1.0, 2.0, 1.0, 2.0, 2.0, 1.0, 0.0, 0.0], width: 2 };
+        assert_eq!((distinct_rows(&m, 10), distinct_rows(&m, 2)), (3, 2));
+    }
+}

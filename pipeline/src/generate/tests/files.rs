@@ -1,0 +1,159 @@
+//! Which files there are, and that their rows never change unnoticed.
+
+use std::collections::BTreeMap;
+
+use arrow::array::AsArray;
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{Days, NaiveDate};
+use sha2::{Digest, Sha256};
+
+use super::{Made, decode, make};
+use crate::generate::WorldSettings;
+
+fn small() -> WorldSettings {
+    WorldSettings { scale: 0.002, seed: 42, days: 30, threads: 4, ..Default::default() }
+}
+
+/// Number of rows, and the wrapping sum of the first 8 bytes of SHA-256 over each row's text, partition included.
+fn checksum(made: &Made, table: &str) -> (u64, u64) {
+    let options = FormatOptions::default().with_null("NULL");
+    let (mut rows, mut sum) = (0, 0u64);
+    for (path, bytes) in made.of(table) {
+        let partition = path.split('/').find(|part| part.contains('=')).unwrap_or("");
+        for batch in decode(bytes) {
+            let columns: Vec<_> = batch
+                .columns()
+                .iter()
+                .map(|c| ArrayFormatter::try_new(c.as_ref(), &options).unwrap())
+                .collect();
+            for row in 0..batch.num_rows() {
+                let mut hash = Sha256::new();
+                hash.update(partition);
+                for column in &columns {
+                    hash.update([0]);
+                    hash.update(column.value(row).to_string());
+                }
+                let digest = hash.finalize();
+                sum = sum.wrapping_add(u64::from_le_bytes(digest[..8].try_into().unwrap()));
+            }
+            rows += batch.num_rows() as u64;
+        }
+    }
+    (rows, sum)
+}
+
+#[tokio::test]
+async fn small_world_has_the_committed_checksums() {
+    let expected: [(&str, u64, u64); 12] = [
+        ("raw/crm_customers", 424, 9_555_996_124_399_755_082),
+        ("raw/devices", 345, 13_090_454_155_185_437_174),
+        ("raw/orders", 140, 6_524_746_734_071_619_086),
+        ("raw/order_items", 308, 9_430_475_205_834_163_270),
+        ("raw/products", 960, 12_320_908_361_206_920_680),
+        ("raw/returns", 14, 11_948_893_267_980_472_787),
+        ("raw/events", 3195, 15_412_637_161_910_294_962),
+        ("raw/consents", 1205, 12_028_174_954_010_222_805),
+        ("truth/persons", 200, 12_598_404_444_192_974_799),
+        ("truth/accounts", 421, 10_432_648_288_959_259_040),
+        ("truth/devices", 386, 7_512_094_898_091_254_601),
+        ("truth/mess", 126, 2_417_685_358_915_332_023),
+    ];
+    let made = make(&small()).await;
+    let found = expected.map(|(table, _, _)| {
+        let (rows, sum) = checksum(&made, table);
+        (table, rows, sum)
+    });
+    assert_eq!(found, expected, "the world changed: if that is meant, commit the new checksums");
+    for (table, rows, _) in found {
+        let name = table.strip_prefix("raw/").unwrap_or(table);
+        assert_eq!(made.summary.tables[name].rows, rows, "summary of {table}");
+    }
+    assert_eq!(made.summary.total().files, made.files.len() as u64);
+    assert_eq!(made.summary.total().bytes, made.files.values().map(|bytes| bytes.len() as u64).sum::<u64>());
+}
+
+#[tokio::test]
+async fn threads_change_nothing() {
+    let one = make(&WorldSettings { threads: 1, days: 12, ..small() }).await;
+    let five = make(&WorldSettings { threads: 5, days: 12, ..small() }).await;
+    assert!(one.files == five.files);
+}
+
+#[tokio::test]
+async fn arrivals_day_by_day_add_up_to_bulk() {
+    let settings = WorldSettings { days: 14, ..small() };
+    let bulk = make(&settings).await;
+    let mut gathered = BTreeMap::new();
+    for ranges in [0..1, 1..2, 2..9, 9..14] {
+        let day = |n: u64| settings.start + Days::new(n);
+        let arrived = Some(day(ranges.start)..day(ranges.end));
+        let part = make(&WorldSettings { arrived, ..settings.clone() }).await;
+        for (path, bytes) in part.files {
+            let again = gathered.insert(path.clone(), bytes);
+            assert!(again.is_none() || path.starts_with("truth/"), "{path} made twice");
+        }
+    }
+    assert!(gathered == bulk.files);
+}
+
+#[tokio::test]
+async fn rows_are_ingested_on_the_day_their_file_names() {
+    let made = make(&small()).await;
+    let mut delays = BTreeMap::<i64, u32>::new();
+    for (path, bytes) in made.files.iter().filter(|(path, _)| path.starts_with("raw/")) {
+        let date = |text: &str| NaiveDate::parse_from_str(text, "%Y-%m-%d").unwrap();
+        let arrived = date(&path.rsplit_once("arrived-").unwrap().1[..10]);
+        for batch in decode(bytes) {
+            let ingested =
+                batch.column_by_name("ingested_at").unwrap().as_primitive::<TimestampMicrosecondType>();
+            let local = |utc: i64| {
+                NaiveDate::default()
+                    + chrono::TimeDelta::days((utc + 28_800_000_000).div_euclid(86_400_000_000))
+            };
+            assert!(ingested.values().iter().all(|utc| local(*utc) == arrived), "{path}");
+            assert!(ingested.values().is_sorted(), "{path}");
+            let Some((_, partition)) = path.split_once("_date=") else { continue };
+            let partition = date(&partition[..10]);
+            *delays.entry((arrived - partition).num_days()).or_default() += 1;
+            for column in ["event_time", "ordered_at", "returned_at", "logged_in_at"] {
+                let Some(times) = batch.column_by_name(column) else { continue };
+                for utc in times.as_primitive::<TimestampMicrosecondType>().values() {
+                    assert!(local(*utc) == partition || local(*utc) > arrived, "{path} {column}");
+                }
+            }
+        }
+    }
+    assert_eq!(delays.keys().copied().collect::<Vec<_>>(), [0, 2, 5, 10]);
+}
+
+#[tokio::test]
+async fn size_follows_scale_and_days() {
+    let made = make(&WorldSettings { scale: 0.01, days: 365, threads: 4, ..Default::default() }).await;
+    let rows = |table: &str| made.summary.tables[table].rows as f64 / 1000.0;
+    assert!((rows("events") - 200.0).abs() < 20.0, "events a person-year {}", rows("events"));
+    assert!((rows("orders") - 10.0).abs() < 1.0, "orders a person-year {}", rows("orders"));
+    assert!((1.9..2.6).contains(&(rows("order_items") / rows("orders"))), "lines {}", rows("order_items"));
+    assert!((0.04..0.15).contains(&(rows("returns") / rows("orders"))), "returns {}", rows("returns"));
+    assert!((1.6..2.4).contains(&rows("crm_customers")), "accounts a person {}", rows("crm_customers"));
+}
+
+#[tokio::test]
+async fn large_worlds_come_in_chunks_of_persons() {
+    let made = make(&WorldSettings { scale: 2.7, days: 1, threads: 4, ..Default::default() }).await;
+    assert_eq!(made.summary.tables["truth/persons"].rows, 270_000);
+    let paths: Vec<&str> = made.of("raw/events").map(|(path, _)| path).collect();
+    let folder = "raw/events/event_date=2025-01-01/arrived-2025-01-01";
+    assert_eq!(paths, [format!("{folder}-0000.parquet"), format!("{folder}-0001.parquet")]);
+    assert_eq!(made.of("raw/products").count(), 1);
+    let mut ids = made.longs("raw/orders", "order_id");
+    let rows = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    let planted = made
+        .texts("truth/mess", "kind")
+        .iter()
+        .filter(|kind| kind.as_deref() == Some("duplicate_order"))
+        .count();
+    assert_eq!(ids.len() + planted, rows);
+}

@@ -1,0 +1,304 @@
+//! The lake: one URL, its object store, and the few operations everything else is built from.
+
+use std::fmt::Display;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use futures::TryStreamExt;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{Context, Error, Result};
+
+/// Version of the layout of a lake. A lake of another version is refused.
+const LAYOUT_VERSION: u32 = 1;
+
+/// The file that says whose lake this is.
+const CLAIM_FILE: &str = "_strata.json";
+
+/// A place under one URL that a project reads and writes. Cheap to clone; clones share the store.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    url: Url,
+    store: Arc<dyn ObjectStore>,
+    store_url: ObjectStoreUrl,
+    root: Path,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Claim {
+    project: String,
+    layout_version: u32,
+}
+
+impl Lake {
+    /// Opens the lake at `url`: `file:///x`, a plain path (made absolute), or `memory://` (a new, empty lake
+    /// in this process). The folder of a local lake is created.
+    pub fn open(url: &str) -> Result<Lake> {
+        let url = parse_url(url)?;
+        if url.scheme() == "file" {
+            create_folder(&url)?;
+        }
+        let store = store_for(&url)?;
+        let (store_url, root) = locate(&url)?;
+        Ok(Lake { url, store, store_url, root })
+    }
+
+    /// The URL, with a trailing slash.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The store of the whole bucket or file system; paths in it come from [`Lake::path`].
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The URL under which [`Lake::store`] is registered with an engine's runtime.
+    pub fn object_store_url(&self) -> ObjectStoreUrl {
+        self.store_url.clone()
+    }
+
+    /// The store's path of `rel`, which lies below the lake. Escapes in `rel` (`day=a%2Fb`) are kept as they are.
+    pub fn path(&self, rel: &str) -> Path {
+        join(&self.root, rel)
+    }
+
+    /// The part of `path` below the lake, if it lies there.
+    pub fn relative<'a>(&self, path: &'a Path) -> Option<&'a str> {
+        if self.root.as_ref().is_empty() {
+            return Some(path.as_ref());
+        }
+        path.as_ref().strip_prefix(self.root.as_ref())?.strip_prefix('/')
+    }
+
+    /// Marks the lake as `project`'s own, or refuses when it holds another project or another layout.
+    pub async fn claim(&self, project: &str) -> Result<()> {
+        let ours = Claim { project: project.to_owned(), layout_version: LAYOUT_VERSION };
+        let body = serde_json::to_vec_pretty(&ours).context("writing the claim of the lake")?;
+        if self.create(CLAIM_FILE, body.into()).await? {
+            return Ok(());
+        }
+        let found = self.get(CLAIM_FILE).await?.unwrap_or_default();
+        let theirs: Claim = serde_json::from_slice(&found)
+            .map_err(|e| Error::Usage(format!("{}{CLAIM_FILE} is not a claim of a lake: {e}", self.url)))?;
+        if theirs.project != ours.project {
+            return Err(Error::Usage(format!(
+                "lake {} belongs to project `{}`; run `{project}` with another --lake",
+                self.url, theirs.project
+            )));
+        }
+        if theirs.layout_version != LAYOUT_VERSION {
+            return Err(Error::Usage(format!(
+                "lake {} has layout version {}, this program writes version {LAYOUT_VERSION}; use another --lake",
+                self.url, theirs.layout_version
+            )));
+        }
+        Ok(())
+    }
+
+    /// The content of a file, or `None` when there is none.
+    pub async fn get(&self, rel: &str) -> Result<Option<Bytes>> {
+        match self.store.get(&self.path(rel)).await {
+            Ok(found) => {
+                found.bytes().await.map(Some).map_err(|e| self.error(format!("reading {}{rel}", self.url), e))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(e) => Err(self.error(format!("reading {}{rel}", self.url), e)),
+        }
+    }
+
+    /// Writes a file, replacing what is there. Readers see the old or the new content.
+    pub async fn put(&self, rel: &str, body: Bytes) -> Result<()> {
+        let done = self.store.put(&self.path(rel), body.into()).await;
+        done.map(drop).map_err(|e| self.error(format!("writing {}{rel}", self.url), e))
+    }
+
+    /// Writes a file unless it exists; `false` when it exists. Of concurrent callers one gets `true`.
+    pub async fn create(&self, rel: &str, body: Bytes) -> Result<bool> {
+        match self.store.put_opts(&self.path(rel), body.into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(e) => Err(self.error(format!("writing {}{rel}", self.url), e)),
+        }
+    }
+
+    /// Deletes a file; one that is not there counts as deleted.
+    pub async fn delete(&self, rel: &str) -> Result<()> {
+        match self.store.delete(&self.path(rel)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(e) => Err(self.error(format!("deleting {}{rel}", self.url), e)),
+        }
+    }
+
+    /// Every file below the folder `rel`, sorted by path; none when the folder does not exist.
+    pub async fn list(&self, rel: &str) -> Result<Vec<ObjectMeta>> {
+        let prefix = self.path(rel);
+        let found: std::result::Result<Vec<_>, _> = self.store.list(Some(&prefix)).try_collect().await;
+        let mut found = found.map_err(|e| self.error(format!("listing {}{rel}", self.url), e))?;
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        Ok(found)
+    }
+
+    fn error(&self, doing: String, error: object_store::Error) -> Error {
+        if is_denied(&error) {
+            return denied(doing, error);
+        }
+        Error::Other { context: doing, source: error.into() }
+    }
+}
+
+/// Makes the store that holds `url`: the only place where stores are made. It is rooted at the bucket or at the
+/// file system's root, not at the lake.
+pub fn store_for(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    match url.scheme() {
+        "file" => Ok(Arc::new(LocalFileSystem::new())),
+        "memory" => Ok(Arc::new(InMemory::new())),
+        other => Err(Error::Usage(format!(
+            "lake {url}: `{other}://` is not supported yet; use a local path or file:// URL"
+        ))),
+    }
+}
+
+/// Where a lake lies: the URL of its store and the lake's path in that store.
+pub fn locate(url: &Url) -> Result<(ObjectStoreUrl, Path)> {
+    let bucket = format!("{}://{}", url.scheme(), url.authority());
+    let store = ObjectStoreUrl::parse(&bucket).context(format!("lake {url} has no store"))?;
+    let root = Path::from_url_path(url.path()).context(format!("lake {url} has no valid path"))?;
+    Ok((store, root))
+}
+
+/// Joins a path below `root` without escaping it again.
+pub(super) fn join(root: &Path, rel: &str) -> Path {
+    let whole = format!("{root}/{}", rel.trim_matches('/'));
+    let whole = whole.trim_matches('/');
+    Path::parse(whole).unwrap_or_else(|_| Path::from(whole))
+}
+
+fn parse_url(text: &str) -> Result<Url> {
+    let invalid = |why: String| Error::Usage(format!("lake `{text}` is neither a path nor a URL: {why}"));
+    let mut url = if text.contains("://") {
+        Url::parse(text).map_err(|e| invalid(e.to_string()))?
+    } else {
+        let path = std::path::absolute(text).map_err(|e| invalid(e.to_string()))?;
+        Url::from_directory_path(&path).map_err(|()| invalid("not absolute".into()))?
+    };
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+fn create_folder(url: &Url) -> Result<PathBuf> {
+    let path = url
+        .to_file_path()
+        .map_err(|()| Error::Usage(format!("lake {url} is no local path; write file:///absolute/path")))?;
+    std::fs::create_dir_all(&path).map_err(|e| {
+        let doing = format!("creating the lake's folder {}", path.display());
+        if is_denied(&e) {
+            denied(doing, e)
+        } else {
+            Error::Usage(format!("{doing}: {e}; choose another --lake"))
+        }
+    })?;
+    Ok(path)
+}
+
+fn denied(doing: impl Display, error: impl Display) -> Error {
+    Error::Contract(format!(
+        "{doing}: permission denied; give this user write access to the lake or choose another with --lake ({error})"
+    ))
+}
+
+/// Whether a store refused for want of permission, anywhere in the chain of causes.
+fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if matches!(io, Some(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)) {
+            return true;
+        }
+        if matches!(error.downcast_ref(), Some(PermissionDenied { .. } | Unauthenticated { .. })) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local() -> (tempfile::TempDir, Lake) {
+        let dir = tempfile::tempdir().unwrap();
+        let lake = Lake::open(dir.path().join("a lake").to_str().unwrap()).unwrap();
+        (dir, lake)
+    }
+
+    #[tokio::test]
+    async fn files_are_put_got_listed_and_created_once() {
+        let (dir, lake) = local();
+        assert_eq!(lake.get("x/a=1%2F2/f").await.unwrap(), None);
+        assert!(lake.list("x").await.unwrap().is_empty());
+        assert!(lake.create("x/a=1%2F2/f", "one".into()).await.unwrap());
+        assert!(!lake.create("x/a=1%2F2/f", "two".into()).await.unwrap());
+        assert_eq!(lake.get("x/a=1%2F2/f").await.unwrap().unwrap(), "one");
+        lake.put("x/a=1%2F2/f", "three".into()).await.unwrap();
+        assert!(dir.path().join("a lake/x/a=1%2F2/f").exists(), "the escape is part of the name on disk");
+        let found = lake.list("x").await.unwrap();
+        assert_eq!(lake.relative(&found[0].location), Some("x/a=1%2F2/f"));
+        lake.delete("x/a=1%2F2/f").await.unwrap();
+        lake.delete("x/a=1%2F2/f").await.unwrap();
+        assert!(lake.list("").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_url_and_a_path_are_the_same_lake() {
+        let (dir, lake) = local();
+        lake.put("f", "1".into()).await.unwrap();
+        let again = Lake::open(lake.url().as_str()).unwrap();
+        assert_eq!(again.url(), lake.url());
+        assert_eq!(again.get("f").await.unwrap().unwrap(), "1");
+        assert_eq!(lake.object_store_url().as_str(), "file:///");
+        assert!(lake.path("f").as_ref().ends_with("a lake/f"), "{}", lake.path("f"));
+        drop(dir);
+    }
+
+    #[tokio::test]
+    async fn another_project_is_refused() {
+        let (_dir, lake) = local();
+        lake.claim("retail").await.unwrap();
+        lake.claim("retail").await.unwrap();
+        let refused = lake.claim("other").await.unwrap_err();
+        assert!(matches!(&refused, Error::Usage(m) if m.contains("`retail`")), "{refused}");
+        let other = serde_json::to_vec(&Claim { project: "retail".into(), layout_version: 99 }).unwrap();
+        lake.put(CLAIM_FILE, other.into()).await.unwrap();
+        let refused = lake.claim("retail").await.unwrap_err();
+        assert!(matches!(&refused, Error::Usage(m) if m.contains("layout version 99")), "{refused}");
+    }
+
+    #[test]
+    fn a_lake_that_cannot_be_written_or_is_of_unknown_kind_is_refused() {
+        let refused = Lake::open("/sys/no-lake-here").unwrap_err();
+        assert_eq!(refused.exit_code(), 3, "{refused}");
+        assert!(refused.to_string().contains("/sys/no-lake-here"), "{refused}");
+        assert_eq!(Lake::open("s3://bucket/lake").unwrap_err().exit_code(), 2);
+    }
+
+    #[tokio::test]
+    async fn memory_lakes_work() {
+        let lake = Lake::open("memory://").unwrap();
+        lake.put("a/b", "1".into()).await.unwrap();
+        assert_eq!(lake.list("a").await.unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,152 @@
+//! One Parquet file being written: encoded as rows arrive, uploaded in parts, aborted when something fails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use datafusion::common::DataFusionError;
+use futures::future::BoxFuture;
+use object_store::ObjectStore;
+use object_store::buffered::BufWriter;
+use object_store::path::Path;
+use parquet::arrow::AsyncArrowWriter;
+use parquet::arrow::async_writer::AsyncFileWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use tokio::io::AsyncWriteExt;
+
+use super::footer::footer_sha256;
+use super::stats::delta_stats;
+
+/// Size of an upload's parts. With [`PARTS_IN_FLIGHT`] it bounds what a writer buffers after encoding.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+const PARTS_IN_FLIGHT: usize = 2;
+
+/// A row group ends here even before its number of rows: what a writer buffers while encoding.
+const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+
+/// How files are encoded: zstd, page index, statistics; bloom filters are off.
+pub(in crate::lake) fn properties(
+    row_group_rows: usize,
+    sorted_by: Vec<SortingColumn>,
+) -> Result<WriterProperties, ParquetError> {
+    Ok(WriterProperties::builder()
+        .set_created_by("strata".to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(row_group_rows))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_sorting_columns(Some(sorted_by).filter(|columns| !columns.is_empty()))
+        .build())
+}
+
+/// A file that is open for writing.
+pub(in crate::lake) struct OpenFile {
+    path: Path,
+    pub(in crate::lake) relative: String,
+    schema: SchemaRef,
+    writer: AsyncArrowWriter<Upload>,
+    pub(in crate::lake) rows: usize,
+    pub(in crate::lake) weight: u64,
+    pub(in crate::lake) by_rule: BTreeMap<String, u64>,
+}
+
+/// What is known of a file once it is complete.
+pub(in crate::lake) struct Finished {
+    pub(in crate::lake) bytes: u64,
+    pub(in crate::lake) footer: String,
+    pub(in crate::lake) stats: String,
+}
+
+impl OpenFile {
+    pub(in crate::lake) fn create(
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        relative: String,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<OpenFile, DataFusionError> {
+        let inner =
+            BufWriter::with_capacity(store, path.clone(), PART_BYTES).with_max_concurrency(PARTS_IN_FLIGHT);
+        let upload = Upload { inner, tail: Bytes::new(), bytes: 0, closing: false };
+        let writer = AsyncArrowWriter::try_new(upload, schema.clone(), Some(properties))?;
+        Ok(OpenFile { path, relative, schema, writer, rows: 0, weight: 0, by_rule: BTreeMap::new() })
+    }
+
+    pub(in crate::lake) async fn write(&mut self, batch: &RecordBatch) -> Result<(), DataFusionError> {
+        self.rows += batch.num_rows();
+        self.writer.write(batch).await.map_err(|e| self.error(e))
+    }
+
+    /// Ends the row group now, to give memory back.
+    pub(in crate::lake) async fn flush(&mut self) -> Result<(), DataFusionError> {
+        self.writer.flush().await.map_err(|e| self.error(e))
+    }
+
+    /// Bytes held while encoding.
+    pub(in crate::lake) fn memory_bytes(&self) -> usize {
+        self.writer.memory_size()
+    }
+
+    /// Completes the file, or removes what has been uploaded of it.
+    pub(in crate::lake) async fn finish(mut self) -> Result<Finished, DataFusionError> {
+        let metadata = match self.writer.finish().await {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                let error = self.error(error);
+                self.abort().await;
+                return Err(error);
+            }
+        };
+        let stats = delta_stats(&metadata, &self.schema)?;
+        let upload = self.writer.into_inner();
+        let footer = footer_sha256(&upload.tail).ok_or_else(|| {
+            DataFusionError::Internal(format!("{} was written without a footer", self.path))
+        })?;
+        Ok(Finished { bytes: upload.bytes, footer, stats })
+    }
+
+    /// Gives up the upload; what has been written of it is removed from the store.
+    pub(in crate::lake) async fn abort(self) {
+        let mut upload = self.writer.into_inner();
+        if upload.closing {
+            return; // the upload has ended itself, well or not; aborting it again is not allowed
+        }
+        if let Err(error) = upload.inner.abort().await {
+            tracing::warn!(path = %self.path, %error, "a partial upload could not be removed");
+        }
+    }
+
+    fn error(&self, error: ParquetError) -> DataFusionError {
+        DataFusionError::from(error).context(format!("writing {}", self.path))
+    }
+}
+
+/// An upload that counts its bytes and remembers the last piece, which holds the footer.
+struct Upload {
+    inner: BufWriter,
+    tail: Bytes,
+    bytes: u64,
+    closing: bool,
+}
+
+impl AsyncFileWriter for Upload {
+    fn write(&mut self, piece: Bytes) -> BoxFuture<'_, Result<(), ParquetError>> {
+        Box::pin(async move {
+            self.bytes += piece.len() as u64;
+            self.tail = piece.clone();
+            self.inner.put(piece).await.map_err(|e| ParquetError::External(e.into()))
+        })
+    }
+
+    fn complete(&mut self) -> BoxFuture<'_, Result<(), ParquetError>> {
+        Box::pin(async move {
+            self.closing = true;
+            self.inner.shutdown().await.map_err(|e| ParquetError::External(e.into()))
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! Audits: a run publishes only when every audit returns no row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::execute::Runner;
+use crate::{Context, Error, Result};
+
+/// Offending rows that an error shows.
+const ROWS_SHOWN: usize = 10;
+
+impl Runner<'_> {
+    /// Runs one audit, `audits.stem`.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] shows the first offending rows.
+    pub async fn run_audit(&self, name: &str) -> Result<()> {
+        let Some(audit) = self.project.audit(name) else { return Ok(()) };
+        let plan = self.logical_plan(name, None, &BTreeMap::new()).await?;
+        let limited = datafusion::logical_expr::LogicalPlanBuilder::from(plan)
+            .limit(0, Some(ROWS_SHOWN))
+            .and_then(datafusion::logical_expr::LogicalPlanBuilder::build)
+            .context(format!("cannot run audit {}", audit.name))?;
+        let rows = self.engine.collect(&limited).await?;
+        if rows.iter().all(|batch| batch.num_rows() == 0) {
+            tracing::debug!(audit = audit.name, "audit passed");
+            return Ok(());
+        }
+        let shown = arrow::util::pretty::pretty_format_batches(&rows).context("cannot show offending rows")?;
+        Err(Error::Audit(format!(
+            "audit {} failed: {}\n{shown}\nhelp: nothing was published; see {}",
+            audit.name, audit.header.description, audit.sql.file
+        )))
+    }
+
+    /// The stages that have something to compute: name, missing parts, all parts.
+    pub async fn missing_parts(&self, wanted: &BTreeSet<String>) -> Result<Vec<(String, usize, usize)>> {
+        let mut found = Vec::new();
+        for stage in self.project.stages.iter().filter(|stage| wanted.contains(&stage.name)) {
+            if let Some(parts) = self.plan.parts.get(&stage.name) {
+                let there = self.count_finished(stage, parts).await?;
+                found.push((stage.name.clone(), parts.len() - there, parts.len()));
+            }
+        }
+        Ok(found)
+    }
+}

