@@ -35,6 +35,7 @@ judged as (
             when l.quantity is null or l.quantity <= 0 then 'negative_quantity'
             when l.unit_price is null or l.unit_price < 0 then 'invalid_price'
             when l.quantity > $max_quantity then 'outlier_quantity'
+            when l.unit_price > $max_price then 'outlier_price'
             when cast(l.ingested_at as bigint) - cast(o.ordered_at as bigint) > $look_back_days * 86400000000
                 then 'too_late_item'
         end as broken
@@ -71,7 +72,7 @@ select
     cancelled,
     product_id,
     cast(quantity as bigint) as quantity,
-    cast(quantity * unit_price as decimal(18, 2)) as amount,
+    try_cast(quantity * unit_price as decimal(18, 2)) as amount,
     order_date,
     case
         when broken is not null then broken

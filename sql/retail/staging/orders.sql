@@ -4,6 +4,7 @@
 -- day: order_date
 -- quarantine: rule
 -- accounts: raw.orders
+-- why: a discount that cannot be is emptied and flagged, the order stays
 with
 source as (
     select
@@ -13,6 +14,8 @@ source as (
         lower(trim(status)) as status,
         ordered_at,
         to_money(discount) as discount,
+        discount is not null
+            and coalesce(to_money(discount) not between 0 and $max_quantity * $max_price, true) as invalid_discount,
         device_id,
         ingested_at,
         order_date
@@ -27,6 +30,7 @@ judged as (
         status,
         ordered_at,
         discount,
+        invalid_discount,
         device_id,
         ingested_at,
         order_date,
@@ -50,6 +54,7 @@ ordered as (
         status,
         ordered_at,
         discount,
+        invalid_discount,
         order_date,
         broken,
         lag(order_id) over (
@@ -66,7 +71,8 @@ select
     channel,
     coalesce(status = 'cancelled', false) as cancelled,
     ordered_at,
-    cast(coalesce(discount, 0) as decimal(18, 2)) as discount,
+    cast(case when invalid_discount then 0 else coalesce(discount, 0) end as decimal(18, 2)) as discount,
+    invalid_discount,
     order_date,
     case
         when broken is not null then broken

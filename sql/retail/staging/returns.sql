@@ -40,6 +40,7 @@ judged as (
             when return_date is distinct from local_date(returned_at, $time_zone) then 'wrong_day'
             when quantity is null or quantity <= 0 then 'negative_quantity'
             when amount is null or amount < 0 then 'invalid_amount'
+            when amount > $max_quantity * $max_price then 'outlier_amount'
         end as broken
     from source
 ),
