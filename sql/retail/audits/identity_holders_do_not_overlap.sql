@@ -5,8 +5,13 @@ intervals as (
         device_id,
         valid_from,
         valid_to,
-        lead(valid_from) over (partition by device_id order by valid_from, valid_to) as next_from
+        lead(device_id) over lot as next_device,
+        lead(valid_from) over lot as next_from
     from identity.device_person
+    window lot as (
+        partition by row_hash(device_id) % 64
+        order by device_id, valid_from, valid_to
+    )
 )
 
 select
@@ -14,4 +19,4 @@ select
     valid_from,
     valid_to
 from intervals
-where valid_to <= valid_from or next_from < valid_to
+where valid_to <= valid_from or (next_device = device_id and next_from < valid_to)

@@ -6,8 +6,14 @@ stays as (
         family,
         valid_from,
         valid_to,
-        lead(valid_from) over (partition by customer_id, family order by valid_from) as next_from
+        lead(customer_id) over lot as next_customer,
+        lead(family) over lot as next_family,
+        lead(valid_from) over lot as next_from
     from segments.segment_membership
+    window lot as (
+        partition by row_hash(customer_id) % 64
+        order by customer_id, family, valid_from
+    )
 )
 
 select
@@ -16,4 +22,6 @@ select
     valid_from,
     valid_to
 from stays
-where valid_to <= valid_from or (next_from is not null and (valid_to is null or next_from < valid_to))
+where
+    valid_to <= valid_from
+    or (next_customer = customer_id and next_family = family and (valid_to is null or next_from < valid_to))

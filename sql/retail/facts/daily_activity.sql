@@ -34,7 +34,8 @@ select
     case when rule is not null then event_id end as rejected_event_id,
     max(
         case
-            when rule is not null then concat_ws('|', event_type, cast(event_time as varchar), cast(ingested_at as varchar))
+            when rule is not null
+                then concat_ws('|', event_type, cast(event_time as varchar), cast(ingested_at as varchar))
         end
     ) as rejected_event,
     count(*) as events,

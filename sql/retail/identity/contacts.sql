@@ -17,16 +17,15 @@ contacts as (
     where phone is not null
 ),
 
-counted as (
-    select
-        contact,
-        account_id,
-        count(*) over (partition by contact) as accounts
+shared as (
+    select contact
     from contacts
+    group by contact
+    having count(*) between 2 and $max_block
 )
 
 select
-    contact,
-    account_id
-from counted
-where accounts between 2 and $max_block
+    c.contact,
+    c.account_id
+from contacts as c
+inner join shared as s on c.contact = s.contact

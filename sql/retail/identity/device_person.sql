@@ -6,66 +6,69 @@
 with
 logins as (
     select
+        l.device_id,
+        l.account_id,
+        l.logged_in_at,
+        l.login_date,
+        p.customer_id
+    from staging.logins as l
+    left join identity.account_person as p on l.account_id = p.account_id
+    where l.logged_in_at < $as_of
+),
+
+-- Devices are dealt to 64 lots, since a window for each would cost many times more.
+followed as (
+    select
         device_id,
         account_id,
         logged_in_at,
         login_date,
-        row_number() over (
-            partition by login_date, device_id
-            order by logged_in_at, account_id
-        ) as login_of_day
-    from staging.logins
-    where logged_in_at < $as_of
-),
-
-holders as (
-    select
-        l.device_id,
-        l.account_id,
-        l.logged_in_at,
-        case
-            when l.login_of_day = 1 then day_start(l.login_date, $time_zone) else l.logged_in_at
-        end as holds_from,
-        p.customer_id
-    from logins as l
-    left join identity.account_person as p on l.account_id = p.account_id
+        customer_id,
+        lag(device_id) over lot as device_before,
+        lag(login_date) over lot as date_before,
+        lag(customer_id) over lot as customer_before
+    from logins
+    window lot as (
+        partition by row_hash(device_id) % 64
+        order by device_id, logged_in_at, account_id
+    )
 ),
 
 changes as (
     select
         device_id,
-        customer_id,
-        holds_from,
-        logged_in_at,
         account_id,
-        lag(customer_id) over (
-            partition by device_id
-            order by holds_from, logged_in_at, account_id
-        ) as customer_before,
-        row_number() over (
-            partition by device_id
-            order by holds_from, logged_in_at, account_id
-        ) as login
-    from holders
+        logged_in_at,
+        customer_id,
+        case
+            when device_before is distinct from device_id then timestamp '1900-01-01T00:00:00'
+            when date_before is distinct from login_date then day_start(login_date, $time_zone)
+            else logged_in_at
+        end as valid_from
+    from followed
+    where (device_before is distinct from device_id) or (customer_before is distinct from customer_id)
 ),
 
 intervals as (
     select
         device_id,
         customer_id,
-        case when login = 1 then timestamp '1900-01-01T00:00:00' else holds_from end as valid_from,
-        lead(holds_from) over (
-            partition by device_id
-            order by holds_from, logged_in_at, account_id
-        ) as valid_to
+        valid_from,
+        lead(device_id) over lot as device_after,
+        lead(valid_from) over lot as valid_to
     from changes
-    where login = 1 or customer_id is distinct from customer_before
+    window lot as (
+        partition by row_hash(device_id) % 64
+        order by device_id, logged_in_at, account_id
+    )
 )
 
 select
     device_id,
     cast(valid_from as timestamp(6)) as valid_from,
-    cast(coalesce(valid_to, timestamp '2200-01-01T00:00:00') as timestamp(6)) as valid_to,
+    cast(
+        case when device_after = device_id then valid_to else timestamp '2200-01-01T00:00:00' end as timestamp(6)
+    ) as valid_to,
     customer_id
 from intervals
-where valid_to is null or valid_to > valid_from
+where (device_after is distinct from device_id) or valid_to > valid_from

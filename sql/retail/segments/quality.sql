@@ -95,6 +95,9 @@ repairs as (
     select 'staging.customers' as stage, 'outlier_age' as rule, count(*) filter (where outlier_age) as rows
     from staging.customers
     union all
+    select 'staging.orders' as stage, 'invalid_discount' as rule, count(*) filter (where invalid_discount) as rows
+    from staging.orders
+    union all
     select 'facts.daily_activity' as stage, 'outlier_dwell' as rule, coalesce(sum(outlier_dwells), 0) as rows
     from facts.daily_activity
 ),

@@ -33,8 +33,8 @@ runs as (
     from run_times
 ),
 
--- Consecutive runs in the same segment share the difference of the two row numbers.
-numbered as (
+-- Customers are dealt to 64 lots, since a window for each would cost many times more.
+followed as (
     select
         o.customer_id,
         o.family,
@@ -42,12 +42,52 @@ numbered as (
         o.segment_name,
         o.as_of,
         r.run,
-        r.run - row_number() over (
-            partition by o.customer_id, o.family, o.segment
-            order by o.as_of
-        ) as stay
+        lag(o.customer_id) over lot as customer_before,
+        lag(o.family) over lot as family_before,
+        lag(o.segment) over lot as segment_before,
+        lag(o.segment_name) over lot as name_before,
+        lag(r.run) over lot as run_before
     from observed as o
     inner join runs as r on o.family = r.family and o.as_of = r.as_of
+    window lot as (
+        partition by row_hash(o.customer_id) % 64
+        order by o.customer_id, o.family, o.as_of
+    )
+),
+
+judged as (
+    select
+        customer_id,
+        family,
+        segment,
+        segment_name,
+        as_of,
+        run,
+        case
+            when (customer_before is distinct from customer_id) or (family_before is distinct from family)
+                then 'first seen'
+            when run_before < run - 1 then 'back after absence from: ' || name_before
+            when segment_before <> segment then 'moved from: ' || name_before
+        end as reason
+    from followed
+),
+
+-- Rows from one reason to the next are one stay.
+stayed as (
+    select
+        customer_id,
+        family,
+        segment,
+        segment_name,
+        as_of,
+        run,
+        reason,
+        count(reason) over (
+            partition by row_hash(customer_id) % 64
+            order by customer_id, family, as_of
+            rows between unbounded preceding and current row
+        ) as stay
+    from judged
 ),
 
 stays as (
@@ -57,46 +97,19 @@ stays as (
         segment,
         first_value(segment_name order by as_of) as segment_name,
         min(as_of) as valid_from,
-        max(run) as last_run
-    from numbered
+        max(run) as last_run,
+        max(reason) as reason
+    from stayed
     group by customer_id, family, segment, stay
-),
-
-ended as (
-    select
-        s.customer_id,
-        s.family,
-        s.segment,
-        s.segment_name,
-        s.valid_from,
-        n.as_of as valid_to
-    from stays as s
-    left join runs as n on s.family = n.family and s.last_run + 1 = n.run
-),
-
-followed as (
-    select
-        customer_id,
-        family,
-        segment,
-        segment_name,
-        valid_from,
-        valid_to,
-        lag(segment_name) over (partition by customer_id, family order by valid_from) as name_before,
-        lag(valid_to) over (partition by customer_id, family order by valid_from) as end_before
-    from ended
 )
 
 select
-    customer_id,
-    family,
-    segment,
-    segment_name,
-    valid_from,
-    valid_to,
-    case
-        when name_before is null then 'first seen'
-        when end_before < valid_from then 'back after absence from: ' || name_before
-        else 'moved from: ' || name_before
-    end as reason
-from followed
+    s.customer_id,
+    s.family,
+    s.segment,
+    s.segment_name,
+    s.valid_from,
+    n.as_of as valid_to,
+    s.reason
+from stays as s
+left join runs as n on s.family = n.family and s.last_run + 1 = n.run

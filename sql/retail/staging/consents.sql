@@ -16,7 +16,7 @@ source as (
     from raw.consents
 ),
 
-cleaned as (
+judged as (
     select
         account_id,
         purpose,
@@ -29,11 +29,31 @@ cleaned as (
             when decided_at > ingested_at then 'future_consent'
             when status is null or status not in ('grant', 'deny', 'revoked') then 'unknown_status'
         end as broken,
-        row_number() over (
-            partition by account_id, purpose, decided_at, status
-            order by ingested_at, legal_basis, policy_version
-        ) as copy
+        ingested_at
     from source
+),
+
+-- Good rows of one decision sort first, the one known first before its copies.
+ordered as (
+    select
+        account_id,
+        purpose,
+        status,
+        legal_basis,
+        policy_version,
+        decided_at,
+        broken,
+        lag(account_id) over lot as account_before,
+        lag(purpose) over lot as purpose_before,
+        lag(decided_at) over lot as decided_before,
+        lag(status = 'grant') over lot as granted_before
+    from judged
+    window lot as (
+        partition by row_hash(account_id) % 64
+        order by
+            account_id, purpose, decided_at, status = 'grant', broken is not null, ingested_at, status, legal_basis,
+            policy_version
+    )
 )
 
 select
@@ -45,6 +65,11 @@ select
     decided_at,
     case
         when broken is not null then broken
-        when copy > 1 then 'duplicate_consent'
+        when
+            account_before = account_id
+            and purpose_before = purpose
+            and decided_before = decided_at
+            and granted_before = (status = 'grant')
+            then 'duplicate_consent'
     end as rule
-from cleaned
+from ordered

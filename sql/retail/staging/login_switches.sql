@@ -11,11 +11,13 @@ logins as (
         account_id,
         logged_in_at,
         login_date,
-        lag(account_id) over (
-            partition by login_date, device_id
-            order by logged_in_at, account_id
-        ) as account_before
+        lag(device_id) over day as device_before,
+        lag(account_id) over day as account_before
     from staging.logins
+    window day as (
+        partition by login_date
+        order by device_id, logged_in_at, account_id
+    )
 )
 
 select
@@ -23,5 +25,5 @@ select
     login_date,
     array_agg(logged_in_at order by logged_in_at) as switched_at
 from logins
-where account_before is not null and account_before <> account_id
+where device_before = device_id and account_before <> account_id
 group by device_id, login_date

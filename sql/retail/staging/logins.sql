@@ -34,7 +34,9 @@ judged as (
     from source
 ),
 
-ranked as (
+-- Good rows of one login sort first, the one known first before its copies. One window a day, not one a login, which
+-- would cost many times more.
+ordered as (
     select
         device_id,
         account_id,
@@ -42,11 +44,14 @@ ranked as (
         logged_in_at,
         login_date,
         broken,
-        row_number() over (
-            partition by login_date, device_id, logged_in_at, account_id
-            order by broken is not null, ingested_at, platform
-        ) as copy
+        lag(device_id) over day as device_before,
+        lag(account_id) over day as account_before,
+        lag(logged_in_at) over day as logged_in_before
     from judged
+    window day as (
+        partition by login_date
+        order by device_id, logged_in_at, account_id, broken is not null, ingested_at, platform
+    )
 )
 
 select
@@ -57,6 +62,7 @@ select
     login_date,
     case
         when broken is not null then broken
-        when copy > 1 then 'duplicate_login'
+        when device_before = device_id and account_before = account_id and logged_in_before = logged_in_at
+            then 'duplicate_login'
     end as rule
-from ranked
+from ordered

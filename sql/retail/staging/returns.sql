@@ -40,11 +40,14 @@ judged as (
             when return_date is distinct from local_date(returned_at, $time_zone) then 'wrong_day'
             when quantity is null or quantity <= 0 then 'negative_quantity'
             when amount is null or amount < 0 then 'invalid_amount'
+            when amount > $max_quantity * $max_price then 'outlier_amount'
         end as broken
     from source
 ),
 
-ranked as (
+-- Good rows of one return sort first, the one known first before its copies: a good row behind one of the same
+-- return is a copy. Returns are dealt to 16 lots a day, since a window for each would cost many times more.
+ordered as (
     select
         return_id,
         order_id,
@@ -55,11 +58,12 @@ ranked as (
         returned_at,
         return_date,
         broken,
-        row_number() over (
-            partition by return_date, return_id
+        lag(return_id) over (
+            partition by return_date, return_id % 16
             order by
-                broken is not null, ingested_at, order_id, line_no, account_id, quantity, amount, returned_at, reason
-        ) as copy
+                return_id, broken is not null, ingested_at, order_id, line_no, account_id, quantity, amount,
+                returned_at, reason
+        ) as return_before
     from judged
 )
 
@@ -74,6 +78,6 @@ select
     return_date,
     case
         when broken is not null then broken
-        when copy > 1 then 'duplicate_return'
+        when return_before = return_id then 'duplicate_return'
     end as rule
-from ranked
+from ordered

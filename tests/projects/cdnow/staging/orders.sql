@@ -37,6 +37,7 @@ select
     false as cancelled,
     day_start(order_date, $time_zone) as ordered_at,
     cast(0 as decimal(18, 2)) as discount,
+    false as invalid_discount,
     cast(quantity as bigint) as quantity,
     amount,
     order_date,

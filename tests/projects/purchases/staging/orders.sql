@@ -20,6 +20,7 @@ select
     false as cancelled,
     purchased_at as ordered_at,
     cast(0 as decimal(18, 2)) as discount,
+    false as invalid_discount,
     amount,
     local_date(purchased_at, $time_zone) as order_date,
     case
