@@ -103,8 +103,11 @@ fn a_run_opens_only_event_files_of_the_look_back_and_of_days_with_a_new_file() {
         let below = |file: &PathBuf| file.strip_prefix(&lake).unwrap().to_str().unwrap().to_string();
         let changed: BTreeSet<String> = changed.iter().map(below).collect();
         let look_back = *last_day - Days::new(LOOK_BACK)..=*last_day;
-        let too_late: BTreeSet<NaiveDate> =
-            changed.iter().filter_map(|file| event_day(file)).filter(|day| !look_back.contains(day)).collect();
+        let too_late: BTreeSet<NaiveDate> = changed
+            .iter()
+            .filter_map(|file| event_day(file))
+            .filter(|day| !look_back.contains(day))
+            .collect();
 
         assert!(days.contains(last_day), "{last_day}: {opened:?}");
         let allowed = |day: &NaiveDate| look_back.contains(day) || too_late.contains(day);
@@ -114,7 +117,10 @@ fn a_run_opens_only_event_files_of_the_look_back_and_of_days_with_a_new_file() {
         assert!(others.len() > changed.len(), "{last_day}: there was little to leave closed");
         without_too_late += usize::from(too_late.is_empty());
     }
-    assert!((1..history.runs.len()).contains(&without_too_late), "{without_too_late} days without a too late row");
+    assert!(
+        (1..history.runs.len()).contains(&without_too_late),
+        "{without_too_late} days without a too late row"
+    );
 }
 
 #[test]
@@ -136,7 +142,10 @@ fn the_last_result_equals_a_full_refresh() {
     assert!(rejected["duplicate_event"] > 0 && rejected["too_late_event"] > 0, "{rejected:?}");
     let late = [2, 5].map(|days| *last_day - Days::new(days));
     let arrived = event_files(&lake, *last_day).0;
-    assert!(late.iter().all(|day| arrived.iter().any(|file| event_day(text(file)) == Some(*day))), "{arrived:?}");
+    assert!(
+        late.iter().all(|day| arrived.iter().any(|file| event_day(text(file)) == Some(*day))),
+        "{arrived:?}"
+    );
 }
 
 /// Columns of `customer_360` that come from models, which are learned at different times.
@@ -158,13 +167,16 @@ fn the_last_result_equals_one_run_over_all_raw_files() {
     // it holds what arrived later too, which must not be seen
     let at_once = small_lake();
     let single = run_after(at_once.path(), *last_day);
-    assert!(single.stages["facts.daily_activity"].computed > incremental.stages["facts.daily_activity"].computed);
+    assert!(
+        single.stages["facts.daily_activity"].computed > incremental.stages["facts.daily_activity"].computed
+    );
     let learned = |name: &str| {
         let layer = name.split('.').next().unwrap();
         ["models", "segments", "portraits"].contains(&layer) || name == "tags.rfm"
     };
     let compared: Vec<&String> = single.stages.keys().filter(|name| !learned(name)).collect();
-    for name in ["facts.daily_activity", "facts.daily_purchases", "features.customers", "tags.customer_tags"] {
+    for name in ["facts.daily_activity", "facts.daily_purchases", "features.customers", "tags.customer_tags"]
+    {
         assert!(compared.iter().any(|stage| *stage == name), "{name} is not compared");
     }
     for name in compared {

@@ -13,10 +13,11 @@ use futures::TryStreamExt;
 use strata::engine::EngineOptions;
 use strata::lake::Lake;
 use strata::query::Reader;
-use tempfile::TempDir;
 
 use crate::support::process::Running;
-use crate::support::world::{PUBLISHED, copy, files, last_run, published_hashes, rows, small_lake, small_run};
+use crate::support::world::{
+    PUBLISHED, copy, files, last_run, published_hashes, rows, small_lake, small_run,
+};
 use crate::support::{ok, text};
 
 /// A kill is tried again on a new copy of the lake when the run ended before it, so often.
@@ -26,17 +27,38 @@ const TRIES: usize = 20;
 struct Run {
     before: PathBuf,
     after: PathBuf,
+    old: View,
+    new: View,
+    /// Results and commits before the run.
+    had: (usize, usize),
+    /// Results that the undisturbed run computes, and commits that it makes after the last of them.
+    makes: (usize, usize),
 }
 
 impl Run {
-    /// Results that the undisturbed run computes.
-    fn results(&self) -> usize {
-        results(&self.after) - results(&self.before)
+    fn of(before: &Path, after: &Path) -> Run {
+        let had = (results(before), commits(before));
+        Run {
+            before: before.to_path_buf(),
+            after: after.to_path_buf(),
+            old: view(before),
+            new: view(after),
+            had,
+            makes: (results(after) - had.0, commits(after) - had.1),
+        }
     }
 
-    /// Files by which results and tables come to be, one after another, in the undisturbed run.
+    /// Steps of the undisturbed run: results and commits.
     fn steps(&self) -> usize {
-        steps(&self.after) - steps(&self.before)
+        self.makes.0 + self.makes.1
+    }
+
+    /// Steps made in a lake since the state before.
+    fn progress(&self, lake: &Path) -> usize {
+        match commits(lake) - self.had.1 {
+            0 => results(lake) - self.had.0,
+            commits => self.makes.0 + commits,
+        }
     }
 
     /// A run killed at each of these steps, counted from the state before, and at last left alone.
@@ -50,47 +72,40 @@ impl Run {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("lake");
         copy(&self.before, &lake);
-        let (old, new) = (view(&self.before), view(&self.after));
-        let (results_before, steps_before) = (results(&lake), steps(&lake));
         let poll = Poll::start(&lake);
         for point in points {
-            let target = (steps_before + point).max(steps(&lake) + 1);
+            let target = *point.max(&(self.progress(&lake) + 1));
             let mut run = Running::start(&["run", "--lake", text(&lake)]);
-            while steps(&lake) < target {
+            while self.progress(&lake) < target {
                 if let Some(status) = run.ended() {
                     assert!(status.success(), "{}", run.said());
                     return false;
                 }
+                std::thread::sleep(Duration::from_micros(200));
             }
             if !run.is_killed() {
                 return false;
             }
-            let expected = if commits(&lake, "runs") > commits(&self.before, "runs") { &new } else { &old };
+            let committed = versions(&lake, "runs") > versions(&self.before, "runs");
+            let expected = if committed { &self.new } else { &self.old };
             assert_eq!(&view(&lake), expected, "after a kill at step {point} of {}", self.steps());
         }
-        let finished = results(&lake) - results_before;
+        let finished = results(&lake) - self.had.0;
         ok(&["run", "--lake", text(&lake)]);
         assert_eq!(published_hashes(&lake), published_hashes(&self.after), "after kills at steps {points:?}");
-        assert_eq!(view(&lake), new);
+        assert_eq!(view(&lake), self.new);
         let seen = poll.stop();
-        assert!(!seen.is_empty() && seen.iter().all(|view| [&old, &new].contains(&view)), "{seen:?}");
-        assert!(seen.len() <= 2 && seen.last() == Some(&new), "the reader saw {seen:?}");
+        assert_eq!(seen, [self.old.clone(), self.new.clone()], "what a reader saw, without repetitions");
 
         let computed: usize = last_run(&lake).stages.values().map(|stage| stage.computed).sum();
-        assert_eq!(computed + finished, self.results(), "finished results are not computed again");
+        assert_eq!(computed + finished, self.makes.0, "finished results are not computed again");
         for (table, grain) in PUBLISHED.iter().chain(&[("runs", "epoch")]) {
-            let twice = rows(&lake, &format!("select {grain} from {table} group by {grain} having count(*) > 1"));
+            let twice =
+                rows(&lake, &format!("select {grain} from {table} group by {grain} having count(*) > 1"));
             assert!(twice.is_empty(), "{table}: {twice:?}");
         }
         true
     }
-}
-
-/// Results, table versions and manifests of runs.
-fn steps(lake: &Path) -> usize {
-    let tables = folders(&lake.join("published"));
-    let commits: usize = tables.iter().map(|table| commits(lake, text(table))).sum();
-    results(lake) + commits + count_json(&lake.join("stages/_runs"))
 }
 
 /// Manifests of results.
@@ -99,8 +114,15 @@ fn results(lake: &Path) -> usize {
     layers.flat_map(|layer| folders(&layer)).map(|stage| count_json(&stage.join("manifests"))).sum()
 }
 
+/// Versions of all published tables, and manifests of runs. A run makes them when it has all results.
+fn commits(lake: &Path) -> usize {
+    let tables = folders(&lake.join("published"));
+    let versions: usize = tables.iter().map(|table| versions(lake, text(table))).sum();
+    versions + count_json(&lake.join("stages/_runs"))
+}
+
 /// Versions of a published table.
-fn commits(lake: &Path, table: &str) -> usize {
+fn versions(lake: &Path, table: &str) -> usize {
     count_json(&lake.join("published").join(table).join("_delta_log"))
 }
 
@@ -127,7 +149,8 @@ fn view(lake: &Path) -> View {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let lake = Lake::open(text(lake)).unwrap();
-        let reader = match Reader::open(&lake, EngineOptions { threads: 1, ..EngineOptions::default() }).await {
+        let reader = match Reader::open(&lake, EngineOptions { threads: 1, ..EngineOptions::default() }).await
+        {
             Err(error) if error.to_string().contains("holds no finished run") => return None,
             reader => reader.unwrap(),
         };
@@ -199,18 +222,17 @@ fn kill_points(count: usize, steps: usize, seed: u64) -> Vec<usize> {
 
 #[test]
 fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = Run { before: folder.path().join("before"), after: folder.path().join("after") };
-    let raw: TempDir = small_lake();
+    let raw = small_lake();
     ok(&["run", "--lake", text(raw.path()), "--as-of", "2025-02-27"]);
-    copy(raw.path(), &run.before);
-    copy(raw.path(), &run.after);
-    ok(&["run", "--lake", text(&run.after)]);
-    assert_ne!(view(&run.before), view(&run.after));
-    let computed: usize = last_run(&run.after).stages.values().map(|stage| stage.computed).sum();
-    assert_eq!(computed, run.results());
+    let folder = tempfile::tempdir().unwrap();
+    let after = folder.path().join("after");
+    copy(raw.path(), &after);
+    ok(&["run", "--lake", text(&after)]);
+    let run = Run::of(raw.path(), &after);
+    assert_ne!(run.old, run.new);
+    let computed: usize = last_run(&after).stages.values().map(|stage| stage.computed).sum();
     // a commit for each table and for `runs`, and the run's manifest
-    assert_eq!(run.steps(), run.results() + PUBLISHED.len() + 2);
+    assert_eq!(run.makes, (computed, PUBLISHED.len() + 2));
 
     let points = kill_points(16, run.steps(), 7);
     for first in 0..4 {
@@ -220,8 +242,8 @@ fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
 
 #[test]
 fn a_first_run_killed_at_4_points_shows_nothing_until_it_is_whole() {
-    let before = small_lake();
-    let run = Run { before: before.path().to_path_buf(), after: small_run().to_path_buf() };
-    assert_eq!(view(&run.before), None);
+    let raw = small_lake();
+    let run = Run::of(raw.path(), small_run());
+    assert_eq!(run.old, None);
     run.torment(&kill_points(4, run.steps(), 11));
 }

@@ -7,7 +7,8 @@ use crate::support::{fails, ok, text};
 #[test]
 fn of_runs_that_start_together_one_wins_and_the_others_say_who() {
     let lake = small_lake();
-    let mut runs: Vec<Running> = (0..3).map(|_| Running::start(&["run", "--lake", text(lake.path())])).collect();
+    let mut runs: Vec<Running> =
+        (0..3).map(|_| Running::start(&["run", "--lake", text(lake.path())])).collect();
     let winner = holder(lake.path(), 1);
     let winner = runs.iter().position(|run| run.id() == winner).expect("one of the three holds the lock");
     let mut winner = runs.swap_remove(winner);
@@ -15,7 +16,11 @@ fn of_runs_that_start_together_one_wins_and_the_others_say_who() {
     winner.signal("STOP");
     for mut other in runs {
         assert_eq!(other.wait().code(), Some(75), "{}", other.said());
-        assert!(other.said().contains(&format!("is held by process {} on ", winner.id())), "{}", other.said());
+        assert!(
+            other.said().contains(&format!("is held by process {} on ", winner.id())),
+            "{}",
+            other.said()
+        );
     }
     winner.signal("CONT");
     assert!(winner.wait().success(), "{}", winner.said());
@@ -62,7 +67,8 @@ fn after_kill_9_of_the_holder_the_next_run_proceeds_at_once() {
 fn another_project_is_refused() {
     let lake = small_run();
     let other = tempfile::tempdir().expect("a temporary folder");
-    std::fs::write(other.path().join("project.toml"), "name = \"other\"\nextends = \"retail\"\n").expect("written");
+    std::fs::write(other.path().join("project.toml"), "name = \"other\"\nextends = \"retail\"\n")
+        .expect("written");
     let before = files(lake);
     let said = fails(2, &["run", "--lake", text(lake), "--project", text(other.path())]);
     assert!(said.contains("belongs to project `retail`"), "{said}");

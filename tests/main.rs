@@ -20,3 +20,12 @@ mod kill;
 
 // One run at a time on one lake, and one project.
 mod lock;
+
+// A company with a file of purchases: CDNOW, and one's own CSV files.
+mod cdnow;
+
+// What others may read: Delta tables that any reader opens, and nobody's name in them.
+mod published;
+
+// Every refusal of a wrong project: file, line, caret and the way out.
+mod project_errors;

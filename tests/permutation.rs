@@ -4,18 +4,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
+use arrow::compute::{concat_batches, take};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use strata::engine::{Engine, EngineOptions, planning_state};
 use strata::lake::{DataFile, Lake, StageManifest, files_at};
-use strata::project::{Kind, Params, PlanNames, Project, Relation, Stage, StageSql, plan_select};
+use strata::project::{Kind, Params, PlanNames, Project, Relation, Source, Stage, StageSql, plan_select};
 use strata::run::{RunManifest, SourceFiles, last_run, params_of, source_table, written_table};
 use tempfile::TempDir;
 
@@ -51,7 +51,9 @@ impl Finished {
             runs.extend(last_run(&engine, &lake).await.unwrap());
         }
         let [earlier, run] = <[RunManifest; 2]>::try_from(runs).unwrap();
-        let project = Project::load("retail", &planning_state().unwrap()).unwrap();
+        let project =
+            Project::load(&std::env::var("MUT").unwrap_or("retail".into()), &planning_state().unwrap())
+                .unwrap();
         let params = params_of(&lake, &project, &run).await.unwrap();
         Finished { _folder: folder, lake, project, run, earlier, params, engine }
     }
@@ -61,7 +63,8 @@ impl Finished {
         let plan = LogicalPlanBuilder::scan("input", provider_as_source(self.stored(relation).await), None);
         let plan = plan.and_then(LogicalPlanBuilder::build).unwrap();
         let batches = self.engine.collect(&plan).await.unwrap();
-        let schema = batches.first().map_or_else(|| Arc::new(plan.schema().as_arrow().clone()), RecordBatch::schema);
+        let schema =
+            batches.first().map_or_else(|| Arc::new(plan.schema().as_arrow().clone()), RecordBatch::schema);
         concat_batches(&schema, &batches).unwrap()
     }
 
@@ -69,12 +72,14 @@ impl Finished {
         let files = match relation {
             Relation::Source(name) => {
                 let source = &self.project.sources[name];
-                let as_of = self.run.as_of.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
+                let as_of =
+                    self.run.as_of.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
                 let files = SourceFiles::inspect(&self.lake, source).await.unwrap().known_at(as_of);
                 return source_table(&self.lake, source, &files, Some(as_of)).unwrap();
             }
             Relation::Previous(name) => {
-                let Some(Kind::Fixpoint { start, .. }) = self.project.stage(name).map(|stage| &stage.kind) else {
+                let Some(Kind::Fixpoint { start, .. }) = self.project.stage(name).map(|stage| &stage.kind)
+                else {
                     panic!("{name} is no fixpoint");
                 };
                 return Box::pin(self.stored(&self.project.inputs(name)[start])).await;
@@ -101,6 +106,29 @@ impl Finished {
         files
     }
 
+    async fn inputs(&self, stage: &Stage) -> Inputs {
+        let mut inputs = Inputs::new();
+        for relation in self.project.stored_inputs(&stage.name) {
+            let rows = self.rows(&relation).await;
+            inputs.insert(relation, rows);
+        }
+        inputs
+    }
+
+    /// The rows of a stage over its inputs in order, and how they differ when the inputs are shuffled.
+    async fn shuffle_inputs(&self, stage: &Stage, inputs: &Inputs) -> (Vec<String>, Vec<String>) {
+        let tables = inputs.iter().map(|(relation, rows)| (relation.clone(), as_they_are(rows))).collect();
+        let expected = self.compute(&self.engine, stage, &tables).await;
+        let mut reports = Vec::new();
+        for (seed, threads, batch_rows) in SHUFFLES {
+            let mut random = Random::new(seed);
+            let tables = inputs.iter().map(|(r, rows)| (r.clone(), permuted(rows, &mut random))).collect();
+            let found = self.compute(&engine(&self.lake, threads, batch_rows), stage, &tables).await;
+            reports.extend(differences(&stage.name, seed, &expected, &found));
+        }
+        (expected, reports)
+    }
+
     /// The sorted rows of a stage, or its model as one row, over the tables given.
     async fn compute(&self, engine: &Engine, stage: &Stage, tables: &Tables) -> Vec<String> {
         let provide = |relation: &Relation| Ok(tables[relation].clone());
@@ -113,6 +141,10 @@ impl Finished {
     }
 }
 
+/// The rows of each stored input.
+type Inputs = BTreeMap<Relation, RecordBatch>;
+
+/// Where a plan reads each stored input.
 type Tables = BTreeMap<Relation, Arc<dyn TableProvider>>;
 
 fn engine(lake: &Lake, threads: usize, batch_rows: usize) -> Engine {
@@ -149,8 +181,10 @@ async fn sorted_rows(engine: &Engine, plan: &LogicalPlan) -> Vec<String> {
 fn shown_rows(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::new().with_display_error(false).with_null("NULL");
     let schema = batch.schema();
-    let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
-    let value = |row: usize, column: usize| format!("{}={}", schema.field(column).name(), columns[column].value(row));
+    let columns: Vec<_> =
+        batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();
+    let value =
+        |row: usize, column: usize| format!("{}={}", schema.field(column).name(), columns[column].value(row));
     let row = |row: usize| (0..columns.len()).map(|column| value(row, column)).collect::<Vec<_>>().join(", ");
     (0..batch.num_rows()).map(row).collect()
 }
@@ -194,26 +228,83 @@ async fn no_stage_depends_on_the_order_of_its_input() {
     let mut reports = Vec::new();
     for stage in &finished.project.stages {
         let name = &stage.name;
-        let mut inputs: BTreeMap<Relation, RecordBatch> = BTreeMap::new();
-        for relation in finished.project.stored_inputs(name) {
-            let rows = finished.rows(&relation).await;
-            let needed = matches!(relation, Relation::Carried(_) | Relation::Stage(_) | Relation::Source(_));
-            assert!(rows.num_rows() > 1 || !needed, "stage {name}: {relation:?} has no rows to permute");
-            inputs.insert(relation, rows);
+        let inputs = finished.inputs(stage).await;
+        for (relation, rows) in &inputs {
+            let may_be_empty = matches!(relation, Relation::Quarantine(_));
+            assert!(rows.num_rows() > 1 || may_be_empty, "stage {name}: {relation:?} has no rows to permute");
         }
-        let tables = inputs.iter().map(|(relation, rows)| (relation.clone(), as_they_are(rows))).collect();
-        let expected = finished.compute(&finished.engine, stage, &tables).await;
+        let (expected, differences) = finished.shuffle_inputs(stage, &inputs).await;
         if let (Kind::Select, Some(run)) = (&stage.kind, finished.run.stages.get(name)) {
-            assert_eq!(expected.len() as u64, run.rows + run.quarantined, "stage {name}: not the rows of the run");
+            assert_eq!(
+                expected.len() as u64,
+                run.rows + run.quarantined,
+                "stage {name}: not the rows of the run"
+            );
         }
-        for (seed, threads, batch_rows) in SHUFFLES {
-            let mut random = Random::new(seed);
-            let tables = inputs.iter().map(|(r, rows)| (r.clone(), permuted(rows, &mut random))).collect();
-            let found = finished.compute(&engine(&finished.lake, threads, batch_rows), stage, &tables).await;
-            reports.extend(differences(name, seed, &expected, &found));
-        }
+        reports.extend(differences);
     }
     assert!(reports.is_empty(), "the order of rows matters:\n{}", reports.join("\n"));
+}
+
+/// Raw rows come with contradicting copies, and the columns of stage results hold few different values: which row
+/// wins must follow from its values alone, however many others are like it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ties_are_broken_by_value() {
+    let finished = Finished::new().await;
+    let project = &finished.project;
+    let mut reports = Vec::new();
+    for stage in &project.stages {
+        let mut inputs = finished.inputs(stage).await;
+        let mut random = Random::new(3);
+        for (relation, rows) in &mut inputs {
+            match relation {
+                Relation::Source(name) => *rows = with_copies(rows, &project.sources[name], &mut random),
+                Relation::Stage(name) | Relation::Carried(name) => {
+                    *rows = with_ties(rows, project.stage(name).unwrap(), &mut random);
+                }
+                Relation::Quarantine(_) | Relation::Previous(_) => {}
+            }
+        }
+        reports.extend(finished.shuffle_inputs(stage, &inputs).await.1);
+    }
+    assert!(reports.is_empty(), "the order of equal rows matters:\n{}", reports.join("\n"));
+}
+
+/// Adds a copy of a tenth of the rows, with the same keys and times and the other values of another row.
+fn with_copies(rows: &RecordBatch, source: &Source, random: &mut Random) -> RecordBatch {
+    let times = source.day.iter().chain(&source.event_time).chain(&source.ingested_at);
+    let kept: BTreeSet<&String> = source.keys.iter().chain(times).collect();
+    let (own, other) = (picks(rows, rows.num_rows() / 10, random), picks(rows, rows.num_rows() / 10, random));
+    let pick = |column: &str, values: &ArrayRef| {
+        let row = if kept.contains(&column.to_string()) { &own } else { &other };
+        take(values, row, None).unwrap()
+    };
+    concat_batches(&rows.schema(), [rows, &map_columns(rows, pick)]).unwrap()
+}
+
+/// Gives each column outside the grain the values of a few rows only.
+fn with_ties(rows: &RecordBatch, stage: &Stage, random: &mut Random) -> RecordBatch {
+    let kept: BTreeSet<&String> = stage.grain.iter().chain(&stage.day).collect();
+    let few = picks(rows, 12, random);
+    map_columns(rows, |column, values| {
+        if kept.contains(&column.to_string()) {
+            return values.clone();
+        }
+        let of_few =
+            UInt64Array::from_iter_values((0..rows.num_rows()).map(|_| random.below(few.len()) as u64));
+        take(&take(values, &few, None).unwrap(), &of_few, None).unwrap()
+    })
+}
+
+/// So many row numbers, each any of the rows.
+fn picks(rows: &RecordBatch, count: usize, random: &mut Random) -> UInt64Array {
+    UInt64Array::from_iter_values((0..count).map(|_| random.below(rows.num_rows()) as u64))
+}
+
+fn map_columns(rows: &RecordBatch, mut map: impl FnMut(&str, &ArrayRef) -> ArrayRef) -> RecordBatch {
+    let schema = rows.schema();
+    let columns = schema.fields().iter().zip(rows.columns()).map(|(field, values)| map(field.name(), values));
+    RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
 }
 
 #[tokio::test]
@@ -222,7 +313,7 @@ async fn an_order_that_matters_is_reported_with_stage_and_row() {
     let engine = engine(&lake, 2, 8192);
     let ids: Vec<i64> = (0..100).collect();
     let days: Vec<i64> = ids.iter().map(|id| id % 10).collect();
-    let column = |values: &[i64]| Arc::new(arrow::array::Int64Array::from(values.to_vec())) as arrow::array::ArrayRef;
+    let column = |values: &[i64]| Arc::new(arrow::array::Int64Array::from(values.to_vec())) as ArrayRef;
     let rows = RecordBatch::try_from_iter([("id", column(&ids)), ("day", column(&days))]).unwrap();
     let sql = "select id, row_number() over (order by day) as place from raw.visits";
     let sql = StageSql::parse("staging/visits.sql", sql).unwrap();

@@ -87,7 +87,8 @@ fn read(file: &Path) -> RecordBatch {
 
 fn write(file: &Path, rows: &RecordBatch) {
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(97)).build();
-    let mut writer = ArrowWriter::try_new(File::create_new(file).unwrap(), rows.schema(), Some(properties)).unwrap();
+    let mut writer =
+        ArrowWriter::try_new(File::create_new(file).unwrap(), rows.schema(), Some(properties)).unwrap();
     writer.write(rows).unwrap();
     writer.close().unwrap();
 }

@@ -1,5 +1,6 @@
 //! Strata turns raw customer data in object storage into a versioned, partitioned segment table.
 
+pub mod cli;
 pub mod cluster;
 pub mod engine;
 mod error;

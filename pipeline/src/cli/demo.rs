@@ -1,12 +1,12 @@
 //! `strata demo`: a small world, a run, and a look at its segments.
 
-use strata::engine::{EngineOptions, planning_state};
-use strata::generate::{WorldSettings, generate};
-use strata::lake::Lake;
-use strata::project::Project;
-use strata::query::Reader;
-use strata::run::{Outcome, Reporter, RunOptions, run};
-use strata::{Error, Result};
+use crate::engine::{EngineOptions, planning_state};
+use crate::generate::{WorldSettings, generate};
+use crate::lake::Lake;
+use crate::project::Project;
+use crate::query::Reader;
+use crate::run::{Outcome, Reporter, RunOptions, run};
+use crate::{Error, Result};
 
 use super::print::{print, print_query};
 use super::query::OutputFormat;

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use datafusion::physical_plan::displayable;
-use strata::engine::planning_state;
-use strata::project::{GraphFormat, Kind, Project, Relation, Store, nearest};
-use strata::{Context, Error, Result};
+use crate::engine::planning_state;
+use crate::project::{GraphFormat, Kind, Project, Relation, Store, nearest};
+use crate::{Context, Error, Result};
 
 use super::ProjectArgs;
 use super::print::print;

@@ -10,14 +10,15 @@ mod shell;
 mod world;
 
 use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use strata::{Error, Result};
+use crate::{Error, Result};
 
 /// Raw customer data in object storage becomes a versioned, partitioned segment table.
 #[derive(Debug, Parser)]
 #[command(name = "strata", version, max_term_width = 110)]
-pub struct Args {
+struct Args {
     /// How log lines are written.
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -82,13 +83,13 @@ struct MachineArgs {
 }
 
 impl MachineArgs {
-    fn options(&self) -> Result<strata::engine::EngineOptions> {
-        let defaults = strata::engine::EngineOptions::default();
+    fn options(&self) -> Result<crate::engine::EngineOptions> {
+        let defaults = crate::engine::EngineOptions::default();
         let threads = self.threads.unwrap_or(defaults.threads);
         if threads == 0 {
             return Err(Error::Usage("--threads: give at least 1".into()));
         }
-        Ok(strata::engine::EngineOptions { memory_bytes: self.memory, threads, ..defaults })
+        Ok(crate::engine::EngineOptions { memory_bytes: self.memory, threads, ..defaults })
     }
 }
 
@@ -117,7 +118,7 @@ fn parse_bytes(text: &str) -> Result<usize, String> {
 }
 
 /// Log lines go to standard error.
-pub fn set_up_logs(args: &Args) {
+fn set_up_logs(args: &Args) {
     let level = if args.verbose { "strata=debug,warn" } else { "strata=info,error" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STRATA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
@@ -128,8 +129,28 @@ pub fn set_up_logs(args: &Args) {
     }
 }
 
+/// Parses the command line, runs the command, and maps its error to an exit code.
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    set_up_logs(&args);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("cannot start: {error}"));
+            return ExitCode::from(1);
+        }
+    };
+    match runtime.block_on(run(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&describe(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
 /// Runs the command.
-pub async fn run(args: Args) -> Result<()> {
+async fn run(args: Args) -> Result<()> {
     let lines = args.log_format == LogFormat::Json || args.verbose;
     match args.command {
         Command::Demo(demo) => demo::demo(demo, lines).await,
@@ -144,12 +165,12 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 /// Writes an error to standard error, which may have nobody at its end.
-pub fn complain(error: &str) {
+fn complain(error: &str) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
 /// An error with its causes, each once.
-pub fn describe(error: &Error) -> String {
+fn describe(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
-use strata::query::Reader;
-use strata::{Context, Result};
+use crate::query::Reader;
+use crate::{Context, Result};
 
 use super::query::{OutputFormat, write_query};
 

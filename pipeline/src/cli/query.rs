@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use arrow::record_batch::RecordBatch;
 use clap::ValueEnum;
 use futures::StreamExt;
-use strata::lake::Lake;
-use strata::query::Reader;
-use strata::{Context, Error, Result};
+use crate::lake::Lake;
+use crate::query::Reader;
+use crate::{Context, Error, Result};
 
 use super::print::print_query;
 use super::{LakeArgs, MachineArgs};

@@ -1,10 +1,10 @@
 //! `strata run`.
 
-use strata::engine::planning_state;
-use strata::lake::Lake;
-use strata::project::Project;
-use strata::run::{AsOf, Outcome, Reporter, RunManifest, RunOptions};
-use strata::{Error, Result};
+use crate::engine::planning_state;
+use crate::lake::Lake;
+use crate::project::Project;
+use crate::run::{AsOf, Outcome, Reporter, RunManifest, RunOptions};
+use crate::{Error, Result};
 
 use super::print::print;
 use super::{LakeArgs, MachineArgs, ProjectArgs};
@@ -56,7 +56,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         engine: args.machine.options()?,
         ..RunOptions::default()
     };
-    match strata::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {
+    match crate::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {
         Outcome::Published(manifest) => print(format_args!("{}\n", summary(&manifest))),
         Outcome::Computed(stages) => print(format_args!("computed {} stages; nothing was published\n", stages.len())),
         Outcome::Planned(stages) => {

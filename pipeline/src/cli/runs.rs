@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use arrow::util::pretty::pretty_format_batches;
-use strata::engine::{Engine, EngineOptions};
-use strata::lake::Lake;
-use strata::query::Reader;
-use strata::run::{RunManifest, runs_rows};
-use strata::{Error, Result};
+use crate::engine::{Engine, EngineOptions};
+use crate::lake::Lake;
+use crate::query::Reader;
+use crate::run::{RunManifest, runs_rows};
+use crate::{Error, Result};
 
 use super::LakeArgs;
 use super::print::{print, print_query};

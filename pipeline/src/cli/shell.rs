@@ -2,8 +2,8 @@
 
 use std::io::BufRead;
 
-use strata::query::Reader;
-use strata::{Context, Result};
+use crate::query::Reader;
+use crate::{Context, Result};
 
 use super::print::{print, print_query};
 use super::query::OutputFormat;

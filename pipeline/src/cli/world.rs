@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use chrono::NaiveDate;
-use strata::generate::{WorldSettings, generate as generate_world};
-use strata::lake::Lake;
-use strata::{Error, Result};
+use crate::generate::{WorldSettings, generate as generate_world};
+use crate::lake::Lake;
+use crate::{Error, Result};
 
 use super::LakeArgs;
 use super::print::print;

@@ -141,5 +141,8 @@ fn refuse_run(error: &DataFusionError, options: &EngineOptions) -> Error {
             error.strip_backtrace()
         ));
     }
+    if is_denied(error) {
+        return denied("a file of the lake", error.strip_backtrace());
+    }
     Error::other(error.strip_backtrace())
 }

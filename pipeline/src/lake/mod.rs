@@ -32,4 +32,4 @@ pub use manifest::{StageManifest, list_days, stage_data_prefix};
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;
 pub use sink::{SinkExec, SinkSpec, plan_sink, write_batches};
-pub use store::{Lake, locate, store_for};
+pub use store::{Lake, denied, is_denied, locate, store_for};

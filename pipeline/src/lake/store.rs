@@ -212,14 +212,16 @@ fn create_folder(url: &Url) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn denied(doing: impl Display, error: impl Display) -> Error {
+/// The refusal to read or write something of the lake.
+pub fn denied(doing: impl Display, error: impl Display) -> Error {
     Error::Contract(format!(
-        "{doing}: permission denied; give this user write access to the lake or choose another with --lake ({error})"
+        "{doing}: permission denied; give this user read and write access to the lake or choose another with --lake ({error})"
     ))
 }
 
 /// Whether a store refused for want of permission, anywhere in the chain of causes.
-fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Whether an error, or what caused it, is the store's refusal of access.
+pub fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     use object_store::Error::{PermissionDenied, Unauthenticated};
     let mut next = Some(error);
     while let Some(error) = next {

@@ -214,7 +214,7 @@ impl Project {
                 };
                 if columns(&round) != columns(&schema) {
                     let message = "a round gives other columns than it starts from";
-                    let help = format!("the start has {}; the SELECT gives {}", columns(&schema), columns(&round));
+                    let help = format!("the start has {}; the SELECT gives {}; cast what differs", columns(&schema), columns(&round));
                     return Err(stage.sql.refuse(stage.header.place("start"), message, help).into());
                 }
             }

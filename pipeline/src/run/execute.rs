@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
+use datafusion::catalog::view::ViewTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
@@ -17,7 +18,7 @@ use super::progress::{Reporter, StageReport};
 use super::tables::{source_table, written_table};
 use crate::engine::{Engine, ScanMetrics};
 use crate::lake::{DataFile, Lake, SinkSpec, StageManifest, files_at, list_days, stage_data_prefix};
-use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage};
+use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 
 /// Raw bytes that one job of a daily stage reads, as a share of the memory given: columns decode to several times
@@ -306,6 +307,10 @@ impl Runner<'_> {
     ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
         let mut scan = ScanMetrics::default();
         let mut previous = match self.project.inputs(&stage.name).get(start) {
+            Some(Relation::Stage(view)) if self.project.stage(view).is_some_and(|s| s.store == Store::View) => {
+                let plan = self.logical_plan(view, None, &BTreeMap::new()).await?;
+                Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>
+            }
             Some(relation) => self.provide(relation, None).await?,
             None => return Err(Error::other(format!("stage {} starts from nowhere", stage.name))),
         };

@@ -38,10 +38,9 @@ judged as (
     from source
 ),
 
--- Good rows of one event sort first, the one known first before its copies: a good row behind one of the same
--- event is a copy. Events are dealt to 16 lots a day, since a window for each would cost many times more.
--- Rows equal in all these columns are interchangeable.
-ordered as (
+-- A copy is judged among the rows that break no other rule, which sort first. Rows equal in all these columns are
+-- interchangeable.
+ranked as (
     select
         event_id,
         device_id,
@@ -52,11 +51,10 @@ ordered as (
         ingested_at,
         event_date,
         broken,
-        lag(event_id) over (
-            partition by event_date, event_id % 16
-            order by
-                event_id, broken is not null, ingested_at, event_time, device_id, account_id, event_type, dwell_ms
-        ) as event_before
+        row_number() over (
+            partition by event_date, event_id
+            order by broken is not null, ingested_at, event_time, device_id, account_id, event_type, dwell_ms
+        ) as copy
     from judged
 )
 
@@ -71,6 +69,6 @@ select
     event_date,
     case
         when broken is not null then broken
-        when event_before = event_id then 'duplicate_event'
+        when copy > 1 then 'duplicate_event'
     end as rule
-from ordered
+from ranked

@@ -34,9 +34,8 @@ judged as (
     from source
 ),
 
--- Good rows of one login sort first, the one known first before its copies. One window a day, not one a login, which
--- would cost many times more.
-ordered as (
+-- A copy is judged among the rows that break no other rule, which sort first.
+ranked as (
     select
         device_id,
         account_id,
@@ -44,14 +43,11 @@ ordered as (
         logged_in_at,
         login_date,
         broken,
-        lag(device_id) over day as device_before,
-        lag(account_id) over day as account_before,
-        lag(logged_in_at) over day as logged_in_before
+        row_number() over (
+            partition by login_date, device_id, logged_in_at, account_id
+            order by broken is not null, ingested_at, platform
+        ) as copy
     from judged
-    window day as (
-        partition by login_date
-        order by device_id, logged_in_at, account_id, broken is not null, ingested_at, platform
-    )
 )
 
 select
@@ -62,7 +58,6 @@ select
     login_date,
     case
         when broken is not null then broken
-        when device_before = device_id and account_before = account_id and logged_in_before = logged_in_at
-            then 'duplicate_login'
+        when copy > 1 then 'duplicate_login'
     end as rule
-from ordered
+from ranked

@@ -43,9 +43,8 @@ judged as (
     left join staging.orders as o on l.order_date = o.order_date and l.order_id = o.order_id
 ),
 
--- Good rows of one line sort first, the one known first before its copies: a good row behind one of the same
--- line is a copy. Orders are dealt to 16 lots a day, since a window for each would cost many times more.
-ordered as (
+-- A copy is judged among the rows that break no other rule, which sort first.
+ranked as (
     select
         order_id,
         line_no,
@@ -56,13 +55,11 @@ ordered as (
         account_id,
         cancelled,
         broken,
-        lag(order_id) over lot as order_before,
-        lag(line_no) over lot as line_before
+        row_number() over (
+            partition by order_date, order_id, line_no
+            order by broken is not null, ingested_at, product_id, quantity, unit_price
+        ) as copy
     from judged
-    window lot as (
-        partition by order_date, order_id % 16
-        order by order_id, line_no, broken is not null, ingested_at, product_id, quantity, unit_price
-    )
 )
 
 select
@@ -76,6 +73,6 @@ select
     order_date,
     case
         when broken is not null then broken
-        when order_before = order_id and line_before = line_no then 'duplicate_item'
+        when copy > 1 then 'duplicate_item'
     end as rule
-from ordered
+from ranked

@@ -44,9 +44,8 @@ judged as (
     from source
 ),
 
--- Good rows of one order sort first, the one known first before its copies: a good row behind one of the same
--- order is a copy. Orders are dealt to 16 lots a day, since a window for each would cost many times more.
-ordered as (
+-- A copy is judged among the rows that break no other rule, which sort first.
+ranked as (
     select
         order_id,
         account_id,
@@ -57,11 +56,10 @@ ordered as (
         invalid_discount,
         order_date,
         broken,
-        lag(order_id) over (
-            partition by order_date, order_id % 16
-            order by
-                order_id, broken is not null, ingested_at, account_id, channel, status, ordered_at, discount, device_id
-        ) as order_before
+        row_number() over (
+            partition by order_date, order_id
+            order by broken is not null, ingested_at, account_id, channel, status, ordered_at, discount, device_id
+        ) as copy
     from judged
 )
 
@@ -76,6 +74,6 @@ select
     order_date,
     case
         when broken is not null then broken
-        when order_before = order_id then 'duplicate_order'
+        when copy > 1 then 'duplicate_order'
     end as rule
-from ordered
+from ranked

@@ -27,11 +27,10 @@ cleaned as (
         subcategory,
         case when list_price >= 0 then list_price end as list_price,
         launched_on,
-        lag(product_id) over (
-            partition by product_id % 64
-            order by
-                product_id, ingested_at desc nulls last, name, brand, category, subcategory, list_price, launched_on
-        ) as product_before
+        row_number() over (
+            partition by product_id
+            order by ingested_at desc nulls last, name, brand, category, subcategory, list_price, launched_on
+        ) as version
     from source
 )
 
@@ -45,6 +44,6 @@ select
     launched_on,
     case
         when product_id is null then 'missing_key'
-        when product_before = product_id then 'superseded_product'
+        when version > 1 then 'superseded_product'
     end as rule
 from cleaned

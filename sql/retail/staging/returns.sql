@@ -45,9 +45,8 @@ judged as (
     from source
 ),
 
--- Good rows of one return sort first, the one known first before its copies: a good row behind one of the same
--- return is a copy. Returns are dealt to 16 lots a day, since a window for each would cost many times more.
-ordered as (
+-- A copy is judged among the rows that break no other rule, which sort first.
+ranked as (
     select
         return_id,
         order_id,
@@ -58,12 +57,11 @@ ordered as (
         returned_at,
         return_date,
         broken,
-        lag(return_id) over (
-            partition by return_date, return_id % 16
+        row_number() over (
+            partition by return_date, return_id
             order by
-                return_id, broken is not null, ingested_at, order_id, line_no, account_id, quantity, amount,
-                returned_at, reason
-        ) as return_before
+                broken is not null, ingested_at, order_id, line_no, account_id, quantity, amount, returned_at, reason
+        ) as copy
     from judged
 )
 
@@ -78,6 +76,6 @@ select
     return_date,
     case
         when broken is not null then broken
-        when return_before = return_id then 'duplicate_return'
+        when copy > 1 then 'duplicate_return'
     end as rule
-from ordered
+from ranked
