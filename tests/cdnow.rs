@@ -70,7 +70,10 @@ fn every_purchase_is_accounted_for() {
     assert_eq!(totals[0]["orders"], 69_659);
     assert_eq!(totals[0]["spend"], "2500315.63");
     let report = ok(&["runs", "1", "--lake", text(lake)]);
-    let orders = report.lines().find(|line| line.trim_start().starts_with("staging.orders")).expect("the stage is listed");
+    let orders = report
+        .lines()
+        .find(|line| line.trim_start().starts_with("staging.orders"))
+        .expect("the stage is listed");
     let numbers: Vec<&str> = orders.split_whitespace().skip(1).take(3).collect();
     assert_eq!(numbers, ["69659", "69659", "0"], "rows in, rows and rejected of {orders}");
 }
@@ -162,7 +165,12 @@ fn ones_own_purchases_in_csv_files_are_enough() {
     let mut late = early.clone();
     for customer in 0..60 {
         for order in 0..=customer % 7 {
-            let line = format!("c{customer},2025-{:02}-{:02}T12:30:00,{}.50\n", 1 + order, 1 + customer % 28, 5 + customer);
+            let line = format!(
+                "c{customer},2025-{:02}-{:02}T12:30:00,{}.50\n",
+                1 + order,
+                1 + customer % 28,
+                5 + customer
+            );
             if order < 3 { early.push_str(&line) } else { late.push_str(&line) }
         }
     }
@@ -171,7 +179,15 @@ fn ones_own_purchases_in_csv_files_are_enough() {
     std::fs::write(raw.join("early.csv"), &early).expect("a file");
     std::fs::write(raw.join("late.csv"), &late).expect("a file");
     let orders = (early.lines().count() + late.lines().count() - 5) as u64;
-    ok(&["run", "--project", "tests/projects/purchases", "--lake", text(lake.path()), "--as-of", "2025-08-01"]);
+    ok(&[
+        "run",
+        "--project",
+        "tests/projects/purchases",
+        "--lake",
+        text(lake.path()),
+        "--as-of",
+        "2025-08-01",
+    ]);
 
     let totals = rows(
         lake.path(),
@@ -186,7 +202,8 @@ fn ones_own_purchases_in_csv_files_are_enough() {
         lake.path(),
         "select rule, rows from quality where stage = 'staging.orders' and action = 'rejected' order by rule",
     );
-    let rejected: Vec<String> = rejected.iter().map(|row| format!("{} {}", row["rule"].as_str().unwrap(), row["rows"])).collect();
+    let rejected: Vec<String> =
+        rejected.iter().map(|row| format!("{} {}", row["rule"].as_str().unwrap(), row["rows"])).collect();
     assert_eq!(rejected, ["invalid_amount 2", "missing_key 1"]);
     let one = rows(
         lake.path(),

@@ -47,7 +47,11 @@ print(len(rows["parquet"]))
 "#;
     let count: usize = python::script(compare, &[text(folder.path())]).trim().parse().unwrap();
     assert!(count > 100);
-    assert_eq!(table.lines().filter(|line| line.starts_with("| ")).count(), count + 1, "and a line of column names");
+    assert_eq!(
+        table.lines().filter(|line| line.starts_with("| ")).count(),
+        count + 1,
+        "and a line of column names"
+    );
 }
 
 #[test]
@@ -59,7 +63,9 @@ fn sql_takes_a_file_standard_input_or_nothing() {
     std::fs::write(&file, query).unwrap();
     let from_file = ok(&["sql", "--lake", lake, text(&file), "--format", "csv"]);
     assert!(from_file.starts_with("n\n"), "{from_file}");
-    for arguments in [&["sql", "--lake", lake, "-", "--format", "csv"][..], &["sql", "--lake", lake, "--format", "csv"]] {
+    for arguments in
+        [&["sql", "--lake", lake, "-", "--format", "csv"][..], &["sql", "--lake", lake, "--format", "csv"]]
+    {
         let said = with_input(strata(arguments), query);
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         assert_eq!(String::from_utf8_lossy(&said.stdout), from_file);
@@ -82,7 +88,9 @@ fn runs_are_listed_and_shown_by_id_and_by_epoch() {
     assert_eq!(id.len(), 16, "{list}");
     let shown = ok(&["runs", id, "--lake", lake]);
     assert_eq!(shown, ok(&["runs", "1", "--lake", lake]));
-    for part in ["as of", "raw.orders", "staging.orders", "rejected by", "published", "customer_360", "audits passed"] {
+    for part in
+        ["as of", "raw.orders", "staging.orders", "rejected by", "published", "customer_360", "audits passed"]
+    {
         assert!(shown.contains(part), "`{part}` not in:\n{shown}");
     }
     let said = fails(2, &["runs", "0000", "--lake", lake]);
@@ -158,9 +166,14 @@ fn a_reader_that_goes_away_is_no_error() {
     ] {
         let output = strata(arguments).stdout(broken_pipe()).stderr(Stdio::piped()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && !said.contains("panicked"), "strata {arguments:?}: {}\n{said}", output.status);
+        assert!(
+            output.status.success() && !said.contains("panicked"),
+            "strata {arguments:?}: {}\n{said}",
+            output.status
+        );
     }
     // An error keeps its exit code although nobody reads what it says.
-    let status = strata(&["explain", "no.stage"]).stdout(broken_pipe()).stderr(broken_pipe()).status().unwrap();
+    let status =
+        strata(&["explain", "no.stage"]).stdout(broken_pipe()).stderr(broken_pipe()).status().unwrap();
     assert_eq!(status.code(), Some(2));
 }

@@ -27,5 +27,23 @@ mod cdnow;
 // What others may read: Delta tables that any reader opens, and nobody's name in them.
 mod published;
 
-// Every refusal of a wrong project: file, line, caret and the way out.
+// Every refusal of wrong stage SQL: file, line, caret and the way out.
 mod project_errors;
+
+// The same for headers, raw contracts, models and project.toml.
+mod project_files;
+
+// Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
+mod project_runs;
+
+// Every row is accounted for, and cleaning rules find what was planted and only that.
+mod accounting;
+
+// Broken files, columns, values and lakes: refused with the way out, or set apart row by row.
+mod bad_input;
+
+// How hard the generated world is: k-means on the truth, exact matching by the product.
+mod difficulty;
+
+// Generated documents and the commands that documents name.
+mod docs;

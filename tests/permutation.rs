@@ -265,7 +265,9 @@ async fn ties_are_broken_by_value() {
                 Relation::Quarantine(_) | Relation::Previous(_) => {}
             }
         }
-        reports.extend(finished.shuffle_inputs(stage, &inputs).await.1);
+        let (expected, differences) = finished.shuffle_inputs(stage, &inputs).await;
+        assert!(!expected.is_empty(), "stage {}: no row is left to compare", stage.name);
+        reports.extend(differences);
     }
     assert!(reports.is_empty(), "the order of equal rows matters:\n{}", reports.join("\n"));
 }
@@ -285,7 +287,7 @@ fn with_copies(rows: &RecordBatch, source: &Source, random: &mut Random) -> Reco
 /// Gives each column outside the grain the values of a few rows only.
 fn with_ties(rows: &RecordBatch, stage: &Stage, random: &mut Random) -> RecordBatch {
     let kept: BTreeSet<&String> = stage.grain.iter().chain(&stage.day).collect();
-    let few = picks(rows, 12, random);
+    let few = picks(rows, 5, random);
     map_columns(rows, |column, values| {
         if kept.contains(&column.to_string()) {
             return values.clone();

@@ -17,13 +17,15 @@ fn deltalake_reads_the_rows_that_sql_gives() {
     }
     let published = lake.join("published");
     let folders = std::fs::read_dir(&published).expect("the published tables").flatten();
-    let mut found: Vec<String> = folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut found: Vec<String> =
+        folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     found.sort();
     let mut listed = tables.clone();
     listed.sort_unstable();
     assert_eq!(found, listed, "every published table is compared");
 
-    let said = python::script(COMPARE, &[&[text(&published), text(answers.path())], tables.as_slice()].concat());
+    let said =
+        python::script(COMPARE, &[&[text(&published), text(answers.path())], tables.as_slice()].concat());
     let compared: Vec<&str> = said.lines().collect();
     let expected = tables.iter().map(|table| {
         let count = rows(lake, &format!("select count(*) as rows from {table}"));

@@ -8,10 +8,7 @@ use super::{run, text};
 
 /// A project of one CSV source, one staging stage and one published stage, which extends nothing.
 const TINY: &[(&str, &str)] = &[
-    (
-        "project.toml",
-        "name = \"tiny\"\ntime_zone = \"UTC\"\n\n[settings]\nlarge = 100\nrate = 0.5\n",
-    ),
+    ("project.toml", "name = \"tiny\"\ntime_zone = \"UTC\"\n\n[settings]\nlarge = 100\nrate = 0.5\n"),
     (
         "raw/sales.sql",
         "-- What was sold.\n\
@@ -81,6 +78,50 @@ pub fn tiny_lake() -> TempDir {
 pub fn refusal(project: &Path) -> String {
     let output = run(&["check", "--project", text(project)]);
     let said = String::from_utf8_lossy(&output.stderr).replace(&format!("{}/", text(project)), "");
-    assert_eq!(output.status.code(), Some(2), "check said:\n{}{said}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "check said:\n{}{said}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     said
+}
+
+/// One wrong file, and what the refusal says.
+pub struct Wrong<'a> {
+    /// Path and text of the file that replaces or joins those of the tiny project.
+    pub files: &'a [(&'a str, &'a str)],
+    pub message: &'a str,
+    /// `file:line:column`.
+    pub place: &'a str,
+    /// The text that the caret underlines.
+    pub marked: &'a str,
+    pub help: &'a str,
+}
+
+impl Wrong<'_> {
+    /// Checks that the project is refused just so.
+    pub fn check(&self) {
+        let project = tiny(self.files);
+        let said = refusal(project.path());
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(
+            lines[0].starts_with("error: ") && lines[0].contains(self.message),
+            "`{}` not in:\n{said}",
+            self.message
+        );
+        let arrow = lines.iter().position(|line| line.trim_start().starts_with("-->")).expect("a place");
+        assert_eq!(lines[arrow].trim_start().trim_start_matches("--> "), self.place, "place of:\n{said}");
+        let shown = lines[arrow + 2].split_once(" | ").map_or("", |(_, text)| text);
+        let carets = lines[arrow + 3].split_once(" | ").map_or("", |(_, text)| text);
+        let from = carets.find('^').expect("a caret");
+        let marked: String = shown.chars().skip(from).take(carets.matches('^').count()).collect();
+        assert_eq!(marked, self.marked, "marked in:\n{said}");
+        let help = lines[arrow + 4..].join("\n");
+        assert!(
+            help.contains("= help: ") && help.contains(self.help),
+            "`{}` not in the help of:\n{said}",
+            self.help
+        );
+    }
 }

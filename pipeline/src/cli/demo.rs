@@ -38,9 +38,10 @@ pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
     print_query(&reader, include_str!("demo.sql"), OutputFormat::Table).await?;
     print(format_args!(
         "\nnext:\n  \
-           strata sql --lake {lake} \"select rule, sum(rows) from quality group by rule order by 2 desc\"\n  \
-           strata runs {run} --lake {lake}\n  \
-           strata explain segments.segments\n",
+           {program} sql --lake {lake} \"select rule, sum(rows) from quality group by rule order by 2 desc\"\n  \
+           {program} runs {run} --lake {lake}\n  \
+           {program} explain segments.segments\n",
+        program = std::env::args().next().unwrap_or_else(|| "strata".into()),
         lake = args.lake,
         run = manifest.run_id,
     ))

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use datafusion::physical_plan::displayable;
 use crate::engine::planning_state;
 use crate::project::{GraphFormat, Kind, Project, Relation, Store, nearest};
 use crate::{Context, Error, Result};
+use datafusion::physical_plan::displayable;
 
 use super::ProjectArgs;
 use super::print::print;
@@ -53,7 +53,8 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
     let project = Project::load(&args.project.project, &state)?;
     let Some(stage) = project.stage(&args.stage) else {
         let near = nearest(&args.stage, project.stages.iter().map(|stage| stage.name.as_str()));
-        let hint = near.map_or("`strata graph` lists the stages".into(), |near| format!("did you mean `{near}`?"));
+        let hint =
+            near.map_or("`strata graph` lists the stages".into(), |near| format!("did you mean `{near}`?"));
         return Err(Error::Usage(format!("there is no stage `{}`\nhelp: {hint}", args.stage)));
     };
     let mut out = String::new();
@@ -69,7 +70,8 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
         (Kind::Select, Store::Daily) => "daily, kept whole because no input comes by day".into(),
     };
     let _ = writeln!(out, "kept as      {kind}");
-    let params: Vec<String> = project.params_used(&stage.name).into_iter().map(|param| format!("${param}")).collect();
+    let params: Vec<String> =
+        project.params_used(&stage.name).into_iter().map(|param| format!("${param}")).collect();
     let _ = writeln!(out, "parameters   {}", params.join(", "));
     let _ = writeln!(out, "inputs");
     for relation in project.stored_inputs(&stage.name) {
@@ -87,7 +89,8 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
         let _ = writeln!(out, "  {:28} {}", field.name(), field.data_type());
     }
     let _ = writeln!(out, "\n{}", stage.sql.text.trim_end());
-    let plan = project.plan(&state, &stage.name, &project.example_params(), &|relation| project.empty_table(relation))?;
+    let plan = project
+        .plan(&state, &stage.name, &project.example_params(), &|relation| project.empty_table(relation))?;
     let optimized = state.optimize(&plan).context("cannot optimize the plan")?;
     let _ = writeln!(out, "\nlogical plan\n{}", optimized.display_indent());
     let physical = state.create_physical_plan(&plan).await.context("cannot make the physical plan")?;

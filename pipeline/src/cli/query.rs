@@ -3,12 +3,12 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use arrow::record_batch::RecordBatch;
-use clap::ValueEnum;
-use futures::StreamExt;
 use crate::lake::Lake;
 use crate::query::Reader;
 use crate::{Context, Error, Result};
+use arrow::record_batch::RecordBatch;
+use clap::ValueEnum;
+use futures::StreamExt;
 
 use super::print::print_query;
 use super::{LakeArgs, MachineArgs};
@@ -53,7 +53,8 @@ pub async fn sql(args: SqlArgs) -> Result<()> {
     match &args.out {
         Some(path) => {
             let file = std::fs::File::create(path);
-            let mut file = file.map_err(|error| Error::Usage(format!("--out {}: {error}", path.display())))?;
+            let mut file =
+                file.map_err(|error| Error::Usage(format!("--out {}: {error}", path.display())))?;
             write_query(&reader, &query, args.format, &mut file).await
         }
         None => print_query(&reader, &query, args.format).await,

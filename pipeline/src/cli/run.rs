@@ -58,7 +58,9 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
     };
     match crate::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {
         Outcome::Published(manifest) => print(format_args!("{}\n", summary(&manifest))),
-        Outcome::Computed(stages) => print(format_args!("computed {} stages; nothing was published\n", stages.len())),
+        Outcome::Computed(stages) => {
+            print(format_args!("computed {} stages; nothing was published\n", stages.len()))
+        }
         Outcome::Planned(stages) => {
             let line = |(stage, missing, all)| format!("{stage:40} {missing:>6} of {all} parts to compute\n");
             print(stages.into_iter().map(line).collect::<String>())

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use arrow::util::pretty::pretty_format_batches;
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::Lake;
 use crate::query::Reader;
 use crate::run::{RunManifest, runs_rows};
 use crate::{Error, Result};
+use arrow::util::pretty::pretty_format_batches;
 
 use super::LakeArgs;
 use super::print::{print, print_query};
@@ -46,8 +46,11 @@ async fn find(lake: &Lake, run: &str) -> Result<RunManifest> {
     let rows = runs_rows(&Engine::local(lake, EngineOptions::default())?, lake).await?;
     let mut newest = None;
     for batch in &rows {
-        let ids = batch.column_by_name("run_id").and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>());
-        let epochs = batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<arrow::array::Int64Array>());
+        let ids = batch
+            .column_by_name("run_id")
+            .and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>());
+        let epochs =
+            batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<arrow::array::Int64Array>());
         for (id, epoch) in ids.into_iter().flatten().zip(epochs.into_iter().flatten()) {
             if id == Some(run) {
                 newest = newest.max(epoch);
@@ -66,14 +69,19 @@ async fn find(lake: &Lake, run: &str) -> Result<RunManifest> {
 /// A run in full, as text.
 fn report(manifest: &RunManifest) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
+    let _ =
+        writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
     let _ = writeln!(out, "as of     {}", manifest.as_of);
     let _ = writeln!(out, "started   {}\nfinished  {}", manifest.started_at, manifest.finished_at);
     let _ = writeln!(out, "\nread");
     for (source, files) in &manifest.inputs {
         let _ = writeln!(out, "  {source:32} {:>6} files", files.len());
     }
-    let _ = writeln!(out, "\nstages{:31}{:>12}{:>12}{:>12}{:>10}{:>10}", "", "rows in", "rows", "rejected", "computed", "ms");
+    let _ = writeln!(
+        out,
+        "\nstages{:31}{:>12}{:>12}{:>12}{:>10}{:>10}",
+        "", "rows in", "rows", "rejected", "computed", "ms"
+    );
     for (name, stage) in &manifest.stages {
         let rows_in = stage.rows_in.map(|rows| rows.to_string()).unwrap_or_default();
         let _ = writeln!(

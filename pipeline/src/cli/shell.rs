@@ -10,7 +10,10 @@ use super::query::OutputFormat;
 
 /// Reads statements until the end of input or `\q`. A wrong statement is told and the shell goes on.
 pub async fn shell(reader: &Reader) -> Result<()> {
-    print(format_args!("tables: {}\nend a statement with `;`, leave with \\q\n", reader.tables().join(", ")))?;
+    print(format_args!(
+        "tables: {}\nend a statement with `;`, leave with \\q\n",
+        reader.tables().join(", ")
+    ))?;
     let mut statement = String::new();
     let stdin = std::io::stdin();
     loop {

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use chrono::NaiveDate;
 use crate::generate::{WorldSettings, generate as generate_world};
 use crate::lake::Lake;
 use crate::{Error, Result};
+use chrono::NaiveDate;
 
 use super::LakeArgs;
 use super::print::print;
@@ -53,7 +53,7 @@ pub async fn generate(args: GenerateArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         settings.threads = threads;
     }
-    if !(settings.scale > 0.0) {
+    if !settings.scale.is_finite() || settings.scale <= 0.0 {
         return Err(Error::Usage("--scale: give a number above 0".into()));
     }
     let summary = generate_world(&settings, lake.store().clone(), &lake.path("")).await?;

@@ -19,7 +19,7 @@ pub use files_table::{FilesTable, TableFile};
 pub use metrics::ScanMetrics;
 pub use session::{EngineOptions, planning_state};
 
-use crate::lake::{DataFile, Lake, SinkSpec, plan_sink};
+use crate::lake::{DataFile, Lake, SinkSpec, denied, is_denied, plan_sink};
 use crate::{Context, Error, Result};
 
 /// What the engine says of a stage it wrote.

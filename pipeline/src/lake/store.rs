@@ -220,7 +220,6 @@ pub fn denied(doing: impl Display, error: impl Display) -> Error {
 }
 
 /// Whether a store refused for want of permission, anywhere in the chain of causes.
-/// Whether an error, or what caused it, is the store's refusal of access.
 pub fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     use object_store::Error::{PermissionDenied, Unauthenticated};
     let mut next = Some(error);

@@ -33,7 +33,8 @@ impl Project {
             Some((_, place)) => (String::new(), *place),
             None => self.view_that_uses(&stage.sql, stage, param),
         };
-        let message = format!("a daily stage may not use `${param}`{through}: its days are computed once and kept");
+        let message =
+            format!("a daily stage may not use `${param}`{through}: its days are computed once and kept");
         let help = "compare with the row's own `ingested_at`, or use `store: table`";
         Err(stage.sql.refuse(place, message, help).into())
     }
@@ -76,7 +77,9 @@ impl Project {
         for name in &files.new_settings {
             if self.stages.iter().any(|stage| stage.is_model() && stage.stem == *name) {
                 let message = format!("setting `{name}` has the name of a model");
-                return Err(files.refuse(name, message, "choose another name: both are read as `$name`").into());
+                return Err(files
+                    .refuse(name, message, "choose another name: both are read as `$name`")
+                    .into());
             }
             if !used.contains(name.as_str()) {
                 let others = self.settings.keys().map(String::as_str).filter(|other| other != name);
@@ -94,7 +97,8 @@ impl Project {
 impl Stage {
     /// Holds the columns that the header names against those that the SELECT gives.
     pub(super) fn check_columns(&self) -> Result<()> {
-        let one = |key: &'static str, column: &Option<String>| column.iter().map(|c| (key, c.clone())).collect();
+        let one =
+            |key: &'static str, column: &Option<String>| column.iter().map(|c| (key, c.clone())).collect();
         let named: [Vec<(&'static str, String)>; 5] = [
             self.grain.iter().map(|c| ("grain", c.clone())).collect(),
             one("day", &self.day),
@@ -113,14 +117,18 @@ impl Stage {
                 return Err(self.sql.refuse(self.header.place(key), message, help).into());
             }
         }
-        let is_date = |c: &String| self.schema.field_with_name(c).is_ok_and(|f| f.data_type() == &DataType::Date32);
+        let is_date =
+            |c: &String| self.schema.field_with_name(c).is_ok_and(|f| f.data_type() == &DataType::Date32);
         if let Some(day) = self.day.as_ref().filter(|day| !is_date(day)) {
             let message = format!("day column `{day}` is no DATE");
             return Err(self.sql.refuse(self.header.place("day"), message, "cast it to date").into());
         }
         if self.publish == Some(Publish::AsOf) && self.schema.field_with_name("as_of").is_err() {
             let message = "a table published by `as_of` has no column `as_of`";
-            return Err(self.sql.refuse(Place::TOP, message, "select `$as_of as as_of`, or `publish: all`").into());
+            return Err(self
+                .sql
+                .refuse(Place::TOP, message, "select `$as_of as as_of`, or `publish: all`")
+                .into());
         }
         self.check_features()
     }

@@ -21,7 +21,11 @@ impl Place {
         let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("--");
         let start = text.split_inclusive('\n').take_while(|line| !is_code(line)).map(str::len).sum();
         let line = text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        if line.is_empty() { Place::TOP } else { Place::at(text, start + line.len() - line.trim_start().len(), line.trim().len()) }
+        if line.is_empty() {
+            Place::TOP
+        } else {
+            Place::at(text, start + line.len() - line.trim_start().len(), line.trim().len())
+        }
     }
 
     /// The place of `bytes` bytes from byte `start` on, to the end of their line at most.
@@ -138,7 +142,8 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{margin} |")?;
         writeln!(f, "{line} | {}", self.line_text)?;
         let indent = |c: char| if c == '\t' { '\t' } else { ' ' };
-        let before: String = self.line_text.chars().chain(std::iter::repeat(' ')).take(column - 1).map(indent).collect();
+        let before: String =
+            self.line_text.chars().chain(std::iter::repeat(' ')).take(column - 1).map(indent).collect();
         writeln!(f, "{margin} | {before}{}", "^".repeat(width))?;
         write!(f, "{margin} = help: {}", self.help)
     }

@@ -89,7 +89,8 @@ impl ProjectFiles {
                 built_in.join(", ")
             ))
         })?;
-        let toml: ProjectToml = toml::from_str(text).map_err(|error| refuse_toml(&toml_path, text, &error))?;
+        let toml: ProjectToml =
+            toml::from_str(text).map_err(|error| refuse_toml(&toml_path, text, &error))?;
         let mut merged = match &toml.extends {
             Some(parent) => {
                 if BUILT_IN.get_dir(parent).is_none() && !folder.join(parent).join("project.toml").is_file() {
@@ -130,20 +131,25 @@ impl ProjectFiles {
                 return Err(self.refuse(&name, message, help).into());
             }
             let value = match (value, self.settings.get(&name)) {
-                (toml::Value::Integer(value), Some(ScalarValue::Float64(_))) => ScalarValue::Float64(Some(value as f64)),
+                (toml::Value::Integer(value), Some(ScalarValue::Float64(_))) => {
+                    ScalarValue::Float64(Some(value as f64))
+                }
                 (toml::Value::Integer(value), _) => ScalarValue::Int64(Some(value)),
                 (toml::Value::Float(value), _) => ScalarValue::Float64(Some(value)),
                 (toml::Value::Boolean(value), _) => ScalarValue::Boolean(Some(value)),
                 (toml::Value::String(value), _) => ScalarValue::Utf8(Some(value)),
                 _ => {
                     let message = format!("setting `{name}` is neither a number nor text nor true or false");
-                    return Err(self.refuse(&name, message, "give one value; split a list into several settings").into());
+                    return Err(self
+                        .refuse(&name, message, "give one value; split a list into several settings")
+                        .into());
                 }
             };
             if let Some(parent) = self.settings.get(&name)
                 && parent.data_type() != value.data_type()
             {
-                let message = format!("setting `{name}` = {value} has another type than in the project extended");
+                let message =
+                    format!("setting `{name}` = {value} has another type than in the project extended");
                 return Err(self.refuse(&name, message, format!("there it is {parent}")).into());
             }
             if self.settings.insert(name.clone(), value).is_none() {
@@ -189,10 +195,14 @@ fn refuse_toml(shown: &str, text: &str, error: &toml::de::Error) -> Error {
             };
             (unknown.replace("field", "key"), help)
         }
-        None if error.message().starts_with("missing field") => {
-            (error.message().replace("field", "key"), "add a line such as `name = \"shop\"` at the top".into())
-        }
-        None => (error.message().to_string(), "text stands in quotes, lists in brackets: `absent = [\"events\"]`".into()),
+        None if error.message().starts_with("missing field") => (
+            error.message().replace("field", "key"),
+            "add a line such as `name = \"shop\"` at the top".into(),
+        ),
+        None => (
+            error.message().to_string(),
+            "text stands in quotes, lists in brackets: `absent = [\"events\"]`".into(),
+        ),
     };
     Diagnostic::new(shown, text, place, message, help).into()
 }
@@ -201,9 +211,12 @@ fn refuse_parent(shown: &str, text: &str, parent: &str) -> Diagnostic {
     let built_in = built_in_names();
     let help = match nearest(parent, built_in.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("built-in projects are {}; a folder is given relative to this file", built_in.join(", ")),
+        None => {
+            format!("built-in projects are {}; a folder is given relative to this file", built_in.join(", "))
+        }
     };
-    let message = format!("`extends` names `{parent}`, which is no built-in project and no folder with a project.toml");
+    let message =
+        format!("`extends` names `{parent}`, which is no built-in project and no folder with a project.toml");
     Diagnostic::new(shown, text, Place::find_word(text, parent).unwrap_or(Place::TOP), message, help)
 }
 

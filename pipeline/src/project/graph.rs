@@ -27,7 +27,9 @@ impl Project {
         open.sort_by_key(|stage| (LAYERS.iter().position(|l| *l == stage.layer), stage.name.clone()));
         while !open.is_empty() {
             let done: BTreeSet<&String> = sorted.iter().map(|stage| &stage.name).collect();
-            let ready = open.iter().position(|s| before.get(&s.name).is_none_or(|b| b.iter().all(|n| done.contains(n))));
+            let ready = open
+                .iter()
+                .position(|s| before.get(&s.name).is_none_or(|b| b.iter().all(|n| done.contains(n))));
             match ready {
                 Some(index) => sorted.push(open.remove(index)),
                 None => return Err(cycle(&open, &before)),
@@ -43,7 +45,9 @@ impl Project {
             .inputs(&stage.name)
             .values()
             .filter_map(|relation| match relation {
-                Relation::Stage(name) | Relation::Quarantine(name) | Relation::Carried(name) => Some(name.clone()),
+                Relation::Stage(name) | Relation::Quarantine(name) | Relation::Carried(name) => {
+                    Some(name.clone())
+                }
                 Relation::Source(_) | Relation::Previous(_) => None,
             })
             .collect();
@@ -64,7 +68,9 @@ impl Project {
             GraphFormat::Dot => self.graph_lines("digraph strata {\n  rankdir=LR;\n", "}\n", |from, to| {
                 format!("  \"{from}\" -> \"{to}\";\n")
             }),
-            GraphFormat::Mermaid => self.graph_lines("flowchart LR\n", "", |from, to| format!("  {from} --> {to}\n")),
+            GraphFormat::Mermaid => {
+                self.graph_lines("flowchart LR\n", "", |from, to| format!("  {from} --> {to}\n"))
+            }
         }
     }
 
@@ -73,7 +79,9 @@ impl Project {
         for stage in &self.stages {
             for relation in self.inputs(&stage.name).values() {
                 match relation {
-                    Relation::Source(name) | Relation::Stage(name) => edges.push((name.clone(), stage.name.clone())),
+                    Relation::Source(name) | Relation::Stage(name) => {
+                        edges.push((name.clone(), stage.name.clone()))
+                    }
                     Relation::Quarantine(name) => edges.push((name.clone(), stage.name.clone())),
                     Relation::Carried(_) | Relation::Previous(_) => {}
                 }
@@ -109,7 +117,8 @@ impl Project {
                 (_, Store::Table) => "table",
                 (_, Store::Daily) => "daily",
             };
-            let from: Vec<&str> = edges.iter().filter(|(_, to)| *to == stage.name).map(|(f, _)| f.as_str()).collect();
+            let from: Vec<&str> =
+                edges.iter().filter(|(_, to)| *to == stage.name).map(|(f, _)| f.as_str()).collect();
             let published = if stage.publish.is_some() { ", published" } else { "" };
             let _ = writeln!(out, "{} ({store}{published}) <- {}", stage.name, from.join(", "));
         }
@@ -122,7 +131,8 @@ fn cycle(open: &[Stage], before: &BTreeMap<String, BTreeSet<String>>) -> crate::
     let mut path: Vec<String> = vec![open[0].name.clone()];
     loop {
         let last = path[path.len() - 1].clone();
-        let next = before.get(&last).and_then(|b| b.iter().find(|n| names.contains(n))).cloned().unwrap_or(last);
+        let next =
+            before.get(&last).and_then(|b| b.iter().find(|n| names.contains(n))).cloned().unwrap_or(last);
         if let Some(start) = path.iter().position(|n| *n == next) {
             path.push(next);
             path.drain(..start);

@@ -6,11 +6,14 @@ use std::ops::ControlFlow;
 use arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Expr as PlanExpr, ExprSchemable, LogicalPlan, Volatility, WindowFunctionDefinition};
+use datafusion::logical_expr::{
+    Expr as PlanExpr, ExprSchemable, LogicalPlan, Volatility, WindowFunctionDefinition,
+};
 use datafusion::sql::sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, LimitClause, NamedWindowDefinition,
-    NamedWindowExpr, ObjectNamePart, Query, Select, SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
-    Spanned, TableFactor, TableWithJoins, Visit, Visitor, WindowSpec, WindowType,
+    Distinct, Expr, Function, FunctionArgumentClause, FunctionArguments, Ident, LimitClause,
+    NamedWindowDefinition, NamedWindowExpr, ObjectNamePart, Query, Select, SelectFlavor, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, Spanned, TableFactor, TableWithJoins, Visit, Visitor,
+    WindowSpec, WindowType,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
@@ -18,12 +21,19 @@ use super::diagnostic::{Diagnostic, Place};
 use super::sql::{StageSql, ident_text, name_text};
 use crate::Result;
 
-const CLOCKS: &[&str] = &[
-    "now", "current_date", "current_time", "current_timestamp", "today", "localtime", "localtimestamp",
-];
+const CLOCKS: &[&str] =
+    &["now", "current_date", "current_time", "current_timestamp", "today", "localtime", "localtimestamp"];
 const DICE: &[&str] = &["random", "rand", "uuid", "gen_random_uuid"];
 const ORDERED: &[&str] = &[
-    "array_agg", "string_agg", "first_value", "last_value", "nth_value", "row_number", "ntile", "lag", "lead",
+    "array_agg",
+    "string_agg",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "row_number",
+    "ntile",
+    "lag",
+    "lead",
 ];
 const FLOAT_SUMS: &[&str] = &["sum", "avg", "mean"];
 const FLOAT_MOMENTS: &[&str] = &["var", "stddev", "corr", "covar", "regr_"];
@@ -71,7 +81,8 @@ fn refuse_call(sql: &StageSql, expr: &PlanExpr, schema: &DFSchema) -> Option<Dia
         }
         _ => return None,
     };
-    let of_type = |wanted: fn(&DataType) -> bool| args.iter().any(|arg| arg.get_type(schema).is_ok_and(|t| wanted(&t)));
+    let of_type =
+        |wanted: fn(&DataType) -> bool| args.iter().any(|arg| arg.get_type(schema).is_ok_and(|t| wanted(&t)));
     let is_moment = FLOAT_MOMENTS.iter().any(|prefix| name.starts_with(prefix));
     let is_average = name == "avg" || name == "mean";
     let adds_floats = FLOAT_SUMS.contains(&name) && of_type(DataType::is_floating);
@@ -79,7 +90,8 @@ fn refuse_call(sql: &StageSql, expr: &PlanExpr, schema: &DFSchema) -> Option<Dia
         return None;
     }
     let (written, place) = place_of_call(sql, name, &aliases, args);
-    let message = format!("`{written}` adds floating-point numbers, so its result depends on the order of rows");
+    let message =
+        format!("`{written}` adds floating-point numbers, so its result depends on the order of rows");
     let help = if is_moment {
         "compute it from sums and products of decimals or of integers"
     } else {
@@ -93,7 +105,8 @@ fn place_of_call(sql: &StageSql, name: &str, aliases: &[String], args: &[PlanExp
     let columns = args.iter().flat_map(PlanExpr::column_refs);
     let column = columns.filter_map(|column| column.spans().first()).map(Place::from).min();
     let names = std::iter::once(name).chain(aliases.iter().map(String::as_str));
-    let calls = names.flat_map(|name| Place::calls(&sql.text, name).into_iter().map(move |place| (place, name)));
+    let calls =
+        names.flat_map(|name| Place::calls(&sql.text, name).into_iter().map(move |place| (place, name)));
     let mut calls: Vec<(Place, &str)> = calls.collect();
     calls.sort();
     let before = calls.iter().rev().find(|(place, _)| column.is_some_and(|column| *place < column));
@@ -125,7 +138,10 @@ impl Linter<'_> {
             return refuse("depends on when the stage runs", "use the parameter `$as_of`");
         }
         if DICE.contains(&name.as_str()) {
-            return refuse("gives another answer each time", "derive the value from a key, as with `row_hash(key)`");
+            return refuse(
+                "gives another answer each time",
+                "derive the value from a key, as with `row_hash(key)`",
+            );
         }
         if name.starts_with("approx_") {
             return refuse("depends on the order of rows", "use the exact function");
@@ -156,7 +172,8 @@ impl Linter<'_> {
     }
 
     fn is_ordered(&self, spec: &WindowSpec) -> bool {
-        !spec.order_by.is_empty() || spec.window_name.as_ref().is_some_and(|name| self.is_ordered_window(name))
+        !spec.order_by.is_empty()
+            || spec.window_name.as_ref().is_some_and(|name| self.is_ordered_window(name))
     }
 
     fn is_ordered_window(&self, name: &Ident) -> bool {
@@ -227,12 +244,16 @@ impl Visitor for Linter<'_> {
             return ControlFlow::Continue(());
         }
         let (what, place) = match (&query.limit_clause, &query.fetch, query.body.as_ref()) {
-            (Some(LimitClause::LimitOffset { limit: None, offset: Some(offset), .. }), _, _) => ("OFFSET", offset.span()),
+            (Some(LimitClause::LimitOffset { limit: None, offset: Some(offset), .. }), _, _) => {
+                ("OFFSET", offset.span())
+            }
             (Some(LimitClause::LimitOffset { limit: Some(limit), .. }), _, _) => ("LIMIT", limit.span()),
             (Some(limit), _, _) => ("LIMIT", limit.span()),
             (None, Some(fetch), _) => ("FETCH", fetch.span()),
             (None, None, SetExpr::Select(select)) => match &select.distinct {
-                Some(Distinct::On(columns)) => ("DISTINCT ON", Span::union_iter(columns.iter().map(Spanned::span))),
+                Some(Distinct::On(columns)) => {
+                    ("DISTINCT ON", Span::union_iter(columns.iter().map(Spanned::span)))
+                }
                 _ => return ControlFlow::Continue(()),
             },
             _ => return ControlFlow::Continue(()),
@@ -250,7 +271,11 @@ impl Visitor for Linter<'_> {
         match factor {
             TableFactor::Table { name, sample: Some(_), .. } => {
                 let message = "TABLESAMPLE takes other rows each time".into();
-                self.refuse(name.span().into(), message, "choose rows by a key, as with `row_hash(key) % 10 = 0`")
+                self.refuse(
+                    name.span().into(),
+                    message,
+                    "choose rows by a key, as with `row_hash(key) % 10 = 0`",
+                )
             }
             _ => ControlFlow::Continue(()),
         }
@@ -259,7 +284,9 @@ impl Visitor for Linter<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> Refusal {
         match expr {
             Expr::Function(function) => self.check_function(function),
-            Expr::Identifier(ident) if CLOCKS.contains(&ident_text(ident).as_str()) && ident.quote_style.is_none() => {
+            Expr::Identifier(ident)
+                if CLOCKS.contains(&ident_text(ident).as_str()) && ident.quote_style.is_none() =>
+            {
                 self.refuse(
                     ident.span.into(),
                     format!("`{}` depends on when the stage runs", ident.value),

@@ -68,7 +68,8 @@ impl Project {
 
     fn mark_absent(&mut self, files: &ProjectFiles) -> Result<()> {
         for name in &files.absent {
-            let known: Vec<String> = self.sources.keys().map(|n| n.trim_start_matches("raw.").to_string()).collect();
+            let known: Vec<String> =
+                self.sources.keys().map(|n| n.trim_start_matches("raw.").to_string()).collect();
             let Some(source) = self.sources.get_mut(&format!("raw.{name}")) else {
                 let help = match nearest(name.trim_start_matches("raw."), known.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -154,13 +155,19 @@ impl Project {
         let quarantines = self.stages.iter().filter_map(Stage::quarantine_relation);
         let published = self.stages.iter().filter(|s| s.publish.is_some()).map(|s| s.stem.clone());
         let stages = self.stages.iter().map(|s| s.name.clone());
-        let known: Vec<String> = self.sources.keys().cloned().chain(stages).chain(quarantines).chain(published).collect();
-        let plain = name.strip_prefix("quarantine.").filter(|stem| self.stages.iter().any(|s| s.stem == *stem));
+        let known: Vec<String> =
+            self.sources.keys().cloned().chain(stages).chain(quarantines).chain(published).collect();
+        let plain =
+            name.strip_prefix("quarantine.").filter(|stem| self.stages.iter().any(|s| s.stem == *stem));
         let help = match (nearest(name, known.iter().map(String::as_str)), plain) {
             _ if name == super::PREVIOUS => "only a stage of `kind: fixpoint` has a previous round".into(),
-            (_, Some(stem)) => format!("stage `{stem}` rejects no rows: its header has no `quarantine` column"),
+            (_, Some(stem)) => {
+                format!("stage `{stem}` rejects no rows: its header has no `quarantine` column")
+            }
             (Some(candidate), None) => format!("did you mean `{candidate}`?"),
-            (None, None) => "relations are named layer.stem, as `raw.orders`; `strata graph` lists them".into(),
+            (None, None) => {
+                "relations are named layer.stem, as `raw.orders`; `strata graph` lists them".into()
+            }
         };
         sql.refuse(place, format!("there is no relation `{name}`"), help).into()
     }
@@ -181,7 +188,8 @@ impl Project {
         if !params.contains_key(param) {
             let help = match nearest(param, params.keys().map(String::as_str)) {
                 Some(candidate) => format!("did you mean `${candidate}`?"),
-                None => "parameters are $as_of, $run_id, $time_zone, the settings of project.toml and models".into(),
+                None => "parameters are $as_of, $run_id, $time_zone, the settings of project.toml and models"
+                    .into(),
             };
             return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());
         }
@@ -214,7 +222,11 @@ impl Project {
                 };
                 if columns(&round) != columns(&schema) {
                     let message = "a round gives other columns than it starts from";
-                    let help = format!("the start has {}; the SELECT gives {}; cast what differs", columns(&schema), columns(&round));
+                    let help = format!(
+                        "the start has {}; the SELECT gives {}; cast what differs",
+                        columns(&schema),
+                        columns(&round)
+                    );
                     return Err(stage.sql.refuse(stage.header.place("start"), message, help).into());
                 }
             }
@@ -245,7 +257,8 @@ impl Project {
 
     /// A relation without rows, for planning without data.
     pub fn empty_table(&self, relation: &Relation) -> Result<Arc<dyn TableProvider>> {
-        let schema = self.schema(relation).ok_or_else(|| Error::other(format!("no schema for {relation:?}")))?;
+        let schema =
+            self.schema(relation).ok_or_else(|| Error::other(format!("no schema for {relation:?}")))?;
         Ok(Arc::new(EmptyTable::new(schema)))
     }
 }

@@ -11,7 +11,9 @@ use datafusion::datasource::provider_as_source;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
+};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
@@ -48,8 +50,8 @@ pub fn plan_select(sql: &StageSql, names: &PlanNames<'_>, params: &Params) -> Re
         .iter()
         .map(|(name, value)| Arc::new(Field::new(name, value.data_type(), true)) as FieldRef)
         .collect();
-    let mut context = PlannerContext::new()
-        .with_prepare_param_data_types(fields.into_iter().map(Some).collect::<Vec<_>>());
+    let mut context =
+        PlannerContext::new().with_prepare_param_data_types(fields.into_iter().map(Some).collect::<Vec<_>>());
     let planner = SqlToRel::new_with_options(names, parser_options());
     let values = ParamValues::List(params.values().cloned().map(Into::into).collect());
     planner
@@ -62,10 +64,8 @@ pub fn plan_select(sql: &StageSql, names: &PlanNames<'_>, params: &Params) -> Re
 pub fn refuse_plan(sql: &StageSql, error: &DataFusionError) -> crate::Error {
     let (message, meant) = tidy(&error.strip_backtrace());
     let diagnostic = error.diagnostic();
-    let place = diagnostic
-        .and_then(|d| d.span)
-        .map(Place::from)
-        .unwrap_or_else(|| quoted_place(sql, &message));
+    let place =
+        diagnostic.and_then(|d| d.span).map(Place::from).unwrap_or_else(|| quoted_place(sql, &message));
     let help = meant
         .or_else(|| diagnostic.and_then(|d| d.helps.first().map(|help| lower_first(&help.message))))
         .map(|help| help.replace("like ANY_VALUE(", "like min("))
@@ -80,7 +80,8 @@ fn tidy(said: &str) -> (String, Option<String>) {
     while let Some(rest) = kinds.iter().find_map(|kind| message.strip_prefix(kind)) {
         message = rest.trim_start();
     }
-    let message = message.replace("This feature is not implemented: ", "not supported: ").replace(['\n', '\t'], " ");
+    let message =
+        message.replace("This feature is not implemented: ", "not supported: ").replace(['\n', '\t'], " ");
     match message.split_once("Did you mean ") {
         Some((before, meant)) => {
             (lower_first(before.trim_end_matches(['.', ' '])), Some(format!("did you mean {meant}")))

@@ -18,7 +18,8 @@ use crate::Result;
 const KEYS: &[&str] = &["grain", "event_time", "ingested_at", "clock", "may_be_empty", "why"];
 
 /// What to declare columns as.
-const TYPES: &str = "types are varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp(6) and the like";
+const TYPES: &str =
+    "types are varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp(6) and the like";
 
 /// How the files of a source are written.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,9 +96,8 @@ impl Source {
         let source = Source {
             name,
             file: file.to_string(),
-            format: format_of(&ddl).map_err(|(wrong, message, help)| {
-                refuse(Place::find(text, &wrong), message, &help)
-            })?,
+            format: format_of(&ddl)
+                .map_err(|(wrong, message, help)| refuse(Place::find(text, &wrong), message, &help))?,
             location: ddl.locations.first().map(|l| l.trim_matches('/').to_string()).unwrap_or_default(),
             day,
             keys: header.list("grain"),
@@ -121,7 +121,8 @@ impl Source {
         for (key, column) in time_columns.clone().chain(key_columns) {
             if self.schema.field_with_name(column).is_err() {
                 let message = format!("`{key}` names column `{column}`, which the table does not declare");
-                let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+                let columns: Vec<&str> =
+                    self.schema.fields().iter().map(|field| field.name().as_str()).collect();
                 let help = match nearest(column, columns.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("columns: {}", columns.join(", ")),
@@ -130,7 +131,8 @@ impl Source {
             }
         }
         if self.clock && self.event_time.is_none() {
-            let (message, help) = ("a clock needs to know when things happened", "add a line `-- event_time: COLUMN`");
+            let (message, help) =
+                ("a clock needs to know when things happened", "add a line `-- event_time: COLUMN`");
             return Err(Diagnostic::new(&self.file, text, self.header.place("clock"), message, help).into());
         }
         for (key, column) in time_columns {
@@ -173,16 +175,22 @@ pub fn parser_options() -> ParserOptions {
 }
 
 fn parse_ddl(file: &str, text: &str) -> Result<CreateExternalTable> {
-    let shape = "a raw file is one `CREATE EXTERNAL TABLE raw.NAME (...) STORED AS PARQUET LOCATION 'raw/NAME/'`";
+    let shape =
+        "a raw file is one `CREATE EXTERNAL TABLE raw.NAME (...) STORED AS PARQUET LOCATION 'raw/NAME/'`";
     let parsed = DFParserBuilder::new(text)
         .with_dialect(&GenericDialect {})
         .build()
         .and_then(|mut parser| parser.parse_statements());
     match parsed.map(|mut statements| (statements.pop_front(), statements.pop_front())) {
         Ok((Some(Statement::CreateExternalTable(ddl)), None)) => Ok(ddl),
-        Ok(_) => {
-            Err(Diagnostic::new(file, text, Place::code(text), "not one CREATE EXTERNAL TABLE statement", shape).into())
-        }
+        Ok(_) => Err(Diagnostic::new(
+            file,
+            text,
+            Place::code(text),
+            "not one CREATE EXTERNAL TABLE statement",
+            shape,
+        )
+        .into()),
         Err(error) => {
             let (message, place) = parser_message(&error.strip_backtrace());
             Err(Diagnostic::new(file, text, place.unwrap_or(Place::code(text)), message, shape).into())
@@ -216,9 +224,11 @@ fn format_of(ddl: &CreateExternalTable) -> Result<Format, (String, String, Strin
     let options = ddl.options.first().map(|(key, _)| key.clone());
     match (ddl.file_type.to_uppercase().as_str(), options) {
         ("PARQUET", None) => Ok(Format::Parquet),
-        ("PARQUET", Some(option)) => {
-            Err((option, "a Parquet source takes no OPTIONS".into(), "remove them: Parquet files say all themselves".into()))
-        }
+        ("PARQUET", Some(option)) => Err((
+            option,
+            "a Parquet source takes no OPTIONS".into(),
+            "remove them: Parquet files say all themselves".into(),
+        )),
         ("CSV", _) => {
             let mut options = CsvOptions::default().with_has_header(true);
             for (key, value) in &ddl.options {

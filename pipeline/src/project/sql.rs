@@ -66,9 +66,9 @@ fn parse_query(file: &str, text: &str) -> Result<Box<Query>> {
     let refuse = |message: String, place: Place| {
         Diagnostic::new(file, text, place, message, "a stage is one SELECT, with or without CTEs")
     };
-    let mut tokens = Tokenizer::new(&dialect, text)
-        .tokenize_with_location()
-        .map_err(|error| refuse(error.message.clone(), location_place(error.location.line, error.location.column)))?;
+    let mut tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| {
+        refuse(lower_first(&error.message), location_place(error.location.line, error.location.column))
+    })?;
     tokens.iter_mut().for_each(name_previous);
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut statements = parser.parse_statements().map_err(|error| {
@@ -103,7 +103,8 @@ fn location_place(line: u64, column: u64) -> Place {
 /// What sqlparser says, and where: it tells the place in words, `... at Line: 3, Column: 14`.
 pub fn parser_message(said: &str) -> (String, Option<Place>) {
     let bare = said.trim_start_matches("SQL error: ").trim_start_matches("sql parser error: ");
-    let bare = bare.strip_prefix("ParserError(\"").and_then(|inner| inner.strip_suffix("\")")).unwrap_or(bare);
+    let bare =
+        bare.strip_prefix("ParserError(\"").and_then(|inner| inner.strip_suffix("\")")).unwrap_or(bare);
     let found = bare.rsplit_once(" at Line: ").and_then(|(message, rest)| {
         let (line, column) = rest.split_once(", Column: ")?;
         let column: String = column.chars().take_while(char::is_ascii_digit).collect();

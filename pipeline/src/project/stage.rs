@@ -23,8 +23,19 @@ const TRAINERS: &[&str] = &["kmeans", "reference"];
 
 /// Header keys that any stage may have.
 const KEYS: &[&str] = &[
-    "grain", "store", "kind", "why", "day", "quarantine", "accounts", "weight", "publish", "partition_by", "start",
-    "max_rounds", "refit",
+    "grain",
+    "store",
+    "kind",
+    "why",
+    "day",
+    "quarantine",
+    "accounts",
+    "weight",
+    "publish",
+    "partition_by",
+    "start",
+    "max_rounds",
+    "refit",
 ];
 
 /// How a stage's result is kept.
@@ -160,14 +171,19 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
             header.require(&sql.file, &sql.text, &["start", "max_rounds"])?;
             let max_rounds = header.get("max_rounds").and_then(|v| v.parse().ok()).filter(|n| *n > 0);
             let max_rounds = max_rounds.ok_or_else(|| {
-                sql.refuse(header.place("max_rounds"), "max_rounds is no positive number", "give a whole number")
+                sql.refuse(
+                    header.place("max_rounds"),
+                    "max_rounds is no positive number",
+                    "give a whole number",
+                )
             })?;
             Ok(Kind::Fixpoint { start: header.get("start").unwrap_or_default().to_string(), max_rounds })
         }
         Some(kind) => {
             let mut keys = header.values();
             keys.retain(|key, _| !KEYS.contains(&key.as_str()));
-            let trainer = Trainer::from_header(kind, &keys).map_err(|error| refuse_kind(header, sql, kind, &error))?;
+            let trainer =
+                Trainer::from_header(kind, &keys).map_err(|error| refuse_kind(header, sql, kind, &error))?;
             let refit = match header.get("refit") {
                 None | Some("never") => Refit::Never,
                 Some("always") => Refit::Always,
@@ -186,19 +202,29 @@ fn refuse_kind(header: &Header, sql: &StageSql, kind: &str, error: &Error) -> Er
     if !TRAINERS.contains(&kind) {
         let help = match nearest(kind, TRAINERS.iter().copied().chain(["fixpoint"])) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("use {} or fixpoint; without `kind` the rows are the result", TRAINERS.join(", ")),
+            None => {
+                format!("use {} or fixpoint; without `kind` the rows are the result", TRAINERS.join(", "))
+            }
         };
         return sql.refuse(header.place("kind"), format!("unknown kind `{kind}`"), help).into();
     }
     let said = error.to_string();
     let Some((line, remedy)) = said.strip_prefix("header `").and_then(|rest| rest.split_once("`: ")) else {
-        return sql.refuse(header.place("kind"), "the header does not say all the trainer needs", said).into();
+        return sql
+            .refuse(header.place("kind"), "the header does not say all the trainer needs", said)
+            .into();
     };
     let key = line.split(':').next().unwrap_or_default();
     sql.refuse(header.place(key), format!("a {kind} stage cannot use `{line}`"), remedy).into()
 }
 
-fn parse_publish(header: &Header, sql: &StageSql, layer: &str, stem: &str, store: Store) -> Result<Option<Publish>> {
+fn parse_publish(
+    header: &Header,
+    sql: &StageSql,
+    layer: &str,
+    stem: &str,
+    store: Store,
+) -> Result<Option<Publish>> {
     let published = PUBLISHED_LAYERS.contains(&layer);
     match (published && store != Store::View, header.get("publish")) {
         (true, _) if TAKEN.contains(&stem) => {
@@ -212,7 +238,8 @@ fn parse_publish(header: &Header, sql: &StageSql, layer: &str, stem: &str, store
             Err(sql.refuse(header.place("publish"), message, "use as_of or all").into())
         }
         (false, Some(_)) => {
-            let help = format!("move the file to one of the published layers: {}", PUBLISHED_LAYERS.join(", "));
+            let help =
+                format!("move the file to one of the published layers: {}", PUBLISHED_LAYERS.join(", "));
             Err(sql.refuse(header.place("publish"), "this stage is not published", help).into())
         }
         (false, None) => Ok(None),

@@ -1,0 +1,162 @@
+//! Measures a whole run against the scan floor: the time plain DataFusion takes to hash every raw column.
+//!
+//! `cargo run -p strata-benches -- --scale 1` generates a world, takes the floor (warm, median of several), runs
+//! `strata` as a process of its own, and prints seconds, CPU seconds, peak memory and ratios, as text and as JSON.
+
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use serde_json::json;
+use strata::engine::planning_state;
+
+use process::{Usage, measure};
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Scale of the world: 1 is 100,000 people and 20 million events.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Memory given to the run.
+    #[arg(long, default_value = "4GiB")]
+    memory: String,
+    /// Times that the floor is taken; the median counts.
+    #[arg(long, default_value_t = 5)]
+    times: usize,
+    /// Use this lake, and its raw files if it has some, instead of a temporary one.
+    #[arg(long)]
+    lake: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let temporary = tempfile::tempdir()?;
+    let lake = args.lake.clone().unwrap_or_else(|| temporary.path().to_path_buf());
+    let strata = build_strata()?;
+    let lake_text = lake.to_str().context("the lake's path is not UTF-8")?;
+    let scale = args.scale.to_string();
+    let generated = if lake.join("raw").exists() {
+        None
+    } else {
+        let usage = measure(&strata, &["generate", "--threads", "1", "--scale", &scale, "--lake", lake_text])?;
+        Some(usage)
+    };
+    let floor = scan_floor(&lake, args.times).await?;
+    for folder in ["stages", "published", "locks"] {
+        let _ = std::fs::remove_dir_all(lake.join(folder));
+    }
+    let run = ["run", "--lake", lake_text, "--memory", &args.memory, "--as-of", "latest", "--log-format", "json"];
+    let usage = measure(&strata, &run)?;
+    report(&args, &lake, generated.as_ref(), &floor, &usage)
+}
+
+/// Builds the binary in the profile of this program.
+fn build_strata() -> Result<PathBuf> {
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "-p", "strata", "--bin", "strata"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()?;
+    if !built.success() {
+        bail!("the strata binary does not build");
+    }
+    let this = std::env::current_exe()?;
+    Ok(this.parent().context("target/PROFILE")?.join("strata"))
+}
+
+/// What the floor's scan cost: wall seconds of each time, sorted, and rows by table.
+struct Floor {
+    seconds: Vec<f64>,
+    rows: u64,
+    bytes: u64,
+}
+
+impl Floor {
+    fn median(&self) -> f64 {
+        self.seconds.get(self.seconds.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+/// An order-free hash of every column of every raw table, by plain DataFusion.
+async fn scan_floor(lake: &Path, times: usize) -> Result<Floor> {
+    let state = planning_state()?;
+    let mut config = SessionConfig::new();
+    config.options_mut().execution.parquet.schema_force_view_types = false;
+    let context = SessionContext::new_with_config(config);
+    for function in state.scalar_functions().values().filter(|f| f.name() == "row_hash") {
+        context.register_udf(function.as_ref().clone());
+    }
+    for function in state.aggregate_functions().values().filter(|f| f.name() == "row_digest") {
+        context.register_udaf(function.as_ref().clone());
+    }
+    let mut queries = Vec::new();
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(lake.join("raw"))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).context("a table's name")?.to_string();
+        bytes += folder_bytes(&path)?;
+        context
+            .register_parquet(&name, path.to_str().context("a path")?, ParquetReadOptions::default())
+            .await?;
+        let schema = context.table(&name).await?.schema().as_arrow().clone();
+        let columns: Vec<String> = schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect();
+        queries.push(format!("select count(*), row_digest(row_hash({})) from {name}", columns.join(", ")));
+    }
+    let mut seconds = Vec::new();
+    let mut rows = 0;
+    for time in 0..=times {
+        let started = Instant::now();
+        rows = 0;
+        for query in &queries {
+            let batches = context.sql(query).await?.collect().await?;
+            let counted = batches.first().context("a digest has a row")?.column(0).clone();
+            let counted = datafusion::common::cast::as_int64_array(&counted)?.value(0);
+            rows += u64::try_from(counted)?;
+        }
+        // The first time warms the cache.
+        if time > 0 {
+            seconds.push(started.elapsed().as_secs_f64());
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(Floor { seconds, rows, bytes })
+}
+
+fn folder_bytes(path: &Path) -> Result<u64> {
+    if !path.is_dir() {
+        return Ok(path.metadata()?.len());
+    }
+    std::fs::read_dir(path)?.map(|entry| folder_bytes(&entry?.path())).sum()
+}
+
+fn report(args: &Args, lake: &Path, generated: Option<&Usage>, floor: &Floor, run: &Usage) -> Result<()> {
+    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
+    let manifest: serde_json::Value = serde_json::from_str(&manifest)?;
+    let stages = manifest["stages"].as_object().context("a manifest has stages")?;
+    let read: u64 = stages.values().filter_map(|stage| stage["scan"]["bytes"].as_u64()).sum();
+    let facts = stages["facts.daily_activity"]["elapsed_ms"].as_f64().unwrap_or_default() / 1000.0;
+    let events = stages["facts.daily_activity"]["rows_in"].as_f64().unwrap_or_default();
+    let median = floor.median();
+    println!("raw              {} rows, {:.0} MiB", floor.rows, floor.bytes as f64 / (1 << 20) as f64);
+    if let Some(usage) = generated {
+        println!("generator        {:.0} complete events/s and core", events / usage.cpu_seconds);
+    }
+    println!("scan floor       {median:.2} s (all: {:.2?})", floor.seconds);
+    println!("events to facts  {facts:.2} s = {:.1} floors", facts / median);
+    println!("whole run        {:.2} s = {:.1} floors", run.wall_seconds, run.wall_seconds / median);
+    println!("CPU              {:.1} s", run.cpu_seconds);
+    println!("peak memory      {:.0} MiB of {}", run.peak_bytes as f64 / (1 << 20) as f64, args.memory);
+    println!("bytes read       {:.0} MiB", read as f64 / (1 << 20) as f64);
+    let result = json!({
+        "scale": args.scale, "rows": floor.rows, "raw_bytes": floor.bytes, "floor_seconds": floor.seconds,
+        "generate_cpu_seconds": generated.map(|usage| usage.cpu_seconds), "facts_seconds": facts,
+        "run_wall_seconds": run.wall_seconds, "run_cpu_seconds": run.cpu_seconds, "run_peak_bytes": run.peak_bytes,
+        "run_read_bytes": read,
+    });
+    println!("{result}");
+    Ok(())
+}
