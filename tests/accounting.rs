@@ -42,7 +42,9 @@ fn messy_run() -> &'static Path {
         let settings = WorldSettings { scale: 0.02, days: 60, seed: 11, mess, ..WorldSettings::default() };
         let lake = Lake::open(text(folder.path())).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(strata::generate::generate(&settings, lake.store().clone(), &lake.path(""))).unwrap();
+        runtime
+            .block_on(strata::generate::generate(&settings, lake.store().clone(), &lake.path("")))
+            .unwrap();
         ok(&["run", "--lake", text(folder.path()), "--as-of", "latest"]);
         folder
     })
@@ -110,12 +112,16 @@ fn check_accounts(lake: &Path) {
             (None, "features.activity") => good("facts.daily_activity"),
             (None, other) => panic!("say here what {other} filters"),
         };
-        let by_rule: BTreeMap<String, u64> = serde_json::from_value(counts[stage]["by_rule"].clone()).unwrap();
+        let by_rule: BTreeMap<String, u64> =
+            serde_json::from_value(counts[stage]["by_rule"].clone()).unwrap();
         let set_apart: u64 = by_rule.values().sum();
         assert!(rows_in > 0, "{stage} had nothing to filter");
         assert_eq!(rows_in, good(stage) + set_apart, "{stage}: {by_rule:?}");
         assert_eq!(run.stages[stage].by_rule, by_rule, "{stage}: the run's manifest");
-        assert!(source.is_none() || run.stages[stage].rows_in == Some(rows_in), "{stage}: the run's manifest");
+        assert!(
+            source.is_none() || run.stages[stage].rows_in == Some(rows_in),
+            "{stage}: the run's manifest"
+        );
     }
     let published = rows(lake, "select stage, rule, rows from quality where action = 'rejected'");
     let published: BTreeMap<(String, String), u64> = published

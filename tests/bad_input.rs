@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-    new_null_array,
+    Array, ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -37,7 +37,8 @@ fn read(file: &Path) -> RecordBatch {
 /// Replaces a file (it may have other names that must keep their content).
 fn write(file: &Path, rows: &RecordBatch) {
     std::fs::remove_file(file).ok();
-    let plain = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).set_dictionary_enabled(false);
+    let plain =
+        WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).set_dictionary_enabled(false);
     let target = File::create_new(file).unwrap();
     let mut writer = ArrowWriter::try_new(target, rows.schema(), Some(plain.build())).unwrap();
     writer.write(rows).unwrap();
@@ -123,7 +124,10 @@ fn a_missing_column() {
     let status = rows.schema().index_of("status").unwrap();
     let others: Vec<usize> = (0..rows.num_columns()).filter(|index| *index != status).collect();
     write(&file, &rows.project(&others).unwrap());
-    refused(lake.path(), &["raw.orders", &below(lake.path(), &file), "lacks column `status`", "ordered_at", "orders.sql"]);
+    refused(
+        lake.path(),
+        &["raw.orders", &below(lake.path(), &file), "lacks column `status`", "ordered_at", "orders.sql"],
+    );
 }
 
 #[test]
@@ -178,7 +182,8 @@ fn keys_that_are_null() {
     // in one file: rows are set apart
     empty(&customers[1]);
     ok(&["run", "--lake", text(lake.path())]);
-    let set_apart = rows(lake.path(), "select count(*) as n from quarantine.customers where rule = 'missing_key'");
+    let set_apart =
+        rows(lake.path(), "select count(*) as n from quarantine.customers where rule = 'missing_key'");
     assert_eq!(set_apart[0]["n"], emptied);
     // in all files: no source of customers
     let lake = small_lake();
@@ -201,8 +206,12 @@ fn text_that_is_not_utf8() {
         write(&file, &with_column(&rows, column, Arc::new(texts)));
         // Latin-1 in place of UTF-8, of the same length
         let mut bytes = std::fs::read(&file).unwrap();
-        let at: Vec<usize> =
-            bytes.windows(marker.len()).enumerate().filter(|(_, b)| *b == marker.as_bytes()).map(|(at, _)| at).collect();
+        let at: Vec<usize> = bytes
+            .windows(marker.len())
+            .enumerate()
+            .filter(|(_, b)| *b == marker.as_bytes())
+            .map(|(at, _)| at)
+            .collect();
         assert!(!at.is_empty());
         at.iter().for_each(|at| bytes[at + 2] = 0xe9);
         write_bytes(&file, &bytes);
@@ -226,17 +235,33 @@ fn a_price_that_is_no_number() {
     write(&file, &with_column(&items, "unit_price", Arc::new(Float64Array::from(prices))));
     ok(&["run", "--lake", text(lake.path())]);
     let id = |row: usize| {
-        let ids = items.column_by_name("order_id").unwrap().as_any().downcast_ref::<Int64Array>().unwrap().value(row);
-        let lines = items.column_by_name("line_no").unwrap().as_any().downcast_ref::<Int32Array>().unwrap().value(row);
+        let ids = items
+            .column_by_name("order_id")
+            .unwrap()
+            .as_any()
+            .downcast_ref::<Int64Array>()
+            .unwrap()
+            .value(row);
+        let lines = items
+            .column_by_name("line_no")
+            .unwrap()
+            .as_any()
+            .downcast_ref::<Int32Array>()
+            .unwrap()
+            .value(row);
         format!("order_id = {ids} and line_no = {lines}")
     };
     for row in [0, 1] {
-        let found = rows(lake.path(), &format!("select rule, unit_price from quarantine.order_lines where {}", id(row)))
-            .into_iter()
-            .map(|row| row["rule"].as_str().unwrap_or_default().to_string())
-            .collect::<Vec<_>>();
+        let found = rows(
+            lake.path(),
+            &format!("select rule, unit_price from quarantine.order_lines where {}", id(row)),
+        )
+        .into_iter()
+        .map(|row| row["rule"].as_str().unwrap_or_default().to_string())
+        .collect::<Vec<_>>();
         assert_eq!(found, ["invalid_price"]);
-        let kept = rows(lake.path(), &format!("select count(*) as n from staging.order_lines where {}", id(row)));
+        let kept =
+            rows(lake.path(), &format!("select count(*) as n from staging.order_lines where {}", id(row)));
         assert_eq!(kept[0]["n"], 0);
     }
 }
@@ -244,7 +269,11 @@ fn a_price_that_is_no_number() {
 #[test]
 fn an_instant_before_all_data() {
     let lake = small_lake();
-    refused_of(lake.path(), &["--as-of", "2020-01-01"], &["2019-12-31T16:00:00Z", "held no row", "became known at 2024-12-31", "--as-of"]);
+    refused_of(
+        lake.path(),
+        &["--as-of", "2020-01-01"],
+        &["2019-12-31T16:00:00Z", "held no row", "became known at 2024-12-31", "--as-of"],
+    );
 }
 
 #[test]
@@ -252,12 +281,18 @@ fn a_lake_that_cannot_be_written() {
     // the kernel lets nobody create files there, root included
     let closed = Path::new("/sys/kernel");
     let said = fails(3, &["run", "--lake", text(closed)]);
-    assert!(said.contains("/sys/kernel") && said.contains("permission denied") && said.contains("--lake"), "{said}");
+    assert!(
+        said.contains("/sys/kernel") && said.contains("permission denied") && said.contains("--lake"),
+        "{said}"
+    );
     for folder in ["locks", "stages", "published"] {
         let lake = small_lake();
         std::os::unix::fs::symlink(closed, lake.path().join(folder)).unwrap();
         let said = fails(3, &["run", "--lake", text(lake.path())]);
-        assert!(said.contains(&format!("/{folder}/")) && said.contains("permission denied"), "{folder}: {said}");
+        assert!(
+            said.contains(&format!("/{folder}/")) && said.contains("permission denied"),
+            "{folder}: {said}"
+        );
         assert!(said.contains("write access"), "{folder}: {said}");
     }
     let lake = small_lake();
@@ -281,10 +316,14 @@ fn flood(device: &str, account: &str, count: i64) -> RecordBatch {
         ("query", new_null_array(&DataType::Utf8, rows)),
         ("dwell_ms", new_null_array(&DataType::Int32, rows)),
         ("place", new_null_array(&DataType::Utf8, rows)),
-        ("event_time", Arc::new(TimestampMicrosecondArray::from_iter_values((0..count).map(|n| start + n * 30_000)))),
+        (
+            "event_time",
+            Arc::new(TimestampMicrosecondArray::from_iter_values((0..count).map(|n| start + n * 30_000))),
+        ),
         ("ingested_at", Arc::new(TimestampMicrosecondArray::from(vec![start + 12 * 3_600_000_000; rows]))),
     ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true))).unwrap()
+    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+        .unwrap()
 }
 
 #[test]
@@ -307,8 +346,10 @@ fn a_customer_with_a_million_events() {
     assert!(run.wait().success(), "{}", run.said());
     assert!(peak > 0 && peak <= (256 << 10) * 5 / 4, "peak resident memory {peak} KiB");
     // one row for what was done under the account, one for what was done anonymously
-    let query = format!("select account_id, events from facts.daily_activity where event_date = date '2025-02-03'
-        and device_id = '{device}' and (events >= 500000) order by account_id nulls last");
+    let query = format!(
+        "select account_id, events from facts.daily_activity where event_date = date '2025-02-03'
+        and device_id = '{device}' and (events >= 500000) order by account_id nulls last"
+    );
     let days = rows(lake.path(), &query);
     assert_eq!(days.len(), 2, "{days:?}");
     assert_eq!(days[0]["account_id"], account.as_str());
@@ -354,7 +395,9 @@ fn csv_files_that_break_their_contract() {
     let refused = |lake: TempDir, words: &[&str]| {
         refused_of(lake.path(), &PURCHASES, &[&["raw.purchases", file], words].concat());
     };
-    let reordered = |line: &String| line.splitn(2, ',').collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(",");
+    let reordered = |line: &String| {
+        line.splitn(2, ',').collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(",")
+    };
     let renamed = |mut lines: Vec<String>, name: &str| {
         lines[0] = lines[0].replace("amount", name);
         joined(lines)
@@ -362,10 +405,22 @@ fn csv_files_that_break_their_contract() {
     let cut = |line: &String| line.rsplit_once(',').unwrap().0.to_string();
     refused(purchases(|lines| joined(lines.iter().map(cut).collect())), &["lacks column `amount`"]);
     refused(purchases(|lines| renamed(lines, "total")), &["lacks column `amount`", "total"]);
-    refused(purchases(|lines| joined(lines.iter().map(reordered).collect())), &["order customer_id, purchased_at, amount"]);
-    refused(purchases(|lines| joined(lines.iter().map(|line| line.clone() + ",x").collect())), &["column `x`"]);
-    refused(purchases(|lines| fifth(lines, |line| line.replace(".5", ".5O"))), &["line 5", "`amount`", ".5O", "VARCHAR"]);
-    refused(purchases(|lines| fifth(lines, |line| line.replace("2025-", "25/"))), &["line 5", "`purchased_at`", "`25/"]);
+    refused(
+        purchases(|lines| joined(lines.iter().map(reordered).collect())),
+        &["order customer_id, purchased_at, amount"],
+    );
+    refused(
+        purchases(|lines| joined(lines.iter().map(|line| line.clone() + ",x").collect())),
+        &["column `x`"],
+    );
+    refused(
+        purchases(|lines| fifth(lines, |line| line.replace(".5", ".5O"))),
+        &["line 5", "`amount`", ".5O", "VARCHAR"],
+    );
+    refused(
+        purchases(|lines| fifth(lines, |line| line.replace("2025-", "25/"))),
+        &["line 5", "`purchased_at`", "`25/"],
+    );
     refused(purchases(|lines| fifth(lines, |line| line.to_string() + ",1")), &["line 5", "expected 3 got 4"]);
     let latin1 = |lines| {
         let mut bytes = joined(lines);

@@ -35,8 +35,10 @@ print(right / pairs("customer_id"), right / pairs("person_id"))
 "#;
 
 /// Two worlds, so that a bound is not met by chance.
-const WORLDS: [&[&str]; 2] =
-    [&["--scale", "0.02", "--days", "20", "--seed", "42"], &["--scale", "0.02", "--days", "20", "--seed", "3"]];
+const WORLDS: [&[&str]; 2] = [
+    &["--scale", "0.02", "--days", "20", "--seed", "42"],
+    &["--scale", "0.02", "--days", "20", "--seed", "3"],
+];
 
 #[test]
 fn personas_overlap_but_can_be_told_apart() {

@@ -22,7 +22,10 @@ fn every_command_of_the_readme_exists() {
     let commands: Vec<&str> = rows.filter_map(|line| line.split([' ', '`']).nth(3)).collect();
     assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
-        assert!(help.contains(&format!("\n  {command} ")), "README names `strata {command}`, which does not exist");
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "README names `strata {command}`, which does not exist"
+        );
         assert!(ok(&[command, "--help"]).contains("Usage: strata"));
     }
 }

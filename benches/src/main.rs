@@ -43,14 +43,16 @@ async fn main() -> Result<()> {
     let generated = if lake.join("raw").exists() {
         None
     } else {
-        let usage = measure(&strata, &["generate", "--threads", "1", "--scale", &scale, "--lake", lake_text])?;
+        let usage =
+            measure(&strata, &["generate", "--threads", "1", "--scale", &scale, "--lake", lake_text])?;
         Some(usage)
     };
     let floor = scan_floor(&lake, args.times).await?;
     for folder in ["stages", "published", "locks"] {
         let _ = std::fs::remove_dir_all(lake.join(folder));
     }
-    let run = ["run", "--lake", lake_text, "--memory", &args.memory, "--as-of", "latest", "--log-format", "json"];
+    let run =
+        ["run", "--lake", lake_text, "--memory", &args.memory, "--as-of", "latest", "--log-format", "json"];
     let usage = measure(&strata, &run)?;
     report(&args, &lake, generated.as_ref(), &floor, &usage)
 }
@@ -103,7 +105,8 @@ async fn scan_floor(lake: &Path, times: usize) -> Result<Floor> {
             .register_parquet(&name, path.to_str().context("a path")?, ParquetReadOptions::default())
             .await?;
         let schema = context.table(&name).await?.schema().as_arrow().clone();
-        let columns: Vec<String> = schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect();
+        let columns: Vec<String> =
+            schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect();
         queries.push(format!("select count(*), row_digest(row_hash({})) from {name}", columns.join(", ")));
     }
     let mut seconds = Vec::new();

@@ -86,13 +86,15 @@ impl Reader {
         let Ok(statement) = self.context.state().sql_to_statement(query, &dialect) else { return Ok(()) };
         let Ok((references, _)) = resolve_table_references(&statement, true) else { return Ok(()) };
         for reference in references {
-            let (Some(layer), stem) = (reference.schema().map(str::to_string), reference.table().to_string()) else {
+            let (Some(layer), stem) = (reference.schema().map(str::to_string), reference.table().to_string())
+            else {
                 continue;
             };
             if layer == "information_schema" || self.context.table_exist(reference.clone()).unwrap_or(false) {
                 continue;
             }
-            let catalog = self.context.catalog("datafusion").ok_or_else(|| Error::other("the catalog is gone"))?;
+            let catalog =
+                self.context.catalog("datafusion").ok_or_else(|| Error::other("the catalog is gone"))?;
             if catalog.schema(&layer).is_none() {
                 catalog
                     .register_schema(&layer, Arc::new(MemorySchemaProvider::new()))
@@ -116,8 +118,13 @@ impl Reader {
             return Err(Error::Usage(format!("there is no stage result `{name}`{hint}")));
         };
         let parts = self.manifests(name, stage).await?;
-        let schema = parts.iter().find_map(|part| part.schema.clone()).unwrap_or_else(|| Arc::new(Schema::empty()));
-        written_table(&self.lake, &schema, &parts.iter().flat_map(StageManifest::good_files).collect::<Vec<_>>())
+        let schema =
+            parts.iter().find_map(|part| part.schema.clone()).unwrap_or_else(|| Arc::new(Schema::empty()));
+        written_table(
+            &self.lake,
+            &schema,
+            &parts.iter().flat_map(StageManifest::good_files).collect::<Vec<_>>(),
+        )
     }
 
     /// The rows that the stage of this stem rejected in this run, with the rule each broke.

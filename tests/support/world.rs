@@ -68,7 +68,14 @@ pub fn small_run() -> &'static Path {
 /// SHA-256 of every published table's rows as CSV, sorted by grain.
 pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
     let hash = |table: &str, grain: &str| {
-        let rows = ok(&["sql", "--lake", text(lake), "--format", "json", &format!("select * from {table} order by {grain}")]);
+        let rows = ok(&[
+            "sql",
+            "--lake",
+            text(lake),
+            "--format",
+            "json",
+            &format!("select * from {table} order by {grain}"),
+        ]);
         assert!(!rows.is_empty(), "{table} holds no row");
         Sha256::digest(rows.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     };

@@ -12,8 +12,8 @@ mod world;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
 use crate::{Error, Result};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Raw customer data in object storage becomes a versioned, partitioned segment table.
 #[derive(Debug, Parser)]
@@ -122,7 +122,11 @@ fn set_up_logs(args: &Args) {
     let level = if args.verbose { "strata=debug,warn" } else { "strata=info,error" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("STRATA_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).log_internal_errors(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
     match args.log_format {
         LogFormat::Json => builder.json().init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),

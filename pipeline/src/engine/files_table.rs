@@ -62,9 +62,11 @@ impl FilesTable {
     fn groups(&self, partitions: usize) -> Vec<FileGroup> {
         let mut sorted: Vec<&TableFile> = self.files.iter().collect();
         sorted.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
-        let mut groups: Vec<(u64, Vec<PartitionedFile>)> = vec![(0, Vec::new()); partitions.clamp(1, sorted.len().max(1))];
+        let mut groups: Vec<(u64, Vec<PartitionedFile>)> =
+            vec![(0, Vec::new()); partitions.clamp(1, sorted.len().max(1))];
         for file in sorted {
-            if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, group)| (*bytes, group.len())) {
+            if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, group)| (*bytes, group.len()))
+            {
                 *bytes += file.bytes.max(1);
                 let mut entry = PartitionedFile::new(String::new(), file.bytes);
                 entry.object_meta.location = file.path.clone();
@@ -114,7 +116,9 @@ impl TableProvider for FilesTable {
                 };
                 Arc::new(ParquetSource::new(self.schema.clone()).with_table_parquet_options(options))
             }
-            Format::Csv(options) => Arc::new(CsvSource::new(self.schema.clone()).with_csv_options((**options).clone())),
+            Format::Csv(options) => {
+                Arc::new(CsvSource::new(self.schema.clone()).with_csv_options((**options).clone()))
+            }
         };
         let groups = self.groups(state.config_options().execution.target_partitions);
         let config = FileScanConfigBuilder::new(self.store.clone(), source)

@@ -40,7 +40,6 @@ pub struct Progress {
 #[derive(Debug, Clone)]
 pub struct Engine {
     state: SessionState,
-    lake: Lake,
     options: EngineOptions,
 }
 
@@ -48,7 +47,7 @@ impl Engine {
     /// DataFusion in this process, its memory pool and spill folder set by `options`.
     pub fn local(lake: &Lake, options: EngineOptions) -> Result<Engine> {
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, lake: lake.clone(), options })
+        Ok(Engine { state, options })
     }
 
     /// The state by which SELECTs are planned.
@@ -63,7 +62,12 @@ impl Engine {
 
     /// Runs `plan` and writes its rows by `spec`; every partition writes its own files. Joins hash their smaller side;
     /// where that does not fit in memory, the stage is run again with joins that sort and spill.
-    pub async fn write(&self, plan: &LogicalPlan, spec: &SinkSpec, progress: &Arc<Progress>) -> Result<Written> {
+    pub async fn write(
+        &self,
+        plan: &LogicalPlan,
+        spec: &SinkSpec,
+        progress: &Arc<Progress>,
+    ) -> Result<Written> {
         match self.try_write(&self.state, plan, spec, progress).await {
             Err(error) if is_out_of_memory(&error) => {
                 tracing::info!(prefix = spec.prefix, "joins do not fit in memory: sorting them instead");
@@ -99,7 +103,8 @@ impl Engine {
     /// The rows of `plan` as one stream.
     pub async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
         let physical = self.physical_plan(plan).await?;
-        execute_stream(physical, self.task_context(&self.state)).map_err(|error| refuse_run(&error, &self.options))
+        execute_stream(physical, self.task_context(&self.state))
+            .map_err(|error| refuse_run(&error, &self.options))
     }
 
     /// The physical plan of `plan` as the engine would run it.

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
+use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
-use datafusion::execution::SessionState;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
@@ -45,7 +45,8 @@ const POOL_SHARE: f64 = 0.6;
 
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
-    let builder = SessionStateBuilder::new().with_config(config(&EngineOptions::default())?).with_default_features();
+    let builder =
+        SessionStateBuilder::new().with_config(config(&EngineOptions::default())?).with_default_features();
     register_functions(with_row_number_rule(builder).build())
 }
 
@@ -81,7 +82,8 @@ pub(super) fn sorting_joins(state: &SessionState) -> SessionState {
 fn config(options: &EngineOptions) -> Result<SessionConfig> {
     let mut settings = ConfigOptions::new();
     settings.execution.target_partitions = options.threads.max(1);
-    settings.execution.batch_size = ConfigNonZeroUsize::try_new(options.batch_rows.max(1)).context("cannot set the batch size")?;
+    settings.execution.batch_size =
+        ConfigNonZeroUsize::try_new(options.batch_rows.max(1)).context("cannot set the batch size")?;
     settings.execution.parquet.schema_force_view_types = false;
     settings.execution.parquet.pushdown_filters = false;
     settings.execution.collect_statistics = true;

@@ -26,11 +26,7 @@ pub fn footer_sha256(tail: &[u8]) -> Option<String> {
 ///
 /// A file that is truncated or no Parquet file at all is [`Error::Contract`].
 pub async fn read_footer(store: &dyn ObjectStore, path: &Path) -> Result<(String, Bytes)> {
-    let broken = || {
-        Error::Contract(format!(
-            "{path} is not a complete Parquet file (no footer at its end)"
-        ))
-    };
+    let broken = || Error::Contract(format!("{path} is not a complete Parquet file (no footer at its end)"));
     let mut tail = read_tail(store, path, FIRST_READ_BYTES).await?;
     let length = footer_bytes(&tail).ok_or_else(broken)?;
     if tail.len() < length + TRAILER_BYTES {

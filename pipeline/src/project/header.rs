@@ -107,9 +107,7 @@ impl Header {
     pub fn require(&self, file: &str, text: &str, required: &[&str]) -> Result<()> {
         if self.description.is_empty() {
             let help = "open the file with `-- One sentence that says what a row is.`";
-            return Err(
-                Diagnostic::new(file, text, Place::TOP, "the header has no description", help).into()
-            );
+            return Err(Diagnostic::new(file, text, Place::TOP, "the header has no description", help).into());
         }
         for key in required {
             if self.get(key).is_none_or(str::is_empty) {
@@ -124,7 +122,8 @@ impl Header {
 
 fn split_key(comment: &str) -> Option<(String, String)> {
     let (key, value) = comment.trim_start().split_once(':')?;
-    let word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
+    let word =
+        !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit());
     word.then(|| (key.to_string(), value.trim().to_string()))
 }
 

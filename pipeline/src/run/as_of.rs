@@ -99,7 +99,8 @@ async fn latest(
     }
     let day = newest.ok_or_else(|| {
         Error::Usage(
-            "--as-of latest: no source of the project is marked `clock: true`\nhelp: give --as-of a date".into(),
+            "--as-of latest: no source of the project is marked `clock: true`\nhelp: give --as-of a date"
+                .into(),
         )
     })?;
     Ok(day_start(day.succ_opt().unwrap_or(day), project.time_zone))
@@ -132,7 +133,12 @@ async fn newest_day(
                 Some(ingested_at) => plan.filter(col(event_time.as_str()).lt_eq(col(ingested_at.as_str()))),
                 None => Ok(plan),
             })
-            .and_then(|plan| plan.aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![max(col(event_time.as_str()))]))
+            .and_then(|plan| {
+                plan.aggregate(
+                    Vec::<datafusion::logical_expr::Expr>::new(),
+                    vec![max(col(event_time.as_str()))],
+                )
+            })
             .and_then(LogicalPlanBuilder::build)
             .context(format!("cannot find the newest day of {}", source.name))?;
         if let Some(micros) = engine.scalar_i64(&plan).await? {

@@ -25,7 +25,8 @@ impl Runner<'_> {
             tracing::debug!(audit = audit.name, "audit passed");
             return Ok(());
         }
-        let shown = arrow::util::pretty::pretty_format_batches(&rows).context("cannot show offending rows")?;
+        let shown =
+            arrow::util::pretty::pretty_format_batches(&rows).context("cannot show offending rows")?;
         Err(Error::Audit(format!(
             "audit {} failed: {}\n{shown}\nhelp: nothing was published; see {}",
             audit.name, audit.header.description, audit.sql.file

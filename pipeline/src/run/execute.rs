@@ -50,9 +50,13 @@ impl Runner<'_> {
     pub async fn run_stage(&self, stage: &Stage) -> Result<StageRun> {
         let none = BTreeMap::new();
         let wanted = self.plan.parts.get(&stage.name).unwrap_or(&none);
-        let mut done = if self.recomputes(stage) { BTreeMap::new() } else { self.finished(stage, wanted).await? };
-        let missing: BTreeMap<Part, Fingerprint> =
-            wanted.iter().filter(|(part, _)| !done.contains_key(part)).map(|(p, f)| (*p, f.clone())).collect();
+        let mut done =
+            if self.recomputes(stage) { BTreeMap::new() } else { self.finished(stage, wanted).await? };
+        let missing: BTreeMap<Part, Fingerprint> = wanted
+            .iter()
+            .filter(|(part, _)| !done.contains_key(part))
+            .map(|(p, f)| (*p, f.clone()))
+            .collect();
         let report = self.reporter.begin(&stage.name, missing.len());
         let mut scan = ScanMetrics::default();
         let reused = done.len();
@@ -74,7 +78,8 @@ impl Runner<'_> {
         }
         run.elapsed_ms = report.finish(missing.len(), reused, run.rows, run.quarantined).as_millis() as u64;
         if let Some(model) = done.get(&None).and_then(|manifest| manifest.model.as_ref()) {
-            let value = super::model::from_json(model).context(format!("the model of {} is broken", stage.name))?;
+            let value =
+                super::model::from_json(model).context(format!("the model of {} is broken", stage.name))?;
             lock(&self.params)?.insert(stage.stem.clone(), value);
         }
         lock(&self.results)?.insert(stage.name.clone(), done);
@@ -157,7 +162,9 @@ impl Runner<'_> {
     ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
         let ran = match &stage.kind {
             Kind::Model { .. } => self.run_model(stage, job).await,
-            Kind::Fixpoint { start, max_rounds } => self.run_fixpoint(stage, start, *max_rounds, job, report).await,
+            Kind::Fixpoint { start, max_rounds } => {
+                self.run_fixpoint(stage, start, *max_rounds, job, report).await
+            }
             Kind::Select => self.run_select(stage, job, report).await,
         };
         match ran {
@@ -173,7 +180,8 @@ impl Runner<'_> {
     async fn blame_a_source(&self, stage: &Stage) -> Result<()> {
         for relation in self.project.stored_inputs(&stage.name) {
             if let Relation::Source(name) = relation
-                && let (Some(source), Some(files)) = (self.project.sources.get(&name), self.sources.get(&name))
+                && let (Some(source), Some(files)) =
+                    (self.project.sources.get(&name), self.sources.get(&name))
             {
                 super::raw::find_undecodable(self.lake, source, files).await?;
             }
@@ -256,7 +264,9 @@ impl Runner<'_> {
             _ => {
                 let table = source_table(self.lake, source, &files, Some(self.plan.as_of))?;
                 let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)
-                    .and_then(|scan| scan.aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![count(lit(1))]))
+                    .and_then(|scan| {
+                        scan.aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![count(lit(1))])
+                    })
                     .and_then(LogicalPlanBuilder::build)
                     .context(format!("cannot count {name}"))?;
                 self.engine.scalar_i64(&plan).await?.unwrap_or(0).max(0) as u64
@@ -307,7 +317,9 @@ impl Runner<'_> {
     ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
         let mut scan = ScanMetrics::default();
         let mut previous = match self.project.inputs(&stage.name).get(start) {
-            Some(Relation::Stage(view)) if self.project.stage(view).is_some_and(|s| s.store == Store::View) => {
+            Some(Relation::Stage(view))
+                if self.project.stage(view).is_some_and(|s| s.store == Store::View) =>
+            {
                 let plan = self.logical_plan(view, None, &BTreeMap::new()).await?;
                 Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>
             }
@@ -385,11 +397,17 @@ impl Runner<'_> {
         days: Option<&BTreeSet<NaiveDate>>,
     ) -> Result<Arc<dyn TableProvider>> {
         let days = days.filter(|_| self.project.by_day(relation));
-        let schema = || self.project.schema(relation).ok_or_else(|| Error::other(format!("no schema: {relation:?}")));
+        let schema =
+            || self.project.schema(relation).ok_or_else(|| Error::other(format!("no schema: {relation:?}")));
         match relation {
             Relation::Source(name) => {
-                let source = self.project.sources.get(name).ok_or_else(|| Error::other(format!("no source {name}")))?;
-                let mut files = self.sources.get(name).map(|f| f.known_at(self.plan.as_of)).unwrap_or_default();
+                let source = self
+                    .project
+                    .sources
+                    .get(name)
+                    .ok_or_else(|| Error::other(format!("no source {name}")))?;
+                let mut files =
+                    self.sources.get(name).map(|f| f.known_at(self.plan.as_of)).unwrap_or_default();
                 if let Some(days) = days {
                     files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
                 }
@@ -398,10 +416,11 @@ impl Runner<'_> {
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let quarantined = matches!(relation, Relation::Quarantine(_));
                 let results = lock(&self.results)?;
-                let parts = results.get(name).ok_or_else(|| Error::other(format!("{name} is not there yet")))?;
-                let chosen = parts.iter().filter(|(part, _)| {
-                    days.is_none_or(|days| part.is_some_and(|day| days.contains(&day)))
-                });
+                let parts =
+                    results.get(name).ok_or_else(|| Error::other(format!("{name} is not there yet")))?;
+                let chosen = parts
+                    .iter()
+                    .filter(|(part, _)| days.is_none_or(|days| part.is_some_and(|day| days.contains(&day))));
                 let files: Vec<&DataFile> = chosen
                     .flat_map(|(_, manifest)| &manifest.files)
                     .filter(|file| file.quarantined == quarantined)
@@ -419,7 +438,9 @@ impl Runner<'_> {
                 let files = snapshot.map(|snapshot| snapshot.files).unwrap_or_default();
                 let earlier: Vec<&DataFile> = files
                     .iter()
-                    .filter(|file| file.partition.get("as_of").and_then(Option::as_deref) != Some(now.as_str()))
+                    .filter(|file| {
+                        file.partition.get("as_of").and_then(Option::as_deref) != Some(now.as_str())
+                    })
                     .collect();
                 written_table(self.lake, &schema()?, &earlier)
             }
@@ -444,7 +465,8 @@ impl Runner<'_> {
             (None, Some(day)) if stage.by_day => vec![day.clone()],
             _ => Vec::new(),
         };
-        spec.sort_by = stage.grain.iter().filter(|column| !spec.partition_by.contains(column)).cloned().collect();
+        spec.sort_by =
+            stage.grain.iter().filter(|column| !spec.partition_by.contains(column)).cloned().collect();
         spec.quarantine = stage.quarantine.clone();
         spec.weight = stage.weight.clone();
         spec.cluster_by_partition = spec.partition_by.iter().any(|column| column != "as_of");

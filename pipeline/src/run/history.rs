@@ -80,7 +80,9 @@ impl RunManifest {
     /// The manifest of the run that committed under `epoch`.
     pub async fn load(lake: &Lake, epoch: u64) -> Result<Option<RunManifest>> {
         match lake.get(&Self::path(epoch)).await? {
-            Some(body) => serde_json::from_slice(&body).map(Some).context(format!("{} is broken", Self::path(epoch))),
+            Some(body) => {
+                serde_json::from_slice(&body).map(Some).context(format!("{} is broken", Self::path(epoch)))
+            }
             None => Ok(None),
         }
     }

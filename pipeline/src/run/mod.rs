@@ -87,7 +87,12 @@ pub enum Outcome {
 /// # Errors
 /// [`Error::Contract`] for raw data that breaks its contract, [`Error::Audit`] when an audit or a model's gate fails,
 /// [`Error::Locked`] when another run holds the lake; nothing is published in any of these cases.
-pub async fn run(lake: &Lake, project: &Project, options: &RunOptions, reporter: &Reporter) -> Result<Outcome> {
+pub async fn run(
+    lake: &Lake,
+    project: &Project,
+    options: &RunOptions,
+    reporter: &Reporter,
+) -> Result<Outcome> {
     lake.claim(&project.name).await?;
     let fence = Lock::acquire(lake).await?;
     let outcome = run_locked(lake, project, options, reporter, &fence).await;
@@ -186,10 +191,18 @@ fn check_known(project: &Project, sources: &Sources, as_of: DateTime<Utc>) -> Re
     let micros = as_of.timestamp_micros();
     for source in project.sources.values().filter(|source| !source.absent && !source.may_be_empty) {
         let Some(files) = sources.get(&source.name) else { continue };
-        let happened = |file: &&RawFile| source.ingested_at.is_some() || file.event.is_none_or(|(first, _)| first < micros);
+        let happened = |file: &&RawFile| {
+            source.ingested_at.is_some() || file.event.is_none_or(|(first, _)| first < micros)
+        };
         if files.known_at(micros).files.iter().filter(happened).count() == 0 {
-            let first = files.files.iter().filter_map(|file| file.ingested.or(file.event)).map(|(first, _)| first).min();
-            let first = first.and_then(DateTime::from_timestamp_micros).map_or("later".into(), |t| t.to_rfc3339());
+            let first = files
+                .files
+                .iter()
+                .filter_map(|file| file.ingested.or(file.event))
+                .map(|(first, _)| first)
+                .min();
+            let first =
+                first.and_then(DateTime::from_timestamp_micros).map_or("later".into(), |t| t.to_rfc3339());
             return Err(Error::Contract(format!(
                 "as of {} source `{}` held no row: its first row became known at {first}\nhelp: give a later --as-of",
                 as_of.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -201,7 +214,8 @@ fn check_known(project: &Project, sources: &Sources, as_of: DateTime<Utc>) -> Re
 }
 
 fn identities(sources: &Sources, as_of: i64) -> BTreeMap<String, Vec<String>> {
-    let known = |files: &SourceFiles| files.known_at(as_of).files.into_iter().map(|file| file.identity).collect();
+    let known =
+        |files: &SourceFiles| files.known_at(as_of).files.into_iter().map(|file| file.identity).collect();
     sources.iter().map(|(name, files)| (name.clone(), known(files))).collect()
 }
 
@@ -215,7 +229,9 @@ fn wanted_stages(project: &Project, select: &[String]) -> Result<BTreeSet<String
         let name = selected.trim_end_matches('+');
         if project.stage(name).is_none() {
             let near = crate::project::nearest(name, project.stages.iter().map(|s| s.name.as_str()));
-            let hint = near.map_or("`strata graph` lists the stages".to_string(), |near| format!("did you mean `{near}`?"));
+            let hint = near.map_or("`strata graph` lists the stages".to_string(), |near| {
+                format!("did you mean `{near}`?")
+            });
             return Err(Error::Usage(format!("--select: there is no stage `{name}`\nhelp: {hint}")));
         }
         wanted.insert(name.to_string());
@@ -249,8 +265,10 @@ async fn run_graph(
     at_once: usize,
 ) -> Result<BTreeMap<String, StageRun>> {
     let project = runner.project;
-    let mut waiting: Vec<&Stage> = project.stages.iter().filter(|stage| wanted.contains(&stage.name)).collect();
-    let mut audits: Vec<String> = project.audits.iter().map(|audit| format!("audits.{}", audit.name)).collect();
+    let mut waiting: Vec<&Stage> =
+        project.stages.iter().filter(|stage| wanted.contains(&stage.name)).collect();
+    let mut audits: Vec<String> =
+        project.audits.iter().map(|audit| format!("audits.{}", audit.name)).collect();
     audits.retain(|_| with_audits);
     let mut finished: BTreeSet<String> = BTreeSet::new();
     let mut runs = BTreeMap::new();
@@ -263,7 +281,9 @@ async fn run_graph(
             finished.insert(waiting.remove(index).name.clone());
         }
         while active.len() < at_once {
-            if let Some(index) = audits.iter().position(|audit| is_ready(&audit_needs(project, audit), &finished)) {
+            if let Some(index) =
+                audits.iter().position(|audit| is_ready(&audit_needs(project, audit), &finished))
+            {
                 let audit = audits.remove(index);
                 active.push(futures::future::Either::Left(async move {
                     runner.run_audit(&audit).await.map(|()| Done::Audit)
@@ -307,7 +327,8 @@ fn audit_needs(project: &Project, audit: &str) -> BTreeSet<String> {
         })
         .collect();
     for param in project.params_used(audit) {
-        needs.extend(project.models().filter(|(name, _)| *name == param).map(|(_, stage)| stage.name.clone()));
+        needs
+            .extend(project.models().filter(|(name, _)| *name == param).map(|(_, stage)| stage.name.clone()));
     }
     needs
 }

@@ -36,7 +36,8 @@ pub fn from_json(stored: &Value) -> Result<ScalarValue> {
         .collect::<std::result::Result<Vec<u8>, _>>()
         .context("cannot read a model")?;
     let mut reader = StreamReader::try_new(Cursor::new(bytes), None).context("cannot read a model")?;
-    let batch = reader.next().ok_or_else(|| Error::other("the model is empty"))?.context("cannot read a model")?;
+    let batch =
+        reader.next().ok_or_else(|| Error::other("the model is empty"))?.context("cannot read a model")?;
     ScalarValue::try_from_array(batch.column(0), 0).context("cannot read a model")
 }
 

@@ -52,8 +52,10 @@ impl Planner<'_> {
         for stage in self.project.stages.iter().filter(|s| s.store != crate::project::Store::View) {
             if stage.is_model() {
                 let model = self.model(stage, &plan);
-                plan.parts
-                    .insert(stage.name.clone(), BTreeMap::from([(None, Fingerprint(model.fingerprint.clone()))]));
+                plan.parts.insert(
+                    stage.name.clone(),
+                    BTreeMap::from([(None, Fingerprint(model.fingerprint.clone()))]),
+                );
                 plan.models.insert(stage.name.clone(), model);
             } else {
                 let parts = self.stage_parts(stage, &plan);
@@ -89,7 +91,8 @@ impl Planner<'_> {
         for relation in self.project.stored_inputs(&stage.name).iter().filter(|r| self.project.by_day(r)) {
             match relation {
                 Relation::Source(name) => {
-                    let files = self.sources.get(name).map(|files| files.known_at(self.as_of)).unwrap_or_default();
+                    let files =
+                        self.sources.get(name).map(|files| files.known_at(self.as_of)).unwrap_or_default();
                     days.extend(files.files.iter().filter_map(|file| file.day));
                 }
                 Relation::Stage(name) => {
@@ -123,7 +126,8 @@ impl Planner<'_> {
     fn input(&self, relation: &Relation, part: Part, plan: &RunPlan) -> String {
         match relation {
             Relation::Source(name) => {
-                let files = self.sources.get(name).map(|files| files.known_at(self.as_of)).unwrap_or_default();
+                let files =
+                    self.sources.get(name).map(|files| files.known_at(self.as_of)).unwrap_or_default();
                 let files = part.map_or_else(|| files.clone(), |day| files.of_day(day));
                 let cut = files.is_cut_by(self.as_of).then_some(self.as_of);
                 format!("{} {cut:?}", files.fingerprint())
@@ -131,7 +135,9 @@ impl Planner<'_> {
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let parts = plan.parts.get(name);
                 match part {
-                    Some(_) => parts.and_then(|parts| parts.get(&part)).map(|f| f.0.clone()).unwrap_or_default(),
+                    Some(_) => {
+                        parts.and_then(|parts| parts.get(&part)).map(|f| f.0.clone()).unwrap_or_default()
+                    }
                     None => {
                         let all = parts.into_iter().flatten();
                         Fingerprint::of(all.map(|(part, print)| format!("{} {print}", part_name(part)))).0
@@ -142,7 +148,8 @@ impl Planner<'_> {
                 let stem = name.rsplit('.').next().unwrap_or(name);
                 let now = as_of_text(self.as_of);
                 let table = self.last.and_then(|last| last.published.get(stem));
-                let parts = table.into_iter().flat_map(|table| table.parts.iter().filter(|(part, _)| **part != now));
+                let parts =
+                    table.into_iter().flat_map(|table| table.parts.iter().filter(|(part, _)| **part != now));
                 Fingerprint::of(parts.map(|(part, print)| format!("{part} {print}"))).0
             }
             Relation::Previous(_) => String::new(),
@@ -154,7 +161,9 @@ impl Planner<'_> {
     fn run_id(&self) -> String {
         let mut hashed = vec![self.project.name.clone(), as_of_text(self.as_of)];
         hashed.extend(self.project.stages.iter().map(|stage| self.project.definition(&stage.name).0));
-        hashed.extend(self.params.iter().filter(|(name, _)| *name != "run_id").map(|(n, v)| format!("{n} {v:?}")));
+        hashed.extend(
+            self.params.iter().filter(|(name, _)| *name != "run_id").map(|(n, v)| format!("{n} {v:?}")),
+        );
         Fingerprint::of(hashed).0[..16].to_string()
     }
 }

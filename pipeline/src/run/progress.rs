@@ -37,8 +37,11 @@ impl Reporter {
     pub fn begin(&self, stage: &str, parts: usize) -> StageReport {
         let progress = Arc::new(Progress::default());
         let bar = self.bars.as_ref().map(|bars| {
-            let style = ProgressStyle::with_template("{prefix:28} {bar:20} {pos}/{len} {msg} {elapsed} left {eta}");
-            let bar = bars.add(ProgressBar::new(parts as u64).with_style(style.unwrap_or(ProgressStyle::default_bar())));
+            let style =
+                ProgressStyle::with_template("{prefix:28} {bar:20} {pos}/{len} {msg} {elapsed} left {eta}");
+            let bar = bars.add(
+                ProgressBar::new(parts as u64).with_style(style.unwrap_or(ProgressStyle::default_bar())),
+            );
             bar.set_prefix(stage.to_string());
             bar.enable_steady_tick(Duration::from_millis(200));
             bar

@@ -14,7 +14,9 @@ use super::history::{PublishedTable, RunManifest};
 use super::plan::as_of_text;
 use super::tables::written_table;
 use crate::engine::Engine;
-use crate::lake::{Lake, Lock, Replace, SinkSpec, TableWrite, append, files_at, publish, table_prefix, write_batches};
+use crate::lake::{
+    Lake, Lock, Replace, SinkSpec, TableWrite, append, files_at, publish, table_prefix, write_batches,
+};
 use crate::project::{Publish, Stage};
 use crate::{Context, Error, Result};
 
@@ -26,7 +28,11 @@ const ALL: &str = "all";
 
 impl Runner<'_> {
     /// Commits every published table. Readers still see the versions of the last `runs` row.
-    pub async fn publish(&self, fence: &Lock, allow_breaking: bool) -> Result<BTreeMap<String, PublishedTable>> {
+    pub async fn publish(
+        &self,
+        fence: &Lock,
+        allow_breaking: bool,
+    ) -> Result<BTreeMap<String, PublishedTable>> {
         let mut published = BTreeMap::new();
         for stage in self.project.stages.iter() {
             if let Some(how) = stage.publish {
@@ -48,7 +54,8 @@ impl Runner<'_> {
         let (files, print) = {
             let results = lock(&self.results)?;
             let manifest = results.get(&stage.name).and_then(|parts| parts.get(&None));
-            let manifest = manifest.ok_or_else(|| Error::other(format!("{} has no result to publish", stage.name)))?;
+            let manifest =
+                manifest.ok_or_else(|| Error::other(format!("{} has no result to publish", stage.name)))?;
             (manifest.good_files().cloned().collect::<Vec<_>>(), manifest.fingerprint.clone())
         };
         let now = as_of_text(self.plan.as_of);
@@ -97,7 +104,8 @@ fn runs_schema() -> SchemaRef {
 
 /// Appends the row that makes a run's versions the ones that readers see.
 pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str) -> Result<()> {
-    let versions: BTreeMap<&String, i64> = manifest.published.iter().map(|(name, t)| (name, t.version)).collect();
+    let versions: BTreeMap<&String, i64> =
+        manifest.published.iter().map(|(name, t)| (name, t.version)).collect();
     let tables = serde_json::to_string(&versions).context("cannot write the runs row")?;
     let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from(vec![value])) };
     let time = |value: &str| -> ArrayRef {
@@ -137,14 +145,17 @@ pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str
 pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
     let mut newest: Option<i64> = None;
     for batch in runs_rows(engine, lake).await? {
-        let epochs = batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<Int64Array>().cloned());
+        let epochs =
+            batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<Int64Array>().cloned());
         newest = newest.max(epochs.and_then(|epochs| arrow::compute::max(&epochs)));
     }
     match newest {
         None => Ok(None),
         Some(epoch) => {
             let manifest = RunManifest::load(lake, epoch as u64).await?;
-            manifest.map(Some).ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
+            manifest
+                .map(Some)
+                .ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
         }
     }
 }

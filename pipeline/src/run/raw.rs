@@ -191,7 +191,9 @@ async fn inspect_parquet(
     let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())
         .map_err(|error| broken(&error))?;
     check_columns(source, &relative, arrow.schema())?;
-    let range = |column: &Option<String>| column.as_ref().and_then(|name| time_range(&metadata, arrow.schema(), name));
+    let range = |column: &Option<String>| {
+        column.as_ref().and_then(|name| time_range(&metadata, arrow.schema(), name))
+    };
     let null_keys =
         source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
     Ok(RawFile {

@@ -39,7 +39,8 @@ fn check_names(source: &Source, relative: &str, options: &CsvOptions, bytes: &[u
     let declared = source.file_schema();
     let broken = |error: &dyn std::fmt::Display| unreadable(source, relative, error);
     let (found, _) = format(options).infer_schema(bytes, Some(0)).map_err(|error| broken(&error))?;
-    let found: Vec<&str> = found.fields().iter().map(|field| field.name().trim_start_matches('\u{feff}')).collect();
+    let found: Vec<&str> =
+        found.fields().iter().map(|field| field.name().trim_start_matches('\u{feff}')).collect();
     let same = |name: &str, field: &Field| plain(name) == plain(field.name());
     let refuse = |what: String, help: &str| {
         let (columns, file) = (found.join(", "), &source.file);
@@ -49,7 +50,8 @@ fn check_names(source: &Source, relative: &str, options: &CsvOptions, bytes: &[u
     if declared.fields().len() == 1 {
         return Ok(());
     }
-    if let Some(missing) = declared.fields().iter().find(|field| !found.iter().any(|name| same(name, field))) {
+    if let Some(missing) = declared.fields().iter().find(|field| !found.iter().any(|name| same(name, field)))
+    {
         return refuse(format!("lacks column `{}`", missing.name()), "deliver the column");
     }
     if let Some(extra) = found.iter().find(|name| !declared.fields().iter().any(|field| same(name, field))) {
@@ -58,7 +60,10 @@ fn check_names(source: &Source, relative: &str, options: &CsvOptions, bytes: &[u
     let in_order = found.iter().zip(declared.fields()).all(|(name, field)| same(name, field));
     if found.len() != declared.fields().len() || !in_order {
         let order: Vec<&str> = declared.fields().iter().map(|field| field.name().as_str()).collect();
-        return refuse(format!("has its columns not in the order {}", order.join(", ")), "deliver that order");
+        return refuse(
+            format!("has its columns not in the order {}", order.join(", ")),
+            "deliver that order",
+        );
     }
     Ok(())
 }
@@ -99,7 +104,8 @@ fn check_values(
     for (field, texts) in declared.fields().iter().zip(batch.columns()) {
         let Ok(values) = cast(texts, field.data_type()) else { continue };
         let texts = texts.as_string::<i32>();
-        let row = (0..texts.len()).find(|&row| texts.is_valid(row) && !texts.value(row).is_empty() && values.is_null(row));
+        let row = (0..texts.len())
+            .find(|&row| texts.is_valid(row) && !texts.value(row).is_empty() && values.is_null(row));
         if let Some(row) = row {
             return Err(Error::Contract(format!(
                 "source `{}`: file {relative}, line {}, column `{}`: `{}` is no {}\nhelp: deliver the declared type, or \

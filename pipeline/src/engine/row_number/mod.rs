@@ -20,8 +20,8 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowUDFExpr};
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, ExecutionPlanProperties,
-    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan,
+    ExecutionPlanProperties, InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::TryStreamExt;
 
@@ -32,7 +32,9 @@ pub struct HashRowNumber;
 impl PhysicalOptimizerRule for HashRowNumber {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else { return Ok(Transformed::no(node)) };
+            let Some(window) = node.downcast_ref::<BoundedWindowAggExec>() else {
+                return Ok(Transformed::no(node));
+            };
             match window.window_expr() {
                 [expr] if is_row_number(expr) && !expr.partition_by().is_empty() => {
                     let numbered = RowNumberExec::new(window.input().clone(), expr.clone(), node.schema());
@@ -101,7 +103,9 @@ impl ExecutionPlan for RowNumberExec {
     }
 
     fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        InputDistributionRequirements::new(vec![Distribution::KeyPartitioned(self.window.partition_by().to_vec())])
+        InputDistributionRequirements::new(vec![Distribution::KeyPartitioned(
+            self.window.partition_by().to_vec(),
+        )])
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -113,11 +117,16 @@ impl ExecutionPlan for RowNumberExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else { return internal_err!("RowNumberExec has one child") };
+        let Ok([input]) = <[_; 1]>::try_from(children) else {
+            return internal_err!("RowNumberExec has one child");
+        };
         Ok(Arc::new(RowNumberExec::new(input, self.window.clone(), self.schema.clone())))
     }
 
-    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
@@ -125,7 +134,9 @@ impl ExecutionPlan for RowNumberExec {
         &self,
         visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
-        for expr in self.window.partition_by().iter().chain(self.window.order_by().iter().map(|sort| &sort.expr)) {
+        for expr in
+            self.window.partition_by().iter().chain(self.window.order_by().iter().map(|sort| &sort.expr))
+        {
             if visit(expr)? == TreeNodeRecursion::Stop {
                 return Ok(TreeNodeRecursion::Stop);
             }
@@ -138,7 +149,8 @@ impl ExecutionPlan for RowNumberExec {
         let job = number::Job {
             window: self.window.clone(),
             schema: self.schema.clone(),
-            memory: MemoryConsumer::new(format!("RowNumberExec[{partition}]")).register(context.memory_pool()),
+            memory: MemoryConsumer::new(format!("RowNumberExec[{partition}]"))
+                .register(context.memory_pool()),
             metrics: BaselineMetrics::new(&self.metrics, partition),
         };
         let stream = futures::stream::once(job.run(input, context)).try_flatten();

@@ -59,7 +59,9 @@ impl Job {
         let output = schema.clone();
         let numbered = futures::stream::poll_fn(move |_| {
             let next = rows.pop_front().map(|(batch, numbers)| {
-                memory.shrink((batch.num_rows() * BYTES_PER_ROW + batch.get_array_memory_size()).min(memory.size()));
+                memory.shrink(
+                    (batch.num_rows() * BYTES_PER_ROW + batch.get_array_memory_size()).min(memory.size()),
+                );
                 metrics.record_output(batch.num_rows());
                 let columns: Vec<ArrayRef> =
                     batch.columns().iter().cloned().chain([Arc::new(numbers) as ArrayRef]).collect();
@@ -87,8 +89,12 @@ impl Job {
         let order = LexOrdering::new(keys.chain(self.window.order_by().iter().cloned()));
         let Some(order) = order else { return datafusion::common::internal_err!("row_number without keys") };
         let sorted = SortExec::new(order, Arc::new(input)).with_preserve_partitioning(true);
-        let window =
-            BoundedWindowAggExec::try_new(vec![self.window], Arc::new(sorted), InputOrderMode::Sorted, false)?;
+        let window = BoundedWindowAggExec::try_new(
+            vec![self.window],
+            Arc::new(sorted),
+            InputOrderMode::Sorted,
+            false,
+        )?;
         window.execute(0, context.clone())
     }
 }
@@ -142,7 +148,8 @@ fn repeated_keys(batches: &[RecordBatch], window: &dyn WindowExpr) -> Result<Vec
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
     let fields = first.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     let converter = RowConverter::new(fields)?;
-    let encoded = keys.iter().map(|columns| converter.convert_columns(columns)).collect::<Result<Vec<Rows>, _>>()?;
+    let encoded =
+        keys.iter().map(|columns| converter.convert_columns(columns)).collect::<Result<Vec<Rows>, _>>()?;
     let state = RandomState::default();
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let mut table: HashTable<(u64, Place)> = HashTable::with_capacity(rows);
