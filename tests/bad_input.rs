@@ -16,7 +16,6 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use tempfile::TempDir;
 
 use crate::support::process::Running;
 use crate::support::world::{files, rows, small_lake};
@@ -61,7 +60,7 @@ fn with_column(rows: &RecordBatch, name: &str, column: ArrayRef) -> RecordBatch 
 }
 
 /// The run must end with exit code 3, say all of this and a remedy, and publish nothing.
-fn refused_of(lake: &Path, args: &[&str], words: &[&str]) {
+pub fn refused_of(lake: &Path, args: &[&str], words: &[&str]) {
     let said = fails(3, &[&["run", "--lake", text(lake)], args].concat());
     for word in words {
         assert!(said.contains(word), "no word of `{word}`:\n{said}");
@@ -173,13 +172,12 @@ fn a_source_without_a_folder() {
 fn keys_that_are_null() {
     let lake = small_lake();
     let customers = files(&lake.path().join("raw/crm_customers"));
-    let mut emptied = 0;
-    let mut empty = |file: &Path| {
+    let empty = |file: &Path| {
         let rows = read(file);
-        emptied += rows.num_rows();
         write(file, &with_column(&rows, "account_id", new_null_array(&DataType::Utf8, rows.num_rows())));
     };
     // in one file: rows are set apart
+    let emptied = read(&customers[1]).num_rows();
     empty(&customers[1]);
     ok(&["run", "--lake", text(lake.path())]);
     let set_apart =
@@ -252,13 +250,10 @@ fn a_price_that_is_no_number() {
         format!("order_id = {ids} and line_no = {lines}")
     };
     for row in [0, 1] {
-        let found = rows(
-            lake.path(),
-            &format!("select rule, unit_price from quarantine.order_lines where {}", id(row)),
-        )
-        .into_iter()
-        .map(|row| row["rule"].as_str().unwrap_or_default().to_string())
-        .collect::<Vec<_>>();
+        let found = rows(lake.path(), &format!("select rule from quarantine.order_lines where {}", id(row)))
+            .into_iter()
+            .map(|row| row["rule"].as_str().unwrap_or_default().to_string())
+            .collect::<Vec<_>>();
         assert_eq!(found, ["invalid_price"]);
         let kept =
             rows(lake.path(), &format!("select count(*) as n from staging.order_lines where {}", id(row)));
@@ -337,18 +332,19 @@ fn a_customer_with_a_million_events() {
     let (device, account) = (of("device_id"), of("account_id"));
     let events = flood(&device, &account, 1_000_000);
     write(&lake.path().join("raw/events/event_date=2025-02-03/flood.parquet"), &events);
-    let mut run = Running::start(&["run", "--lake", text(lake.path()), "--memory", "256MiB"]);
+    let mut run =
+        Running::start(&["run", "--lake", text(lake.path()), "--memory", "512MiB", "--threads", "2"]);
     let mut peak = 0;
     while run.ended().is_none() {
         peak = peak.max(peak_kib(run.id()).unwrap_or(0));
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     assert!(run.wait().success(), "{}", run.said());
-    assert!(peak > 0 && peak <= (256 << 10) * 5 / 4, "peak resident memory {peak} KiB");
+    assert!(peak > 0 && peak <= (512 << 10) * 5 / 4, "peak resident memory {peak} KiB");
     // one row for what was done under the account, one for what was done anonymously
     let query = format!(
         "select account_id, events from facts.daily_activity where event_date = date '2025-02-03'
-        and device_id = '{device}' and (events >= 500000) order by account_id nulls last"
+        and device_id = '{device}' and events >= 500000 order by account_id nulls last"
     );
     let days = rows(lake.path(), &query);
     assert_eq!(days.len(), 2, "{days:?}");
@@ -363,88 +359,4 @@ fn peak_kib(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// A lake with one CSV file of purchases for the project of a shop that has nothing else.
-fn purchases(change: impl Fn(Vec<String>) -> Vec<u8>) -> TempDir {
-    let mut lines = vec!["customer_id,purchased_at,amount".to_string()];
-    lines.extend((0..400).map(|n| {
-        format!("c{},2025-01-{:02} 10:00:{:02},{}.5", n * 7 % 80, n % 28 + 1, n % 60, n * 37 % 500)
-    }));
-    let lake = tempfile::tempdir().unwrap();
-    std::fs::create_dir_all(lake.path().join("raw/purchases")).unwrap();
-    std::fs::write(lake.path().join("raw/purchases/shop.csv"), change(lines)).unwrap();
-    lake
-}
-
-fn joined(lines: Vec<String>) -> Vec<u8> {
-    (lines.join("\n") + "\n").into_bytes()
-}
-
-/// Line 5 of the file, changed.
-fn fifth(mut lines: Vec<String>, change: impl Fn(&str) -> String) -> Vec<u8> {
-    lines[4] = change(&lines[4]);
-    joined(lines)
-}
-
-const PURCHASES: [&str; 2] = ["--project", "tests/projects/purchases"];
-
-#[test]
-fn csv_files_that_break_their_contract() {
-    let file = "raw/purchases/shop.csv";
-    let refused = |lake: TempDir, words: &[&str]| {
-        refused_of(lake.path(), &PURCHASES, &[&["raw.purchases", file], words].concat());
-    };
-    let reordered = |line: &String| {
-        line.splitn(2, ',').collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(",")
-    };
-    let renamed = |mut lines: Vec<String>, name: &str| {
-        lines[0] = lines[0].replace("amount", name);
-        joined(lines)
-    };
-    let cut = |line: &String| line.rsplit_once(',').unwrap().0.to_string();
-    refused(purchases(|lines| joined(lines.iter().map(cut).collect())), &["lacks column `amount`"]);
-    refused(purchases(|lines| renamed(lines, "total")), &["lacks column `amount`", "total"]);
-    refused(
-        purchases(|lines| joined(lines.iter().map(reordered).collect())),
-        &["order customer_id, purchased_at, amount"],
-    );
-    refused(
-        purchases(|lines| joined(lines.iter().map(|line| line.clone() + ",x").collect())),
-        &["column `x`"],
-    );
-    refused(
-        purchases(|lines| fifth(lines, |line| line.replace(".5", ".5O"))),
-        &["line 5", "`amount`", ".5O", "VARCHAR"],
-    );
-    refused(
-        purchases(|lines| fifth(lines, |line| line.replace("2025-", "25/"))),
-        &["line 5", "`purchased_at`", "`25/"],
-    );
-    refused(purchases(|lines| fifth(lines, |line| line.to_string() + ",1")), &["line 5", "expected 3 got 4"]);
-    let latin1 = |lines| {
-        let mut bytes = joined(lines);
-        bytes[40] = 0xe9;
-        bytes
-    };
-    refused(purchases(latin1), &["line 2", "UTF-8"]);
-}
-
-#[test]
-fn csv_files_without_a_row() {
-    for kept in [0, 1] {
-        let lake = purchases(|lines| joined(lines[..kept].to_vec()));
-        refused_of(lake.path(), &PURCHASES, &["raw.purchases", "hold no row", "may_be_empty"]);
-    }
-}
-
-#[test]
-fn csv_files_as_spreadsheets_write_them() {
-    let lake = purchases(|mut lines| {
-        lines[0] = "\u{feff}Customer ID,\"Purchased At\",Amount".into();
-        (lines.join("\r\n") + "\r\n").into_bytes()
-    });
-    ok(&[&["run", "--lake", text(lake.path())], &PURCHASES[..]].concat());
-    let found = rows(lake.path(), "select count(*) as customers from customer_360");
-    assert_eq!(found[0]["customers"], 80);
 }

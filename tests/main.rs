@@ -42,6 +42,9 @@ mod accounting;
 // Broken files, columns, values and lakes: refused with the way out, or set apart row by row.
 mod bad_input;
 
+// CSV files with wrong columns, values, encodings.
+mod bad_csv;
+
 // How hard the generated world is: k-means on the truth, exact matching by the product.
 mod difficulty;
 

@@ -51,9 +51,7 @@ impl Finished {
             runs.extend(last_run(&engine, &lake).await.unwrap());
         }
         let [earlier, run] = <[RunManifest; 2]>::try_from(runs).unwrap();
-        let project =
-            Project::load(&std::env::var("MUT").unwrap_or("retail".into()), &planning_state().unwrap())
-                .unwrap();
+        let project = Project::load("retail", &planning_state().unwrap()).unwrap();
         let params = params_of(&lake, &project, &run).await.unwrap();
         Finished { _folder: folder, lake, project, run, earlier, params, engine }
     }
@@ -252,7 +250,7 @@ async fn no_stage_depends_on_the_order_of_its_input() {
 async fn ties_are_broken_by_value() {
     let finished = Finished::new().await;
     let project = &finished.project;
-    let mut reports = Vec::new();
+    let (mut reports, mut empty) = (Vec::new(), Vec::new());
     for stage in &project.stages {
         let mut inputs = finished.inputs(stage).await;
         let mut random = Random::new(3);
@@ -266,9 +264,16 @@ async fn ties_are_broken_by_value() {
             }
         }
         let (expected, differences) = finished.shuffle_inputs(stage, &inputs).await;
-        assert!(!expected.is_empty(), "stage {}: no row is left to compare", stage.name);
+        if expected.is_empty() {
+            empty.push(stage.name.as_str());
+        }
         reports.extend(differences);
     }
+    assert_eq!(
+        empty,
+        ["identity.contacts"],
+        "contacts shared by so many identify nobody; other stages keep rows"
+    );
     assert!(reports.is_empty(), "the order of equal rows matters:\n{}", reports.join("\n"));
 }
 

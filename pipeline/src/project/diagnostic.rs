@@ -28,6 +28,13 @@ impl Place {
         }
     }
 
+    /// The last line that is not empty, for what a file lacks at its end.
+    pub fn last(text: &str) -> Place {
+        let end = text.trim_end().len();
+        let start = text.get(..end).and_then(|text| text.rfind('\n')).map_or(0, |newline| newline + 1);
+        Place::at(text, start, end - start)
+    }
+
     /// The place of `bytes` bytes from byte `start` on, to the end of their line at most.
     pub fn at(text: &str, start: usize, bytes: usize) -> Place {
         let before = text.get(..start).unwrap_or(text);

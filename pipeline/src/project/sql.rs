@@ -73,7 +73,7 @@ fn parse_query(file: &str, text: &str) -> Result<Box<Query>> {
     let mut parser = Parser::new(&dialect).with_tokens_with_locations(tokens);
     let mut statements = parser.parse_statements().map_err(|error| {
         let (message, place) = parser_message(&error.to_string());
-        refuse(message, place.unwrap_or(Place::TOP))
+        refuse(message, place.unwrap_or(Place::last(text)))
     })?;
     match (statements.pop(), statements.pop()) {
         (Some(Statement::Query(query)), None) => Ok(query),
@@ -195,7 +195,9 @@ mod tests {
 
     #[test]
     fn broken_sql_is_shown_with_its_line() {
-        let message = StageSql::parse("a.sql", "select a\nfrom from").unwrap_err().to_string();
+        let message = StageSql::parse("a.sql", "select a\nfrom b where )").unwrap_err().to_string();
         assert!(message.contains("a.sql:2:"), "{message}");
+        let message = StageSql::parse("a.sql", "select a\nfrom (b\n").unwrap_err().to_string();
+        assert!(message.contains("found: EOF\n --> a.sql:2:1"), "{message}");
     }
 }

@@ -218,15 +218,16 @@ fn rank(
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-
     use datafusion::prelude::{SessionConfig, SessionContext};
 
     use crate::engine::session::with_row_number_rule;
 
     /// Rows of a query that numbers rows of few and many copies, by the window and by hashing.
     async fn rows(hashing: bool, memory: Option<usize>) -> (String, String) {
-        let config = SessionConfig::new().with_target_partitions(3).with_batch_size(100);
+        let config = SessionConfig::new()
+            .with_target_partitions(3)
+            .with_batch_size(500)
+            .with_sort_spill_reservation_bytes(64 << 10);
         let mut runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new();
         if let Some(bytes) = memory {
             runtime = runtime.with_memory_pool(std::sync::Arc::new(
@@ -242,7 +243,7 @@ mod tests {
         let query = "select k, v, n from (
             select value % 7000 as k, value as v,
                 row_number() over (partition by nullif(value % 7000, 3), value % 2 order by value % 5 desc, value) as n
-            from generate_series(1, 20000)) where n > 1 order by k, v, n";
+            from generate_series(1, 60000)) where n > 1 order by k, v, n";
         let frame = context.sql(query).await.unwrap();
         let plan = frame.clone().create_physical_plan().await.unwrap();
         let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
@@ -263,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn rows_that_do_not_fit_are_sorted_and_spilled() {
         let (expected, _) = rows(false, None).await;
-        let (spilled, _) = rows(true, Some(NonZeroUsize::MIN.get() << 20)).await;
+        let (spilled, _) = rows(true, Some(3 << 20)).await;
         assert_eq!(spilled, expected);
     }
 }
