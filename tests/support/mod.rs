@@ -10,25 +10,10 @@ pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
-/// The `strata` binary of this build. `STRATA_BIN` names another; else it is built here, in the profile of the tests.
+/// The `strata` binary, which cargo builds before these tests.
 pub fn strata_bin() -> &'static Path {
-    static BIN: OnceLock<PathBuf> = OnceLock::new();
-    BIN.get_or_init(|| {
-        if let Some(path) = std::env::var_os("STRATA_BIN") {
-            return PathBuf::from(path);
-        }
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "strata", "--bin", "strata"])
-            .current_dir(repository())
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the strata binary does not build");
-        let test = std::env::current_exe().expect("this test has a path");
-        let folder = test.parent().and_then(Path::parent).expect("target/PROFILE/deps");
-        folder.join("strata")
-    })
+    Path::new(env!("CARGO_BIN_EXE_strata"))
 }
 
 /// The root of the checkout.
