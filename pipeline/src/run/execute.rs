@@ -257,8 +257,7 @@ impl Runner<'_> {
             let message = format!("`accounts` names `{name}`, which is no source");
             return Err(Error::Usage(format!("stage {}: {message}", stage.name)));
         };
-        let files = self.sources.get(name).map(|files| files.known_at(self.plan.as_of)).unwrap_or_default();
-        let files = part.map_or_else(|| files.clone(), |day| files.of_day(day));
+        let files = super::files_of(self.sources, name, part);
         let rows_in = match files.rows() {
             Some(rows) if !files.is_cut_by(self.plan.as_of) => rows,
             _ => {
@@ -406,8 +405,7 @@ impl Runner<'_> {
                     .sources
                     .get(name)
                     .ok_or_else(|| Error::other(format!("no source {name}")))?;
-                let mut files =
-                    self.sources.get(name).map(|f| f.known_at(self.plan.as_of)).unwrap_or_default();
+                let mut files = super::files_of(self.sources, name, None);
                 if let Some(days) = days {
                     files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
                 }

@@ -33,6 +33,7 @@ use crate::lake::{Lake, Lock, StageManifest};
 use crate::project::{Params, Project, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 use execute::Runner;
+use plan::Part;
 
 /// The raw files of each source, by source name.
 pub type Sources = BTreeMap<String, SourceFiles>;
@@ -115,6 +116,7 @@ async fn run_locked(
     let as_of = options.as_of.resolve(project, &engine, lake, &sources).await?;
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
+    let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let last = last_run(&engine, lake).await?;
     let mut params = project.settings.clone();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
@@ -163,7 +165,7 @@ async fn run_locked(
         project: project.name.clone(),
         as_of: as_of.to_rfc3339_opts(SecondsFormat::Micros, true),
         params: project.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
-        inputs: identities(&sources, micros),
+        inputs: identities(&sources),
         stages,
         audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
         models: plan.models.clone(),
@@ -213,10 +215,15 @@ fn check_known(project: &Project, sources: &Sources, as_of: DateTime<Utc>) -> Re
     Ok(())
 }
 
-fn identities(sources: &Sources, as_of: i64) -> BTreeMap<String, Vec<String>> {
-    let known =
-        |files: &SourceFiles| files.known_at(as_of).files.into_iter().map(|file| file.identity).collect();
-    sources.iter().map(|(name, files)| (name.clone(), known(files))).collect()
+/// The files of a source, or of one day of it.
+fn files_of(sources: &Sources, source: &str, part: Part) -> SourceFiles {
+    let files = sources.get(source);
+    files.map(|files| part.map_or_else(|| files.clone(), |day| files.of_day(day))).unwrap_or_default()
+}
+
+fn identities(sources: &Sources) -> BTreeMap<String, Vec<String>> {
+    let of = |files: &SourceFiles| files.files.iter().map(|file| file.identity.clone()).collect();
+    sources.iter().map(|(name, files)| (name.clone(), of(files))).collect()
 }
 
 /// The selected stages and all they need (`stage+` adds all that need it); all stages when none is selected.

@@ -81,8 +81,10 @@ impl Planner<'_> {
         if !stage.by_day {
             return BTreeMap::from([(None, self.fingerprint(stage, None, plan))]);
         }
-        let days = self.days(stage, plan);
-        days.into_iter().map(|day| (Some(day), self.fingerprint(stage, Some(day), plan))).collect()
+        let common = self.common_to_parts(stage, plan);
+        let inputs = self.project.stored_inputs(&stage.name);
+        let print = |day| self.part_fingerprint(&common, &inputs, Some(day), plan);
+        self.days(stage, plan).into_iter().map(|day| (Some(day), print(day))).collect()
     }
 
     /// The days that any by-day input has.
@@ -91,9 +93,8 @@ impl Planner<'_> {
         for relation in self.project.stored_inputs(&stage.name).iter().filter(|r| self.project.by_day(r)) {
             match relation {
                 Relation::Source(name) => {
-                    let files =
-                        self.sources.get(name).map(|files| files.known_at(self.as_of)).unwrap_or_default();
-                    days.extend(files.files.iter().filter_map(|file| file.day));
+                    let files = self.sources.get(name).into_iter().flat_map(|files| &files.files);
+                    days.extend(files.filter_map(|file| file.day));
                 }
                 Relation::Stage(name) => {
                     days.extend(plan.parts.get(name).into_iter().flat_map(|parts| parts.keys().flatten()));
@@ -105,6 +106,12 @@ impl Planner<'_> {
     }
 
     fn fingerprint(&self, stage: &Stage, part: Part, plan: &RunPlan) -> Fingerprint {
+        let inputs = self.project.stored_inputs(&stage.name);
+        self.part_fingerprint(&self.common_to_parts(stage, plan), &inputs, part, plan)
+    }
+
+    /// What the fingerprints of all parts of a stage share: its definition and its parameters.
+    fn common_to_parts(&self, stage: &Stage, plan: &RunPlan) -> Vec<String> {
         let mut hashed = vec![self.project.definition(&stage.name).0];
         for param in self.project.params_used(&stage.name) {
             let model = self.project.models().find(|(name, _)| *name == param).map(|(_, stage)| &stage.name);
@@ -115,10 +122,21 @@ impl Planner<'_> {
             };
             hashed.extend([param, value]);
         }
-        for relation in self.project.stored_inputs(&stage.name) {
-            let part = part.filter(|_| self.project.by_day(&relation));
+        hashed
+    }
+
+    fn part_fingerprint(
+        &self,
+        common: &[String],
+        inputs: &BTreeSet<Relation>,
+        part: Part,
+        plan: &RunPlan,
+    ) -> Fingerprint {
+        let mut hashed = common.to_vec();
+        for relation in inputs {
+            let part = part.filter(|_| self.project.by_day(relation));
             hashed.push(format!("{relation:?}"));
-            hashed.push(self.input(&relation, part, plan));
+            hashed.push(self.input(relation, part, plan));
         }
         Fingerprint::of(hashed)
     }
@@ -126,9 +144,7 @@ impl Planner<'_> {
     fn input(&self, relation: &Relation, part: Part, plan: &RunPlan) -> String {
         match relation {
             Relation::Source(name) => {
-                let files =
-                    self.sources.get(name).map(|files| files.known_at(self.as_of)).unwrap_or_default();
-                let files = part.map_or_else(|| files.clone(), |day| files.of_day(day));
+                let files = super::files_of(self.sources, name, part);
                 let cut = files.is_cut_by(self.as_of).then_some(self.as_of);
                 format!("{} {cut:?}", files.fingerprint())
             }
