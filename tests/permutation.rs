@@ -73,7 +73,7 @@ impl Finished {
                 let as_of =
                     self.run.as_of.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
                 let files = SourceFiles::inspect(&self.lake, source).await.unwrap().known_at(as_of);
-                return source_table(&self.lake, source, &files, Some(as_of)).unwrap();
+                return source_table(&self.lake, source, &files, Some(as_of), false).unwrap();
             }
             Relation::Previous(name) => {
                 let Some(Kind::Fixpoint { start, .. }) = self.project.stage(name).map(|stage| &stage.kind)
@@ -95,13 +95,11 @@ impl Finished {
     }
 
     async fn result(&self, stage: &str, quarantined: bool) -> Vec<DataFile> {
-        let mut files = Vec::new();
-        for (day, print) in &self.run.stages[stage].fingerprints {
-            let day = (!day.is_empty()).then_some(day.as_str());
-            let manifest = StageManifest::load(&self.lake, stage, day, print).await.unwrap().unwrap();
-            files.extend(manifest.files.into_iter().filter(|file| file.quarantined == quarantined));
-        }
-        files
+        let prints = &self.run.stages[stage].fingerprints;
+        let parts = StageManifest::load_parts(&self.lake, stage, prints).await.unwrap();
+        assert_eq!(parts.len(), prints.len(), "{stage}");
+        let files = parts.into_iter().flat_map(|part| part.files);
+        files.filter(|file| file.quarantined == quarantined).collect()
     }
 
     async fn inputs(&self, stage: &Stage) -> Inputs {

@@ -10,9 +10,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use futures::StreamExt;
 use serde_json::json;
-use strata::engine::planning_state;
 
 use process::{Usage, measure};
 
@@ -83,19 +85,12 @@ impl Floor {
     }
 }
 
-/// An order-free hash of every column of every raw table, by plain DataFusion.
+/// An order-free hash of every column of every raw table, by plain DataFusion: its scan, its hash, summed up.
 async fn scan_floor(lake: &Path, times: usize) -> Result<Floor> {
-    let state = planning_state()?;
     let mut config = SessionConfig::new();
     config.options_mut().execution.parquet.schema_force_view_types = false;
     let context = SessionContext::new_with_config(config);
-    for function in state.scalar_functions().values().filter(|f| f.name() == "row_hash") {
-        context.register_udf(function.as_ref().clone());
-    }
-    for function in state.aggregate_functions().values().filter(|f| f.name() == "row_digest") {
-        context.register_udaf(function.as_ref().clone());
-    }
-    let mut queries = Vec::new();
+    let mut tables = Vec::new();
     let mut bytes = 0;
     for entry in std::fs::read_dir(lake.join("raw"))? {
         let path = entry?.path();
@@ -104,21 +99,23 @@ async fn scan_floor(lake: &Path, times: usize) -> Result<Floor> {
         context
             .register_parquet(&name, path.to_str().context("a path")?, ParquetReadOptions::default())
             .await?;
-        let schema = context.table(&name).await?.schema().as_arrow().clone();
-        let columns: Vec<String> =
-            schema.fields().iter().map(|field| format!("\"{}\"", field.name())).collect();
-        queries.push(format!("select count(*), row_digest(row_hash({})) from {name}", columns.join(", ")));
+        tables.push(name);
     }
     let mut seconds = Vec::new();
-    let mut rows = 0;
+    let (mut rows, mut digest) = (0, None);
     for time in 0..=times {
         let started = Instant::now();
-        rows = 0;
-        for query in &queries {
-            let batches = context.sql(query).await?.collect().await?;
-            let counted = batches.first().context("a digest has a row")?.column(0).clone();
-            let counted = datafusion::common::cast::as_int64_array(&counted)?.value(0);
-            rows += u64::try_from(counted)?;
+        let mut total = (0, 0);
+        for table in &tables {
+            let streams = context.table(table).await?.execute_stream_partitioned().await?;
+            for task in streams.into_iter().map(|stream| tokio::spawn(hash_rows(stream))).collect::<Vec<_>>() {
+                let (rows, hash) = task.await??;
+                total = (total.0 + rows, hash.wrapping_add(total.1));
+            }
+        }
+        rows = total.0;
+        if *digest.get_or_insert(total.1) != total.1 {
+            bail!("two scans of the same files differ");
         }
         // The first time warms the cache.
         if time > 0 {
@@ -127,6 +124,22 @@ async fn scan_floor(lake: &Path, times: usize) -> Result<Floor> {
     }
     seconds.sort_by(f64::total_cmp);
     Ok(Floor { seconds, rows, bytes })
+}
+
+/// Rows of a stream, and the sum of their hashes.
+async fn hash_rows(mut stream: SendableRecordBatchStream) -> Result<(u64, u64)> {
+    let state = RandomState::default();
+    let (mut rows, mut sum) = (0, 0_u64);
+    let mut hashes = Vec::new();
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        hashes.clear();
+        hashes.resize(batch.num_rows(), 0);
+        create_hashes(batch.columns(), &state, &mut hashes)?;
+        sum = hashes.iter().fold(sum, |sum, hash| sum.wrapping_add(*hash));
+        rows += batch.num_rows() as u64;
+    }
+    Ok((rows, sum))
 }
 
 fn folder_bytes(path: &Path) -> Result<u64> {

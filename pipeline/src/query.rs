@@ -147,11 +147,6 @@ impl Reader {
 
     /// The manifests of all parts of a stage's result.
     async fn manifests(&self, name: &str, stage: &StageRun) -> Result<Vec<StageManifest>> {
-        let mut parts = Vec::new();
-        for (day, print) in &stage.fingerprints {
-            let day = (!day.is_empty()).then_some(day.as_str());
-            parts.extend(StageManifest::load(&self.lake, name, day, print).await?);
-        }
-        Ok(parts)
+        StageManifest::load_parts(&self.lake, name, &stage.fingerprints).await
     }
 }

@@ -1,7 +1,9 @@
 //! A table that is exactly a list of files: no listing at run time, partition values given, rows known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::{FieldRef, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
@@ -9,31 +11,46 @@ use datafusion::common::Statistics;
 use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
-use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::physical_plan::{
     CsvSource, FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result as PlanResult;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, Partitioning, PhysicalSortExpr, RangePartitioning, SplitPoint};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::scalar::ScalarValue;
 use object_store::path::Path;
 
 use crate::project::Format;
 
-/// One file of a table.
+/// One file of a table, or row groups of one.
 #[derive(Debug, Clone)]
 pub struct TableFile {
     /// Path in the store.
     pub path: Path,
+    /// Size of the file.
     pub bytes: u64,
+    /// First byte and the byte after the last of the row groups that are meant; `None` for the whole file.
+    pub range: Option<(u64, u64)>,
     /// Rows, where known.
     pub rows: Option<u64>,
     /// One value a partition column.
     pub partition: Vec<ScalarValue>,
+    /// The day of all its rows (days since 1970), where it has one.
+    pub day: Option<i32>,
+}
+
+impl TableFile {
+    /// Bytes that are meant.
+    fn size(&self) -> u64 {
+        self.range.map_or(self.bytes, |(start, end)| end - start).max(1)
+    }
 }
 
 /// A table over given files.
@@ -43,6 +60,14 @@ pub struct FilesTable {
     schema: TableSchema,
     format: Format,
     files: Vec<TableFile>,
+    day: Option<usize>,
+}
+
+/// How the files of a table by day are dealt.
+struct ByDay {
+    groups: Vec<FileGroup>,
+    partitioning: Partitioning,
+    order: LexOrdering,
 }
 
 impl FilesTable {
@@ -52,28 +77,99 @@ impl FilesTable {
         file_schema: SchemaRef,
         partition: Vec<FieldRef>,
         format: Format,
-        files: Vec<TableFile>,
+        mut files: Vec<TableFile>,
     ) -> Self {
         let schema = TableSchema::builder(file_schema).with_table_partition_cols(partition).build();
-        FilesTable { store, schema, format, files }
+        files.sort_by(|a, b| (&a.path, a.range).cmp(&(&b.path, b.range)));
+        FilesTable { store, schema, format, files, day: None }
+    }
+
+    /// Reads the table by day, as jobs do that compute days: `column` holds the day of each file.
+    pub fn by_day(mut self, column: &str) -> Self {
+        self.day = self.schema.table_schema().index_of(column).ok();
+        self
     }
 
     /// Files dealt to at most `partitions` groups of about equal bytes, the same way each time.
     fn groups(&self, partitions: usize) -> Vec<FileGroup> {
+        if self.files.iter().any(|file| file.range.is_some()) {
+            return self.groups_of_ranges(partitions);
+        }
         let mut sorted: Vec<&TableFile> = self.files.iter().collect();
-        sorted.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.path.cmp(&b.path)));
+        sorted.sort_by_key(|file| std::cmp::Reverse(file.bytes));
         let mut groups: Vec<(u64, Vec<PartitionedFile>)> =
             vec![(0, Vec::new()); partitions.clamp(1, sorted.len().max(1))];
         for file in sorted {
             if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, group)| (*bytes, group.len()))
             {
-                *bytes += file.bytes.max(1);
-                let mut entry = PartitionedFile::new(String::new(), file.bytes);
-                entry.object_meta.location = file.path.clone();
-                group.push(entry.with_partition_values(file.partition.clone()));
+                *bytes += file.size();
+                group.push(entry(&Joined::one(file)));
             }
         }
         groups.into_iter().map(|(_, files)| FileGroup::new(files)).collect()
+    }
+
+    /// The row groups in the order of files, cut where the groups have about equal bytes.
+    fn groups_of_ranges(&self, partitions: usize) -> Vec<FileGroup> {
+        let fair = self.files.iter().map(TableFile::size).sum::<u64>().div_ceil(partitions as u64).max(1);
+        let mut groups: Vec<Vec<&TableFile>> = vec![Vec::new(); partitions];
+        let mut before = 0;
+        for file in &self.files {
+            groups[(((before + file.size() / 2) / fair) as usize).min(partitions - 1)].push(file);
+            before += file.size();
+        }
+        groups.retain(|group| !group.is_empty());
+        groups.into_iter().map(|files| FileGroup::new(joined(&files).iter().map(entry).collect())).collect()
+    }
+
+    /// Files of a table by day, in groups that are ranges of days of about equal bytes, each group in the order of its
+    /// days: what is grouped or numbered by day and something else needs no exchange then, and ends with each day.
+    /// `None` when the table has too few days to fill the partitions evenly.
+    fn groups_by_day(&self, partitions: usize) -> Option<ByDay> {
+        let index = self.day?;
+        let mut days: BTreeMap<i32, Vec<&TableFile>> = BTreeMap::new();
+        for file in &self.files {
+            days.entry(file.day?).or_default().push(file);
+        }
+        let size = |files: &[&TableFile]| files.iter().map(|file| file.size()).sum::<u64>();
+        let fair = days.values().map(|files| size(files)).sum::<u64>().div_ceil(partitions as u64);
+        let largest = days.values().map(|files| size(files)).max()?;
+        if partitions > 1 && largest > fair / 2 {
+            return None;
+        }
+        // a day belongs to the range in which its middle byte lies
+        let (mut groups, mut splits): (Vec<Vec<&TableFile>>, _) = (vec![Vec::new()], Vec::new());
+        let mut before = 0;
+        for (day, files) in &days {
+            let group = (((before + size(files) / 2) / fair) as usize).min(partitions - 1);
+            if group > splits.len() {
+                splits.push(SplitPoint::new(vec![ScalarValue::Date32(Some(*day))]));
+                groups.push(Vec::new());
+            }
+            groups.last_mut()?.extend(files);
+            before += size(files);
+        }
+        let options = SortOptions { descending: false, nulls_first: true };
+        let column = Arc::new(Column::new(self.schema.table_schema().field(index).name(), index));
+        let order = LexOrdering::new([PhysicalSortExpr::new(column, options)])?;
+        let of_files = |files: &Vec<&TableFile>| {
+            FileGroup::new(joined(files).iter().map(|file| self.entry_of_days(index, file)).collect())
+        };
+        Some(ByDay {
+            groups: groups.iter().map(of_files).collect(),
+            partitioning: Partitioning::Range(RangePartitioning::new(order.clone(), splits)),
+            order,
+        })
+    }
+
+    /// A file with statistics that say which day or days it holds, so that the engine sees the order of a group.
+    fn entry_of_days(&self, index: usize, file: &Joined) -> PartitionedFile {
+        let mut statistics = Statistics::new_unknown(self.schema.file_schema());
+        if let (Some(column), Some((first, last))) = (statistics.column_statistics.get_mut(index), file.days) {
+            column.min_value = Precision::Exact(ScalarValue::Date32(Some(first)));
+            column.max_value = Precision::Exact(ScalarValue::Date32(Some(last)));
+        }
+        entry(file).with_statistics(Arc::new(statistics))
     }
 
     fn statistics(&self) -> Statistics {
@@ -81,10 +177,50 @@ impl FilesTable {
         if let Some(rows) = self.files.iter().map(|file| file.rows).sum::<Option<u64>>() {
             statistics.num_rows = Precision::Exact(rows as usize);
         }
-        let bytes: u64 = self.files.iter().map(|file| file.bytes).sum();
+        let bytes: u64 = self.files.iter().map(TableFile::size).sum();
         statistics.total_byte_size = Precision::Inexact(bytes as usize);
         statistics
     }
+}
+
+/// Row groups that lie side by side in one file, or a whole file.
+struct Joined {
+    file: TableFile,
+    /// First and last day.
+    days: Option<(i32, i32)>,
+}
+
+impl Joined {
+    fn one(file: &TableFile) -> Joined {
+        Joined { file: file.clone(), days: file.day.map(|day| (day, day)) }
+    }
+}
+
+/// The files in the order given, where one that goes on where the last ended is one with it.
+fn joined(files: &[&TableFile]) -> Vec<Joined> {
+    let mut all: Vec<Joined> = Vec::new();
+    for &file in files {
+        if let (Some(Joined { file: last, days }), Some((start, end))) = (all.last_mut(), file.range)
+            && last.path == file.path
+            && last.partition == file.partition
+            && let Some((_, last_end)) = &mut last.range
+            && *last_end == start
+        {
+            *last_end = end;
+            last.rows = last.rows.zip(file.rows).map(|(a, b)| a + b);
+            *days = days.zip(file.day).map(|((first, last), day)| (first.min(day), last.max(day)));
+            continue;
+        }
+        all.push(Joined::one(file));
+    }
+    all
+}
+
+fn entry(Joined { file, .. }: &Joined) -> PartitionedFile {
+    let mut entry = PartitionedFile::new(String::new(), file.bytes);
+    entry.object_meta.location = file.path.clone();
+    entry.range = file.range.map(|(start, end)| FileRange { start: start as i64, end: end as i64 });
+    entry.with_partition_values(file.partition.clone())
 }
 
 #[async_trait]
@@ -114,15 +250,30 @@ impl TableProvider for FilesTable {
                     global: state.config_options().execution.parquet.clone(),
                     ..Default::default()
                 };
-                Arc::new(ParquetSource::new(self.schema.clone()).with_table_parquet_options(options))
+                let runtime = state.runtime_env();
+                let source = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
+                // a file whose row groups are read apart has its footer read once
+                let cache = runtime.cache_manager.get_file_metadata_cache();
+                let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, cache);
+                match self.files.iter().any(|file| file.range.is_some()) {
+                    true => Arc::new(source.with_parquet_file_reader_factory(Arc::new(reader))),
+                    false => Arc::new(source),
+                }
             }
             Format::Csv(options) => {
                 Arc::new(CsvSource::new(self.schema.clone()).with_csv_options((**options).clone()))
             }
         };
-        let groups = self.groups(state.config_options().execution.target_partitions);
-        let config = FileScanConfigBuilder::new(self.store.clone(), source)
-            .with_file_groups(groups)
+        let partitions = state.config_options().execution.target_partitions.max(1);
+        let config = FileScanConfigBuilder::new(self.store.clone(), source);
+        let config = match self.groups_by_day(partitions) {
+            Some(by_day) => config
+                .with_file_groups(by_day.groups)
+                .with_output_partitioning(Some(by_day.partitioning))
+                .with_output_ordering(vec![by_day.order]),
+            None => config.with_file_groups(self.groups(partitions)),
+        };
+        let config = config
             .with_statistics(self.statistics())
             .with_file_compression_type(FileCompressionType::UNCOMPRESSED)
             .with_projection_indices(projection.cloned())?

@@ -13,6 +13,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
 
 pub use files_table::{FilesTable, TableFile};
@@ -94,6 +95,7 @@ impl Engine {
         let batches = collect_partitioned(sink.clone(), self.task_context(state)).await;
         watch.abort();
         let batches: Vec<RecordBatch> = batches?.into_iter().flatten().collect();
+        tracing::debug!(prefix = spec.prefix, "\n{}", DisplayableExecutionPlan::with_metrics(sink.as_ref()).indent(false));
         let mut files =
             DataFile::from_batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
         files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -43,6 +43,10 @@ impl Default for EngineOptions {
 /// sees, take the rest.
 const POOL_SHARE: f64 = 0.6;
 
+/// A side of a join is small when its stored bytes and its rows are at most these parts of the memory given.
+const SMALL_SIDE_BYTES: usize = 64;
+const SMALL_SIDE_ROWS: usize = 4096;
+
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
     let builder =
@@ -91,7 +95,15 @@ fn config(options: &EngineOptions) -> Result<SessionConfig> {
     settings.sql_parser.collect_spans = true;
     settings.optimizer.prefer_hash_join = true;
     settings.optimizer.enable_dynamic_filter_pushdown = false;
+    settings.optimizer.enable_join_dynamic_filter_pushdown = false;
+    settings.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    settings.optimizer.enable_topk_dynamic_filter_pushdown = false;
     settings.optimizer.repartition_file_min_size = 1 << 20;
+    // a side this small is hashed whole, and the other side stays where it lies
+    settings.optimizer.hash_join_single_partition_threshold = options.memory_bytes / SMALL_SIDE_BYTES;
+    settings.optimizer.hash_join_single_partition_threshold_rows = options.memory_bytes / SMALL_SIDE_ROWS;
+    // rows that lie together by day lie together by day and customer
+    settings.optimizer.subset_repartition_threshold = 1;
     Ok(SessionConfig::from(settings))
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Result};
 
-/// A Parquet file and what is known of it without opening it.
+/// A Parquet file, or the row groups of one that hold one partition value, and what is known of it without opening it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataFile {
     /// Path relative to the lake, escapes included: what [`super::Lake::path`] takes.
@@ -18,13 +18,18 @@ pub struct DataFile {
     /// Whether it holds rejected rows, with the rule that rejected each.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub quarantined: bool,
-    /// Value of each partition column as the Delta protocol writes it. Good files do not store these columns.
+    /// Value of each partition column as the Delta protocol writes it. A good file that is whole does not store these
+    /// columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub partition: BTreeMap<String, Option<String>>,
     /// Number of rows.
     pub rows: u64,
-    /// Size in bytes.
+    /// Size of the file in bytes.
     pub bytes: u64,
+    /// First byte and the byte after the last of the row groups that are meant; `None` for a file that is whole. A
+    /// file of several partition values stores the partition columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(u64, u64)>,
     /// Number of input rows that these rows stand for; equal to `rows` when the stage declares no weight.
     pub weight: u64,
     /// For a quarantined file: `weight` by rule.
@@ -34,7 +39,9 @@ pub struct DataFile {
     pub writer: String,
     /// SHA-256 (hex) of the Parquet footer.
     pub footer: String,
-    /// Statistics as JSON in the form of the Delta protocol (`numRecords`, `minValues`, `maxValues`, `nullCount`).
+    /// Statistics as JSON in the form of the Delta protocol (`numRecords`, `minValues`, `maxValues`, `nullCount`);
+    /// empty for row groups of a file.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stats: String,
 }
 
@@ -46,6 +53,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         field("partition", DataType::Utf8),
         field("rows", DataType::UInt64),
         field("bytes", DataType::UInt64),
+        field("range", DataType::Utf8),
         field("weight", DataType::UInt64),
         field("by_rule", DataType::Utf8),
         field("writer", DataType::Utf8),
@@ -55,7 +63,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 impl DataFile {
-    /// The schema of the sink's output: one row a file; `partition`, `by_rule` and `stats` are JSON texts.
+    /// The schema of the sink's output: one row a file; `partition`, `range`, `by_rule` and `stats` are JSON texts.
     pub fn schema() -> SchemaRef {
         SCHEMA.clone()
     }
@@ -74,6 +82,7 @@ impl DataFile {
             json(files, |f| &f.partition)?,
             number(|f| f.rows),
             number(|f| f.bytes),
+            json(files, |f| &f.range)?,
             number(|f| f.weight),
             json(files, |f| &f.by_rule)?,
             text(|f| &f.writer),
@@ -133,6 +142,7 @@ fn from_row(batch: &RecordBatch, row: usize) -> Result<DataFile> {
         partition: serde_json::from_str(&text("partition")?).context("reading a file's partition")?,
         rows: number("rows")?,
         bytes: number("bytes")?,
+        range: serde_json::from_str(&text("range")?).context("reading a file's range")?,
         weight: number("weight")?,
         by_rule: serde_json::from_str(&text("by_rule")?).context("reading a file's rejections")?,
         writer: text("writer")?,
@@ -157,6 +167,7 @@ mod tests {
             partition: BTreeMap::from([("day".to_owned(), day.map(str::to_owned))]),
             rows: 3,
             bytes: 100,
+            range: day.map(|_| (4, 90)),
             weight: 9,
             by_rule: BTreeMap::from([("late".to_owned(), 9)]),
             writer: "w".to_owned(),

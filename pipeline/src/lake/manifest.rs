@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::partition::{escape, unescape};
+use super::partition::escape;
 use super::{DataFile, Lake};
 use crate::{Context, Error, Result};
+
+/// Manifests read at the same time.
+const READS_AT_ONCE: usize = 16;
 
 /// The finished result of a stage, or of one day of a daily stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -86,36 +91,32 @@ impl StageManifest {
         Some(Arc::new(Schema::new(schema.fields().iter().cloned().chain([rule]).collect::<Vec<_>>())))
     }
 
-    /// Makes this the result of its stage, day and fingerprint and returns it. When another attempt was first, that
-    /// one's manifest stands and is returned instead; the files of this attempt are then nobody's.
+    /// Makes this the result of its stage and fingerprint and returns it. When another attempt was first, that one's
+    /// manifest stands and is returned instead; the files of this attempt are then nobody's.
     pub async fn create(self, lake: &Lake) -> Result<StageManifest> {
-        let path = path(&self.stage, self.day.as_deref(), &self.fingerprint)?;
-        let body =
-            serde_json::to_vec_pretty(&self).context(format!("writing the manifest of {}", self.stage))?;
-        if lake.create(&path, body.into()).await? {
+        let path = path(&self.stage, &self.fingerprint)?;
+        if lake.create(&path, self.to_json()?).await? {
             return Ok(self);
         }
-        let first = StageManifest::load(lake, &self.stage, self.day.as_deref(), &self.fingerprint).await?;
+        let first = StageManifest::load(lake, &self.stage, &self.fingerprint).await?;
         first.ok_or_else(|| Error::other(format!("manifest {path} vanished while it was read; run again")))
     }
 
     /// Makes this the result in place of what is there.
     pub async fn replace(self, lake: &Lake) -> Result<StageManifest> {
-        let path = path(&self.stage, self.day.as_deref(), &self.fingerprint)?;
-        let body =
-            serde_json::to_vec_pretty(&self).context(format!("writing the manifest of {}", self.stage))?;
-        lake.put(&path, body.into()).await?;
+        lake.put(&path(&self.stage, &self.fingerprint)?, self.to_json()?).await?;
         Ok(self)
     }
 
-    /// The result of a stage, or of one day of it, if it is finished.
-    pub async fn load(
-        lake: &Lake,
-        stage: &str,
-        day: Option<&str>,
-        fingerprint: &str,
-    ) -> Result<Option<StageManifest>> {
-        let path = path(stage, day, fingerprint)?;
+    fn to_json(&self) -> Result<Bytes> {
+        let body =
+            serde_json::to_vec_pretty(self).context(format!("writing the manifest of {}", self.stage))?;
+        Ok(body.into())
+    }
+
+    /// The result of a stage that is kept whole, if it is finished.
+    pub async fn load(lake: &Lake, stage: &str, fingerprint: &str) -> Result<Option<StageManifest>> {
+        let path = path(stage, fingerprint)?;
         let Some(body) = lake.get(&path).await? else {
             return Ok(None);
         };
@@ -123,22 +124,74 @@ impl StageManifest {
             serde_json::from_slice(&body).context(format!("{}{path} is no manifest", lake.url()))?;
         Ok(Some(manifest))
     }
+
+    /// Those of the parts of a stage's result that are finished. `fingerprints` has one entry a day, or one for the
+    /// whole under the empty name.
+    pub async fn load_parts(
+        lake: &Lake,
+        stage: &str,
+        fingerprints: &BTreeMap<String, String>,
+    ) -> Result<Vec<StageManifest>> {
+        if let Some(whole) = fingerprints.get("") {
+            return Ok(StageManifest::load(lake, stage, whole).await?.into_iter().collect());
+        }
+        let mut days = DayResults::load(lake, stage).await?;
+        let found = fingerprints.iter().filter_map(|(day, print)| days.remove(&(day.clone(), print.clone())));
+        Ok(found.collect())
+    }
 }
 
-/// The finished days of a daily stage with the fingerprints of each day's results, by one listing.
-pub async fn list_days(lake: &Lake, stage: &str) -> Result<BTreeMap<String, Vec<String>>> {
-    let folder = format!("{}/manifests", stage_folder(stage)?);
-    let mut days = BTreeMap::<_, Vec<_>>::new();
-    for found in lake.list(&folder).await? {
-        let rest = lake.relative(&found.location).and_then(|path| path.strip_prefix(&folder));
-        let Some((day, file)) = rest.and_then(|rest| rest.trim_start_matches('/').split_once('/')) else {
-            continue;
+/// The results of the days that one job computed: one file for all, since many small ones cost more than they hold.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DayResults {
+    #[serde(default, with = "schema_text", skip_serializing_if = "Option::is_none")]
+    schema: Option<SchemaRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quarantine: Option<String>,
+    /// Without schema and quarantine column, which they share.
+    days: Vec<StageManifest>,
+}
+
+impl DayResults {
+    /// Makes these the results of their days and fingerprints. `attempt` begins with the run's epoch: of two results
+    /// of one day and fingerprint the one of the later attempt counts.
+    pub async fn save(lake: &Lake, stage: &str, attempt: &str, days: &[StageManifest]) -> Result<()> {
+        let Some(first) = days.first() else { return Ok(()) };
+        let bare = |day: &StageManifest| StageManifest { schema: None, quarantine: None, ..day.clone() };
+        let results = DayResults {
+            schema: first.schema.clone(),
+            quarantine: first.quarantine.clone(),
+            days: days.iter().map(bare).collect(),
         };
-        if let Some(fingerprint) = file.strip_suffix(".json") {
-            days.entry(unescape(day)).or_default().push(fingerprint.to_owned());
+        let path = format!("{}/{}.json", days_folder(stage)?, escape(attempt));
+        let body = serde_json::to_vec(&results).context(format!("writing the manifest of {stage}"))?;
+        if lake.create(&path, body.into()).await? {
+            return Ok(());
         }
+        Err(Error::other(format!("{}{path} exists already", lake.url())))
     }
-    Ok(days)
+
+    /// All finished days of a stage, by day and fingerprint.
+    async fn load(lake: &Lake, stage: &str) -> Result<BTreeMap<(String, String), StageManifest>> {
+        let listed = lake.list(&days_folder(stage)?).await?;
+        let read = futures::stream::iter(listed).map(|meta| async move {
+            let name = lake.relative(&meta.location).unwrap_or_default().to_owned();
+            let body = lake.get(&name).await?.unwrap_or_default();
+            let results: DayResults =
+                serde_json::from_slice(&body).context(format!("{}{name} is no manifest", lake.url()))?;
+            Ok::<_, Error>(results)
+        });
+        let all: Vec<DayResults> = read.buffered(READS_AT_ONCE).try_collect().await?;
+        let mut found = BTreeMap::new();
+        for DayResults { schema, quarantine, days } in all {
+            for day in days {
+                let key = (day.day.clone().unwrap_or_default(), day.fingerprint.clone());
+                let (schema, quarantine) = (schema.clone(), quarantine.clone());
+                found.insert(key, StageManifest { schema, quarantine, ..day });
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The folder for the data files of one attempt at a stage, relative to the lake.
@@ -146,9 +199,12 @@ pub fn stage_data_prefix(stage: &str, attempt: &str) -> Result<String> {
     Ok(format!("{}/data/{}", stage_folder(stage)?, escape(attempt)))
 }
 
-fn path(stage: &str, day: Option<&str>, fingerprint: &str) -> Result<String> {
-    let day = day.map(|day| format!("{}/", escape(day))).unwrap_or_default();
-    Ok(format!("{}/manifests/{day}{}.json", stage_folder(stage)?, escape(fingerprint)))
+fn path(stage: &str, fingerprint: &str) -> Result<String> {
+    Ok(format!("{}/manifests/{}.json", stage_folder(stage)?, escape(fingerprint)))
+}
+
+fn days_folder(stage: &str) -> Result<String> {
+    Ok(format!("{}/manifests/days", stage_folder(stage)?))
 }
 
 fn stage_folder(stage: &str) -> Result<String> {
@@ -205,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_manifest_of_a_fingerprint_stands() {
         let lake = Lake::open("memory://").unwrap();
-        assert_eq!(StageManifest::load(&lake, "facts.daily", None, "f1").await.unwrap(), None);
+        assert_eq!(StageManifest::load(&lake, "facts.daily", "f1").await.unwrap(), None);
         let files = vec![file("a", false), file("b", true), file("c", true)];
         let mut first = StageManifest::of_files("facts.daily", None, "f1", files);
         let fields = vec![
@@ -219,28 +275,33 @@ mod tests {
         assert_eq!(first.clone().create(&lake).await.unwrap(), first);
         let second = StageManifest::of_files("facts.daily", None, "f1", vec![file("d", false)]);
         assert_eq!(second.create(&lake).await.unwrap(), first);
-        assert_eq!(StageManifest::load(&lake, "facts.daily", None, "f1").await.unwrap(), Some(first));
+        assert_eq!(StageManifest::load(&lake, "facts.daily", "f1").await.unwrap(), Some(first));
     }
 
     #[tokio::test]
-    async fn days_are_listed_with_their_fingerprints() {
+    async fn days_are_found_by_fingerprint_and_the_latest_attempt_counts() {
         let lake = Lake::open("memory://").unwrap();
-        assert!(list_days(&lake, "facts.daily").await.unwrap().is_empty());
-        for (stage, day, fingerprint) in [
-            ("facts.daily", Some("2025-01-02"), "b"),
-            ("facts.daily", Some("2025-01-02"), "a"),
-            ("facts.daily", Some("odd/day"), "a"),
-            ("facts.daily", None, "whole"),
-            ("facts.daily_other", Some("2025-01-03"), "c"),
-        ] {
-            StageManifest::of_files(stage, day, fingerprint, Vec::new()).create(&lake).await.unwrap();
-        }
-        let days = list_days(&lake, "facts.daily").await.unwrap();
-        let expected = [("2025-01-02", vec!["a", "b"]), ("odd/day", vec!["a"])];
-        let expected =
-            expected.map(|(day, prints)| (day.to_owned(), prints.into_iter().map(str::to_owned).collect()));
-        assert_eq!(days, BTreeMap::<String, Vec<String>>::from(expected));
-        assert!(list_days(&lake, "nonsense").await.is_err());
+        let wanted = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(day, print)| (day.to_string(), print.to_string())).collect::<BTreeMap<_, _>>()
+        };
+        let both = wanted(&[("2025-01-02", "a"), ("odd/day", "a")]);
+        assert!(StageManifest::load_parts(&lake, "facts.daily", &both).await.unwrap().is_empty());
+        let result = |day: &str, print: &str, path: &str| StageManifest {
+            quarantine: Some("rule".to_owned()),
+            ..StageManifest::of_files("facts.daily", Some(day), print, vec![file(path, false)])
+        };
+        let first = [result("2025-01-02", "a", "1"), result("odd/day", "a", "2")];
+        DayResults::save(&lake, "facts.daily", "0000000001-x", &first).await.unwrap();
+        assert!(DayResults::save(&lake, "facts.daily", "0000000001-x", &first).await.is_err());
+        DayResults::save(&lake, "facts.daily_other", "0000000009-x", &first[..1]).await.unwrap();
+        assert_eq!(StageManifest::load_parts(&lake, "facts.daily", &both).await.unwrap(), first);
+        let again = result("odd/day", "a", "3");
+        DayResults::save(&lake, "facts.daily", "0000000002-a", std::slice::from_ref(&again)).await.unwrap();
+        let found = StageManifest::load_parts(&lake, "facts.daily", &both).await.unwrap();
+        assert_eq!(found, [first[0].clone(), again]);
+        let other = wanted(&[("2025-01-02", "b")]);
+        assert!(StageManifest::load_parts(&lake, "facts.daily", &other).await.unwrap().is_empty());
+        assert!(StageManifest::load_parts(&lake, "nonsense", &other).await.is_err());
         let prefix = stage_data_prefix("facts.daily", "x").unwrap();
         assert_eq!(prefix, "stages/facts/daily/data/x");
     }

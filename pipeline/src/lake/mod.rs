@@ -7,7 +7,8 @@
 //! _strata.json                                     whose lake this is, and its layout version
 //! locks/<epoch>.{json,beat,done}                   who may write
 //! stages/<layer>/<stem>/data/<attempt>/...         files of stage results
-//! stages/<layer>/<stem>/manifests/[<day>/]<fingerprint>.json   which files make up a result
+//! stages/<layer>/<stem>/manifests/<fingerprint>.json    which files make up a result
+//! stages/<layer>/<stem>/manifests/days/<attempt>.json   the same of the days that one job computed
 //! published/<table>/_delta_log/                    Delta logs
 //! published/<table>/<attempt>/...                  files of published tables
 //! ```
@@ -28,7 +29,7 @@ pub use delta::{Replace, TableSnapshot, TableWrite, append, files_at, publish, t
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
 pub use lock::Lock;
-pub use manifest::{StageManifest, list_days, stage_data_prefix};
+pub use manifest::{DayResults, StageManifest, stage_data_prefix};
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;
 pub use sink::{SinkExec, SinkSpec, plan_sink, write_batches};

@@ -51,8 +51,12 @@ pub(in crate::lake) struct OpenFile {
     schema: SchemaRef,
     writer: AsyncArrowWriter<Upload>,
     pub(in crate::lake) rows: usize,
+    /// Rows since the last cut, the input rows they stand for, and these by rule.
+    pub(in crate::lake) rows_since: usize,
     pub(in crate::lake) weight: u64,
     pub(in crate::lake) by_rule: BTreeMap<String, u64>,
+    /// Row groups before the last cut.
+    groups_before: usize,
 }
 
 /// What is known of a file once it is complete.
@@ -74,17 +78,40 @@ impl OpenFile {
             BufWriter::with_capacity(store, path.clone(), PART_BYTES).with_max_concurrency(PARTS_IN_FLIGHT);
         let upload = Upload { inner, tail: Bytes::new(), bytes: 0, closing: false };
         let writer = AsyncArrowWriter::try_new(upload, schema.clone(), Some(properties))?;
-        Ok(OpenFile { path, relative, schema, writer, rows: 0, weight: 0, by_rule: BTreeMap::new() })
+        Ok(OpenFile {
+            path,
+            relative,
+            schema,
+            writer,
+            rows: 0,
+            rows_since: 0,
+            weight: 0,
+            by_rule: BTreeMap::new(),
+            groups_before: 0,
+        })
     }
 
     pub(in crate::lake) async fn write(&mut self, batch: &RecordBatch) -> Result<(), DataFusionError> {
         self.rows += batch.num_rows();
+        self.rows_since += batch.num_rows();
         self.writer.write(batch).await.map_err(|e| self.error(e))
     }
 
     /// Ends the row group now, to give memory back.
     pub(in crate::lake) async fn flush(&mut self) -> Result<(), DataFusionError> {
         self.writer.flush().await.map_err(|e| self.error(e))
+    }
+
+    /// Ends the row group: what follows lies in row groups of its own. The bytes of the row groups since the last cut.
+    pub(in crate::lake) async fn cut(&mut self) -> Result<(u64, u64), DataFusionError> {
+        self.flush().await?;
+        let groups = self.writer.flushed_row_groups();
+        let chunks = groups.iter().skip(self.groups_before).flat_map(|group| group.columns());
+        let ranges = chunks.map(|chunk| chunk.byte_range()).map(|(start, bytes)| (start, start + bytes));
+        let range = ranges.reduce(|all, next| (all.0.min(next.0), all.1.max(next.1)));
+        self.groups_before = groups.len();
+        self.rows_since = 0;
+        range.ok_or_else(|| DataFusionError::Internal(format!("{} was cut where nothing was written", self.path)))
     }
 
     /// Bytes held while encoding.

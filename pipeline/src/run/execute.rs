@@ -9,24 +9,20 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
-use futures::{StreamExt, TryStreamExt};
 
 use super::Sources;
 use super::history::{RunManifest, StageRun};
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
-use super::tables::{source_table, written_table};
+use super::tables::{daily_table, source_table, written_table};
 use crate::engine::{Engine, ScanMetrics};
-use crate::lake::{DataFile, Lake, SinkSpec, StageManifest, files_at, list_days, stage_data_prefix};
+use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, files_at, stage_data_prefix};
 use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 
 /// Raw bytes that one job of a daily stage reads, as a share of the memory given: columns decode to several times
 /// their size, and sorts hold them.
 const JOB_SHARE_OF_MEMORY: usize = 64;
-
-/// Manifests read or written at the same time.
-const MANIFESTS_AT_ONCE: usize = 16;
 
 /// Everything a stage's job needs; shared by the stages that run side by side.
 pub struct Runner<'a> {
@@ -104,22 +100,11 @@ impl Runner<'_> {
         stage: &Stage,
         wanted: &BTreeMap<Part, Fingerprint>,
     ) -> Result<BTreeMap<Part, StageManifest>> {
-        let listed = if stage.by_day { list_days(self.lake, &stage.name).await? } else { BTreeMap::new() };
-        let exists = |part: &Part, print: &Fingerprint| match part {
-            Some(day) => listed.get(&day.to_string()).is_some_and(|prints| prints.contains(&print.0)),
-            None => true,
-        };
-        let present = wanted.iter().filter(|(part, print)| exists(part, print));
-        futures::stream::iter(present)
-            .map(|(part, print)| async move {
-                let name = part.map(|day| day.to_string());
-                let found = StageManifest::load(self.lake, &stage.name, name.as_deref(), &print.0).await?;
-                Ok(found.map(|manifest| (*part, manifest)))
-            })
-            .buffer_unordered(MANIFESTS_AT_ONCE)
-            .try_filter_map(|found| async move { Ok(found) })
-            .try_collect()
-            .await
+        let prints = wanted.iter().map(|(part, print)| (part_name(part), print.0.clone())).collect();
+        let found = StageManifest::load_parts(self.lake, &stage.name, &prints).await?;
+        let mut found: BTreeMap<String, StageManifest> =
+            found.into_iter().map(|part| (part.day.clone().unwrap_or_default(), part)).collect();
+        Ok(wanted.keys().filter_map(|part| Some((*part, found.remove(&part_name(part))?))).collect())
     }
 
     /// Parts that are computed together: days until their raw bytes reach the bound.
@@ -198,7 +183,8 @@ impl Runner<'_> {
         let days: BTreeSet<NaiveDate> = job.keys().flatten().copied().collect();
         let days = stage.by_day.then_some(&days);
         let plan = self.logical_plan(&stage.name, days, &BTreeMap::new()).await?;
-        let written = self.engine.write(&plan, &self.sink(stage)?, &report.progress).await?;
+        let attempt = self.attempt();
+        let written = self.engine.write(&plan, &self.sink(stage, &attempt)?, &report.progress).await?;
         let mut manifests = Vec::new();
         let mut files = written.files;
         for (part, print) in job {
@@ -222,12 +208,21 @@ impl Runner<'_> {
                 job.keys().next_back().map(part_name).unwrap_or_default(),
             )));
         }
-        let saved = futures::stream::iter(manifests)
-            .map(|(part, manifest)| async move { Ok::<_, Error>((part, self.save(manifest).await?)) })
-            .buffer_unordered(MANIFESTS_AT_ONCE)
-            .try_collect::<Vec<_>>()
-            .await?;
+        if stage.by_day {
+            let days: Vec<StageManifest> = manifests.iter().map(|(_, day)| day.clone()).collect();
+            DayResults::save(self.lake, &stage.name, &attempt, &days).await?;
+            return Ok((manifests, written.scan));
+        }
+        let mut saved = Vec::new();
+        for (part, manifest) in manifests {
+            saved.push((part, self.save(manifest).await?));
+        }
         Ok((saved, written.scan))
+    }
+
+    /// The name of an attempt at a job: nobody else's, and later than those of earlier runs.
+    fn attempt(&self) -> String {
+        format!("{:010}-{}", self.epoch, uuid::Uuid::new_v4().simple())
     }
 
     /// A full refresh replaces the manifest; else the first attempt's stands.
@@ -261,7 +256,7 @@ impl Runner<'_> {
         let rows_in = match files.rows() {
             Some(rows) if !files.is_cut_by(self.plan.as_of) => rows,
             _ => {
-                let table = source_table(self.lake, source, &files, Some(self.plan.as_of))?;
+                let table = source_table(self.lake, source, &files, Some(self.plan.as_of), false)?;
                 let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)
                     .and_then(|scan| {
                         scan.aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![count(lit(1))])
@@ -328,7 +323,7 @@ impl Runner<'_> {
         for _ in 0..max_rounds {
             let given = BTreeMap::from([(PREVIOUS.to_string(), previous.clone())]);
             let plan = self.logical_plan(&stage.name, None, &given).await?;
-            let written = self.engine.write(&plan, &self.sink(stage)?, &report.progress).await?;
+            let written = self.engine.write(&plan, &self.sink(stage, &self.attempt())?, &report.progress).await?;
             scan.add(&written.scan);
             let files: Vec<&DataFile> = written.files.iter().collect();
             let round = written_table(self.lake, &stage.result_schema(), &files)?;
@@ -409,7 +404,7 @@ impl Runner<'_> {
                 if let Some(days) = days {
                     files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
                 }
-                source_table(self.lake, source, &files, Some(self.plan.as_of))
+                source_table(self.lake, source, &files, Some(self.plan.as_of), days.is_some())
             }
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let quarantined = matches!(relation, Relation::Quarantine(_));
@@ -423,7 +418,8 @@ impl Runner<'_> {
                     .flat_map(|(_, manifest)| &manifest.files)
                     .filter(|file| file.quarantined == quarantined)
                     .collect();
-                written_table(self.lake, &schema()?, &files)
+                let day = self.project.stage(name).and_then(|stage| stage.day.as_deref());
+                daily_table(self.lake, &schema()?, &files, day.filter(|_| days.is_some()))
             }
             Relation::Carried(name) => {
                 let stem = name.rsplit('.').next().unwrap_or(name);
@@ -447,11 +443,10 @@ impl Runner<'_> {
     }
 
     /// How a stage's rows are written. Published stages lie below their table.
-    fn sink(&self, stage: &Stage) -> Result<SinkSpec> {
-        let attempt = format!("{:010}-{}", self.epoch, uuid::Uuid::new_v4().simple());
+    fn sink(&self, stage: &Stage, attempt: &str) -> Result<SinkSpec> {
         let prefix = match stage.publish {
             Some(_) => format!("{}/data/{attempt}", crate::lake::table_prefix(&stage.stem)),
-            None => stage_data_prefix(&stage.name, &attempt)?,
+            None => stage_data_prefix(&stage.name, attempt)?,
         };
         let mut spec = SinkSpec::new(self.lake, prefix);
         spec.partition_by = match (stage.publish, &stage.day) {
@@ -468,6 +463,7 @@ impl Runner<'_> {
         spec.quarantine = stage.quarantine.clone();
         spec.weight = stage.weight.clone();
         spec.cluster_by_partition = spec.partition_by.iter().any(|column| column != "as_of");
+        spec.share_files = stage.by_day && stage.publish.is_none();
         spec.delta_types = stage.publish.is_some();
         Ok(spec)
     }

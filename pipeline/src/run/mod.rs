@@ -361,7 +361,7 @@ pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Res
     params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
     for (param, stage) in project.models() {
         let Some(carried) = run.models.get(&stage.name) else { continue };
-        let manifest = StageManifest::load(lake, &stage.name, None, &carried.fingerprint).await?;
+        let manifest = StageManifest::load(lake, &stage.name, &carried.fingerprint).await?;
         let stored = manifest.and_then(|manifest| manifest.model);
         let stored = stored.ok_or_else(|| Error::other(format!("the model of {} is gone", stage.name)))?;
         let model = model::from_json(&stored).context(format!("the model of {} is broken", stage.name))?;

@@ -19,12 +19,13 @@ use crate::project::{Format, Source};
 use crate::{Context, Error, Result};
 
 /// The raw files of a source as a table. With a cut, only rows known before it (µs) are seen; rows that do not say
-/// when they became known are seen too.
+/// when they became known are seen too. `by_day` reads the files in the order of their days.
 pub fn source_table(
     lake: &Lake,
     source: &Source,
     files: &SourceFiles,
     cut: Option<i64>,
+    by_day: bool,
 ) -> Result<Arc<dyn TableProvider>> {
     if files.files.is_empty() {
         return Ok(Arc::new(EmptyTable::new(source.schema.clone())));
@@ -34,16 +35,21 @@ pub fn source_table(
     let entries = files.files.iter().map(|file| TableFile {
         path: file.path.clone(),
         bytes: file.bytes,
+        range: None,
         rows: file.rows,
+        day: file.day.map(date32),
         partition: file.day.map(|day| ScalarValue::Date32(Some(date32(day)))).into_iter().collect(),
     });
-    let table = FilesTable::new(
+    let mut table = FilesTable::new(
         lake.object_store_url(),
         source.file_schema(),
         partition,
         source.format.clone(),
         entries.collect(),
     );
+    if let Some(day) = source.day.as_ref().filter(|_| by_day) {
+        table = table.by_day(day);
+    }
     match (&source.ingested_at, cut) {
         (Some(column), Some(cut)) if files.is_cut_by(cut) => {
             let known = col(column.as_str()).lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
@@ -60,8 +66,19 @@ pub fn source_table(
 /// Files that a sink wrote, as a table with the columns of `schema`: those that the files store, and those whose
 /// values stand in the files' partition entries.
 pub fn written_table(lake: &Lake, schema: &SchemaRef, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
+    daily_table(lake, schema, files, None)
+}
+
+/// The same, read in the order of the days that stand in the column `by_day`.
+pub fn daily_table(
+    lake: &Lake,
+    schema: &SchemaRef,
+    files: &[&DataFile],
+    by_day: Option<&str>,
+) -> Result<Arc<dyn TableProvider>> {
     let Some(first) = files.first() else { return Ok(Arc::new(EmptyTable::new(schema.clone()))) };
-    let in_folder = |field: &&Arc<Field>| first.partition.contains_key(field.name()) && !first.quarantined;
+    let stores_all = first.quarantined || first.range.is_some();
+    let in_folder = |field: &&Arc<Field>| first.partition.contains_key(field.name()) && !stores_all;
     let partition: Vec<Arc<Field>> = schema.fields().iter().filter(in_folder).cloned().collect();
     let stored: Vec<Arc<Field>> = schema.fields().iter().filter(|f| !in_folder(f)).cloned().collect();
     let entries: Vec<TableFile> = files
@@ -71,18 +88,23 @@ pub fn written_table(lake: &Lake, schema: &SchemaRef, files: &[&DataFile]) -> Re
             Ok(TableFile {
                 path: lake.path(&file.path),
                 bytes: file.bytes,
+                range: file.range,
                 rows: Some(file.rows),
+                day: by_day.and_then(|day| file.partition.get(day)?.as_deref()?.parse().ok()).map(date32),
                 partition: values.collect::<Result<_>>()?,
             })
         })
         .collect::<Result<_>>()?;
-    let table = FilesTable::new(
+    let mut table = FilesTable::new(
         lake.object_store_url(),
         Arc::new(Schema::new(stored)),
         partition,
         Format::Parquet,
         entries,
     );
+    if let Some(day) = by_day {
+        table = table.by_day(day);
+    }
     in_order_of(schema, table)
 }
 

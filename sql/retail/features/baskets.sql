@@ -45,13 +45,21 @@ new_products as (
     group by customer_id
 ),
 
+-- The favourite is the known category of the largest amount; of several the first by name.
+ranked as (
+    select
+        customer_id,
+        category,
+        row_number() over (partition by customer_id order by category = 'unknown', amount desc, category) as place
+    from categories
+),
+
 favourites as (
     select
         customer_id,
         count(*) filter (where category <> 'unknown') as categories,
-        mode_by_weight(category, cast(amount * 100 as bigint)) filter (where category <> 'unknown')
-            as favourite_category
-    from categories
+        max(category) filter (where place = 1 and category <> 'unknown') as favourite_category
+    from ranked
     group by customer_id
 )
 

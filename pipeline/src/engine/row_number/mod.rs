@@ -14,7 +14,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::window::{StandardWindowExpr, WindowExpr};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -23,7 +23,6 @@ use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan,
     ExecutionPlanProperties, InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::TryStreamExt;
 
 /// Puts [`RowNumberExec`] in place of a window that is one `row_number()` with PARTITION BY.
 #[derive(Debug)]
@@ -61,27 +60,34 @@ fn is_row_number(expr: &Arc<dyn WindowExpr>) -> bool {
     function.is_some_and(|function| function.fun().name() == "row_number")
 }
 
-/// Appends `row_number() over (partition by .. order by ..)` to its input, whose order it does not need or keep. It
-/// holds its partition of the input in memory; where the pool refuses that, it sorts and spills instead.
+/// Appends `row_number() over (partition by .. order by ..)` to its input. Where the input is sorted by some of the
+/// keys, such as the day, it holds the rows of one value of these and keeps that order; else it holds its whole
+/// partition. Where the pool refuses that, it sorts and spills instead.
 #[derive(Debug)]
 pub struct RowNumberExec {
     input: Arc<dyn ExecutionPlan>,
     window: Arc<dyn WindowExpr>,
     schema: SchemaRef,
+    /// The keys by which the input is sorted, as far as its order begins with keys.
+    sorted_by: Vec<PhysicalSortExpr>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
 
 impl RowNumberExec {
     fn new(input: Arc<dyn ExecutionPlan>, window: Arc<dyn WindowExpr>, schema: SchemaRef) -> Self {
+        let order = input.equivalence_properties().output_ordering();
+        let is_key = |sort: &PhysicalSortExpr| window.partition_by().iter().any(|key| key.eq(&sort.expr));
+        let sorted_by: Vec<PhysicalSortExpr> = order.into_iter().flatten().take_while(is_key).collect();
+        let orderings = LexOrdering::new(sorted_by.iter().cloned());
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema.clone()),
+            EquivalenceProperties::new_with_orderings(schema.clone(), orderings),
             input.output_partitioning().clone(),
             input.pipeline_behavior(),
             input.boundedness(),
         );
         let metrics = ExecutionPlanMetricsSet::new();
-        RowNumberExec { input, window, schema, properties: Arc::new(properties), metrics }
+        RowNumberExec { input, window, schema, sorted_by, properties: Arc::new(properties), metrics }
     }
 }
 
@@ -89,7 +95,9 @@ impl DisplayAs for RowNumberExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
         let keys: Vec<String> = self.window.partition_by().iter().map(ToString::to_string).collect();
         let order: Vec<String> = self.window.order_by().iter().map(ToString::to_string).collect();
-        write!(f, "RowNumberExec: partition_by=[{}], order_by=[{}]", keys.join(", "), order.join(", "))
+        write!(f, "RowNumberExec: partition_by=[{}], order_by=[{}]", keys.join(", "), order.join(", "))?;
+        let sorted: Vec<String> = self.sorted_by.iter().map(ToString::to_string).collect();
+        if sorted.is_empty() { Ok(()) } else { write!(f, ", sorted_by=[{}]", sorted.join(", ")) }
     }
 }
 
@@ -146,15 +154,16 @@ impl ExecutionPlan for RowNumberExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context.clone())?;
+        let memory = MemoryConsumer::new(format!("RowNumberExec[{partition}]")).with_can_spill(true);
         let job = number::Job {
             window: self.window.clone(),
             schema: self.schema.clone(),
-            memory: MemoryConsumer::new(format!("RowNumberExec[{partition}]"))
-                .register(context.memory_pool()),
+            sorted_by: self.sorted_by.clone(),
+            memory: Some(memory.register(context.memory_pool())),
             metrics: BaselineMetrics::new(&self.metrics, partition),
+            context,
         };
-        let stream = futures::stream::once(job.run(input, context)).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), job.run(input))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

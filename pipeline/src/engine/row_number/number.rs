@@ -8,7 +8,7 @@ use arrow::compute::{SortColumn, interleave, lexsort_to_indices};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::window::WindowExpr;
@@ -19,7 +19,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use hashbrown::HashTable;
 
 /// Bytes a row takes beside its own columns: its encoded key with offset, its place in the table, its hash.
@@ -29,74 +29,135 @@ const BYTES_PER_ROW: usize = 48;
 pub(super) struct Job {
     pub window: Arc<dyn WindowExpr>,
     pub schema: SchemaRef,
-    pub memory: MemoryReservation,
+    pub sorted_by: Vec<PhysicalSortExpr>,
+    /// What is held; given back for good when the engine sorts instead.
+    pub memory: Option<MemoryReservation>,
     pub metrics: BaselineMetrics,
+    pub context: Arc<TaskContext>,
+}
+
+/// Where the input is.
+enum Input {
+    Open(SendableRecordBatchStream),
+    /// Sorted from here on, its rows numbered.
+    Sorted(SendableRecordBatchStream),
+    Ended,
+}
+
+/// Rows that are held, and rows that are numbered.
+struct Run {
+    job: Job,
+    input: Input,
+    held: Vec<RecordBatch>,
+    numbered: VecDeque<(RecordBatch, UInt64Array)>,
 }
 
 impl Job {
-    pub(super) async fn run(
-        self,
-        mut input: SendableRecordBatchStream,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let mut batches: Vec<RecordBatch> = Vec::new();
-        while let Some(batch) = input.next().await {
-            let batch = batch?;
-            let bytes = batch.get_array_memory_size() + batch.num_rows() * BYTES_PER_ROW;
-            let fits = self.memory.try_grow(bytes).is_ok();
-            batches.push(batch);
-            if !fits {
-                return self.sort_instead(batches, input, &context);
-            }
-        }
-        drop(input);
-        let numbers = {
-            let _timer = self.metrics.elapsed_compute().timer();
-            number(&batches, self.window.as_ref())?
-        };
-        let mut rows: VecDeque<(RecordBatch, UInt64Array)> = batches.into_iter().zip(numbers).collect();
-        let Job { schema, memory, metrics, .. } = self;
-        let output = schema.clone();
-        let numbered = futures::stream::poll_fn(move |_| {
-            let next = rows.pop_front().map(|(batch, numbers)| {
-                memory.shrink(
-                    (batch.num_rows() * BYTES_PER_ROW + batch.get_array_memory_size()).min(memory.size()),
-                );
-                metrics.record_output(batch.num_rows());
-                let columns: Vec<ArrayRef> =
-                    batch.columns().iter().cloned().chain([Arc::new(numbers) as ArrayRef]).collect();
-                RecordBatch::try_new(output.clone(), columns).map_err(DataFusionError::from)
-            });
-            std::task::Poll::Ready(next)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, numbered)))
+    pub(super) fn run(self, input: SendableRecordBatchStream) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        let run =
+            Run { job: self, input: Input::Open(input), held: Vec::new(), numbered: VecDeque::new() };
+        futures::stream::try_unfold(run, |mut run| async move {
+            Ok(run.next().await?.map(|batch| (batch, run)))
+        })
     }
 
-    /// The window as the engine would run it, over what was read so far and the rest.
+    fn bytes(batch: &RecordBatch) -> usize {
+        batch.get_array_memory_size() + batch.num_rows() * BYTES_PER_ROW
+    }
+
+    /// Whether no key of `next` stands in `last`, since the input is sorted by some of the keys and these differ.
+    fn is_apart(&self, last: &RecordBatch, next: &RecordBatch) -> Result<bool> {
+        for sort in &self.sorted_by {
+            let before = ScalarValue::try_from_array(&value(sort, last)?, last.num_rows() - 1)?;
+            if before != ScalarValue::try_from_array(&value(sort, next)?, 0)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The window as the engine would run it, over rows that are held and the rest.
     fn sort_instead(
-        self,
+        &mut self,
         read: Vec<RecordBatch>,
         rest: SendableRecordBatchStream,
-        context: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        self.memory.free();
+        self.memory = None;
         let schema = rest.schema();
         let all = futures::stream::iter(read.into_iter().map(Ok)).chain(rest.into_stream());
         let stream: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all));
         let source = Once { schema: schema.clone(), stream: Mutex::new(Some(stream)) };
         let input = StreamingTableExec::try_new(schema, vec![Arc::new(source)], None, [], false, None)?;
         let keys = self.window.partition_by().iter().map(|key| PhysicalSortExpr::new_default(key.clone()));
-        let order = LexOrdering::new(keys.chain(self.window.order_by().iter().cloned()));
-        let Some(order) = order else { return datafusion::common::internal_err!("row_number without keys") };
+        let order = self.sorted_by.iter().cloned().chain(keys).chain(self.window.order_by().iter().cloned());
+        let Some(order) = LexOrdering::new(order) else {
+            return datafusion::common::internal_err!("row_number without keys");
+        };
         let sorted = SortExec::new(order, Arc::new(input)).with_preserve_partitioning(true);
         let window = BoundedWindowAggExec::try_new(
-            vec![self.window],
+            vec![self.window.clone()],
             Arc::new(sorted),
             InputOrderMode::Sorted,
             false,
         )?;
-        window.execute(0, context.clone())
+        window.execute(0, self.context.clone())
     }
+}
+
+impl Run {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some((batch, numbers)) = self.numbered.pop_front() {
+                if let Some(memory) = &self.job.memory {
+                    memory.shrink(Job::bytes(&batch).min(memory.size()));
+                }
+                self.job.metrics.record_output(batch.num_rows());
+                let columns: Vec<ArrayRef> =
+                    batch.columns().iter().cloned().chain([Arc::new(numbers) as ArrayRef]).collect();
+                return Ok(Some(RecordBatch::try_new(self.job.schema.clone(), columns)?));
+            }
+            match &mut self.input {
+                Input::Sorted(rows) => return rows.next().await.transpose(),
+                Input::Ended => return Ok(None),
+                Input::Open(rows) => match rows.next().await.transpose()? {
+                    Some(batch) => self.hold(batch)?,
+                    None => {
+                        self.input = Input::Ended;
+                        self.number()?;
+                    }
+                },
+            }
+        }
+    }
+
+    fn hold(&mut self, batch: RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if let Some(last) = self.held.last()
+            && self.job.is_apart(last, &batch)?
+        {
+            self.number()?;
+        }
+        let fits = self.job.memory.as_ref().is_some_and(|memory| memory.try_grow(Job::bytes(&batch)).is_ok());
+        self.held.push(batch);
+        if !fits && let Input::Open(rest) = std::mem::replace(&mut self.input, Input::Ended) {
+            // rows that are numbered are handed out first
+            self.input = Input::Sorted(self.job.sort_instead(std::mem::take(&mut self.held), rest)?);
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<()> {
+        let _timer = self.job.metrics.elapsed_compute().timer();
+        let numbers = number(&self.held, self.job.window.as_ref())?;
+        self.numbered.extend(std::mem::take(&mut self.held).into_iter().zip(numbers));
+        Ok(())
+    }
+}
+
+fn value(sort: &PhysicalSortExpr, batch: &RecordBatch) -> Result<ArrayRef> {
+    sort.expr.evaluate(batch)?.into_array(batch.num_rows())
 }
 
 /// A stream that is read once.

@@ -68,7 +68,8 @@ impl Layout {
             check_type(input, &spec, index, "weigh by", DataType::is_integer)?;
         }
         let all: Vec<usize> = (0..input.fields().len()).collect();
-        let stored = |index: &usize| !partition_by.contains(index) && quarantine != Some(*index);
+        let in_folder = |index: &usize| partition_by.contains(index) && !spec.share_files;
+        let stored = |index: &usize| !in_folder(index) && quarantine != Some(*index);
         let good: Vec<usize> = all.iter().copied().filter(stored).collect();
         if good.is_empty() {
             return Err(Error::Usage(format!(

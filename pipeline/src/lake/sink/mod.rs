@@ -20,7 +20,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, collect};
+use datafusion::physical_plan::{Distribution, ExecutionPlan, ExecutionPlanProperties, Partitioning, collect};
 use serde::{Deserialize, Serialize};
 
 use super::{DataFile, Lake};
@@ -37,7 +37,7 @@ pub struct SinkSpec {
     pub lake: String,
     /// Folder of the attempt, relative to the lake. Give each attempt its own.
     pub prefix: String,
-    /// Columns that become folders; they are not stored in the files.
+    /// Columns that become folders, which the files do not store; see [`SinkSpec::share_files`].
     pub partition_by: Vec<String>,
     /// Columns by which the rows of each file are sorted, ascending, NULLs first.
     pub sort_by: Vec<String>,
@@ -53,6 +53,9 @@ pub struct SinkSpec {
     /// Whether rows of one partition value are brought together first, so that one task writes them all and
     /// small files do not multiply.
     pub cluster_by_partition: bool,
+    /// Whether rows of several partition values share a file, each value in row groups of its own, so that small files
+    /// do not multiply. The partition columns are stored then.
+    pub share_files: bool,
     /// Whether columns are stored in the types of Delta tables; see [`super::storage_schema`]. Published tables need it.
     pub delta_types: bool,
 }
@@ -70,6 +73,7 @@ impl SinkSpec {
             max_file_rows: 4 << 20,
             row_group_rows: 128 << 10,
             cluster_by_partition: true,
+            share_files: false,
             delta_types: false,
         }
     }
@@ -89,11 +93,11 @@ pub fn plan_sink(
     let layout = Layout::try_new(&input.schema(), spec)?;
     let mut plan = input;
     let partitions = config.execution.target_partitions;
-    let scattered = plan.output_partitioning().partition_count() > 1;
-    if layout.spec.cluster_by_partition
-        && !layout.spec.partition_by.is_empty()
-        && (scattered || partitions > 1)
-    {
+    let together = Distribution::KeyPartitioned(layout.partition_columns());
+    let lies_together =
+        plan.output_partitioning().satisfaction(&together, plan.equivalence_properties(), true).is_satisfied();
+    let alone = plan.output_partitioning().partition_count() == 1 && partitions > 1;
+    if layout.spec.cluster_by_partition && !layout.spec.partition_by.is_empty() && (alone || !lies_together) {
         let hash = Partitioning::Hash(layout.partition_columns(), partitions.max(1));
         plan = Arc::new(RepartitionExec::try_new(plan, hash).context("planning the sink")?);
     }

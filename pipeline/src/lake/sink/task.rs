@@ -108,7 +108,10 @@ impl Task {
             let key =
                 columns.iter().map(|column| partition_text(column, range.start)).collect::<Result<Key>>()?;
             if key != self.key {
-                self.close().await?;
+                match layout.spec.share_files {
+                    true => self.cut().await?,
+                    false => self.close().await?,
+                }
                 self.key = key;
             }
             self.write_partition(&batch.slice(range.start, range.len())).await?;
@@ -218,9 +221,36 @@ impl Task {
         if kind == Kind::Rejected {
             return QUARANTINE_FOLDER.to_owned();
         }
+        if self.layout.spec.share_files {
+            return String::new();
+        }
         let columns = self.layout.spec.partition_by.iter().zip(&self.key);
         let folders = columns.map(|(column, value)| partition_folder(column, value.as_deref()));
         folders.collect::<Vec<_>>().join("/")
+    }
+
+    /// Ends what has been written of the current partition value; the files stay open.
+    async fn cut(&mut self) -> Result<()> {
+        self.cut_one(Kind::Good).await?;
+        self.cut_one(Kind::Rejected).await
+    }
+
+    async fn cut_one(&mut self, kind: Kind) -> Result<()> {
+        let key = self.key.clone();
+        let Some(file) = self.slot(kind).as_mut().filter(|file| file.rows_since > 0) else {
+            return Ok(());
+        };
+        let rows = file.rows_since as u64;
+        let range = file.cut().await?;
+        let part = DataFile { rows, range: Some(range), ..describe(file, kind) };
+        self.add(part, key);
+        Ok(())
+    }
+
+    fn add(&mut self, mut part: DataFile, key: Key) {
+        part.partition = self.layout.spec.partition_by.iter().cloned().zip(key).collect();
+        part.writer.clone_from(&self.writer);
+        self.files.push(part);
     }
 
     async fn close(&mut self) -> Result<()> {
@@ -229,25 +259,23 @@ impl Task {
     }
 
     async fn close_one(&mut self, kind: Kind) -> Result<()> {
+        if self.layout.spec.share_files {
+            self.cut_one(kind).await?;
+        }
         let Some(mut file) = self.slot(kind).take() else {
             return Ok(());
         };
-        let mut described = DataFile {
-            path: std::mem::take(&mut file.relative),
-            quarantined: kind == Kind::Rejected,
-            partition: self.layout.spec.partition_by.iter().cloned().zip(self.key.clone()).collect(),
-            rows: file.rows as u64,
-            weight: file.weight,
-            by_rule: std::mem::take(&mut file.by_rule),
-            writer: self.writer.clone(),
-            ..DataFile::default()
-        };
+        let whole = DataFile { rows: file.rows as u64, ..describe(&mut file, kind) };
         let finished = file.finish().await?;
         self.bytes_written.add(usize::try_from(finished.bytes).unwrap_or(usize::MAX));
-        described.bytes = finished.bytes;
-        described.footer = finished.footer;
-        described.stats = finished.stats;
-        self.files.push(described);
+        if !self.layout.spec.share_files {
+            let whole = DataFile { stats: finished.stats, ..whole.clone() };
+            self.add(whole, self.key.clone());
+        }
+        for part in self.files.iter_mut().filter(|part| part.path == whole.path) {
+            part.bytes = finished.bytes;
+            part.footer.clone_from(&finished.footer);
+        }
         Ok(())
     }
 
@@ -255,6 +283,17 @@ impl Task {
         for file in [self.good.take(), self.rejected.take()].into_iter().flatten() {
             file.abort().await;
         }
+    }
+}
+
+/// What an open file tells of the rows since its last cut.
+fn describe(file: &mut OpenFile, kind: Kind) -> DataFile {
+    DataFile {
+        path: file.relative.clone(),
+        quarantined: kind == Kind::Rejected,
+        weight: std::mem::take(&mut file.weight),
+        by_rule: std::mem::take(&mut file.by_rule),
+        ..DataFile::default()
     }
 }
 
