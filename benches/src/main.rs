@@ -108,7 +108,8 @@ async fn scan_floor(lake: &Path, times: usize) -> Result<Floor> {
         let mut total = (0, 0);
         for table in &tables {
             let streams = context.table(table).await?.execute_stream_partitioned().await?;
-            for task in streams.into_iter().map(|stream| tokio::spawn(hash_rows(stream))).collect::<Vec<_>>() {
+            for task in streams.into_iter().map(|stream| tokio::spawn(hash_rows(stream))).collect::<Vec<_>>()
+            {
                 let (rows, hash) = task.await??;
                 total = (total.0 + rows, hash.wrapping_add(total.1));
             }

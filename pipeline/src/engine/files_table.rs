@@ -12,10 +12,10 @@ use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{
     CsvSource, FileGroup, FileScanConfigBuilder, FileSource, ParquetSource,
 };
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result as PlanResult;
@@ -165,7 +165,8 @@ impl FilesTable {
     /// A file with statistics that say which day or days it holds, so that the engine sees the order of a group.
     fn entry_of_days(&self, index: usize, file: &Joined) -> PartitionedFile {
         let mut statistics = Statistics::new_unknown(self.schema.file_schema());
-        if let (Some(column), Some((first, last))) = (statistics.column_statistics.get_mut(index), file.days) {
+        if let (Some(column), Some((first, last))) = (statistics.column_statistics.get_mut(index), file.days)
+        {
             column.min_value = Precision::Exact(ScalarValue::Date32(Some(first)));
             column.max_value = Precision::Exact(ScalarValue::Date32(Some(last)));
         }

@@ -95,7 +95,11 @@ impl Engine {
         let batches = collect_partitioned(sink.clone(), self.task_context(state)).await;
         watch.abort();
         let batches: Vec<RecordBatch> = batches?.into_iter().flatten().collect();
-        tracing::debug!(prefix = spec.prefix, "\n{}", DisplayableExecutionPlan::with_metrics(sink.as_ref()).indent(false));
+        tracing::debug!(
+            prefix = spec.prefix,
+            "\n{}",
+            DisplayableExecutionPlan::with_metrics(sink.as_ref()).indent(false)
+        );
         let mut files =
             DataFile::from_batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
         files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -111,7 +111,9 @@ impl OpenFile {
         let range = ranges.reduce(|all, next| (all.0.min(next.0), all.1.max(next.1)));
         self.groups_before = groups.len();
         self.rows_since = 0;
-        range.ok_or_else(|| DataFusionError::Internal(format!("{} was cut where nothing was written", self.path)))
+        range.ok_or_else(|| {
+            DataFusionError::Internal(format!("{} was cut where nothing was written", self.path))
+        })
     }
 
     /// Bytes held while encoding.

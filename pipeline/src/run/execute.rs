@@ -323,7 +323,8 @@ impl Runner<'_> {
         for _ in 0..max_rounds {
             let given = BTreeMap::from([(PREVIOUS.to_string(), previous.clone())]);
             let plan = self.logical_plan(&stage.name, None, &given).await?;
-            let written = self.engine.write(&plan, &self.sink(stage, &self.attempt())?, &report.progress).await?;
+            let written =
+                self.engine.write(&plan, &self.sink(stage, &self.attempt())?, &report.progress).await?;
             scan.add(&written.scan);
             let files: Vec<&DataFile> = written.files.iter().collect();
             let round = written_table(self.lake, &stage.result_schema(), &files)?;

@@ -53,12 +53,15 @@ struct Run {
 }
 
 impl Job {
-    pub(super) fn run(self, input: SendableRecordBatchStream) -> impl Stream<Item = Result<RecordBatch>> + Send {
-        let run =
-            Run { job: self, input: Input::Open(input), held: Vec::new(), numbered: VecDeque::new() };
-        futures::stream::try_unfold(run, |mut run| async move {
-            Ok(run.next().await?.map(|batch| (batch, run)))
-        })
+    pub(super) fn run(
+        self,
+        input: SendableRecordBatchStream,
+    ) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        let run = Run { job: self, input: Input::Open(input), held: Vec::new(), numbered: VecDeque::new() };
+        futures::stream::try_unfold(
+            run,
+            |mut run| async move { Ok(run.next().await?.map(|batch| (batch, run))) },
+        )
     }
 
     fn bytes(batch: &RecordBatch) -> usize {

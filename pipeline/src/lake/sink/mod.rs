@@ -20,7 +20,9 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::LexOrdering;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
-use datafusion::physical_plan::{Distribution, ExecutionPlan, ExecutionPlanProperties, Partitioning, collect};
+use datafusion::physical_plan::{
+    Distribution, ExecutionPlan, ExecutionPlanProperties, Partitioning, collect,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{DataFile, Lake};
@@ -94,8 +96,10 @@ pub fn plan_sink(
     let mut plan = input;
     let partitions = config.execution.target_partitions;
     let together = Distribution::KeyPartitioned(layout.partition_columns());
-    let lies_together =
-        plan.output_partitioning().satisfaction(&together, plan.equivalence_properties(), true).is_satisfied();
+    let lies_together = plan
+        .output_partitioning()
+        .satisfaction(&together, plan.equivalence_properties(), true)
+        .is_satisfied();
     let alone = plan.output_partitioning().partition_count() == 1 && partitions > 1;
     if layout.spec.cluster_by_partition && !layout.spec.partition_by.is_empty() && (alone || !lies_together) {
         let hash = Partitioning::Hash(layout.partition_columns(), partitions.max(1));
