@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arrow::util::display::array_value_to_string;
 use futures::TryStreamExt;
+use serde_json::Value;
 use strata::engine::EngineOptions;
 use strata::lake::Lake;
 use strata::query::Reader;
@@ -108,10 +109,16 @@ impl Run {
     }
 }
 
-/// Manifests of results.
+/// Finished results, each a manifest or a day in one.
 fn results(lake: &Path) -> usize {
     let layers = folders(&lake.join("stages")).into_iter().filter(|layer| !layer.ends_with("_runs"));
-    layers.flat_map(|layer| folders(&layer)).map(|stage| count_json(&stage.join("manifests"))).sum()
+    let manifests = layers.flat_map(|layer| folders(&layer)).flat_map(|stage| files(&stage.join("manifests")));
+    let count = |manifest: PathBuf| {
+        let text = std::fs::read_to_string(manifest).unwrap();
+        let manifest: Value = serde_json::from_str(&text).unwrap();
+        manifest["days"].as_array().map_or(1, Vec::len)
+    };
+    manifests.filter(is_whole).map(count).sum()
 }
 
 /// Versions of all published tables, and manifests of runs. A run makes them when it has all results.
@@ -126,10 +133,13 @@ fn versions(lake: &Path, table: &str) -> usize {
     count_json(&lake.join("published").join(table).join("_delta_log"))
 }
 
-/// Files that are whole: one being written has a name that ends otherwise.
 fn count_json(folder: &Path) -> usize {
-    let is_whole = |file: &&PathBuf| file.extension().is_some_and(|extension| extension == "json");
-    files(folder).iter().filter(is_whole).count()
+    files(folder).into_iter().filter(is_whole).count()
+}
+
+/// A file being written has a name that ends otherwise.
+fn is_whole(file: &PathBuf) -> bool {
+    file.extension().is_some_and(|extension| extension == "json")
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {
