@@ -24,6 +24,9 @@ mod lock;
 // A company with a file of purchases: CDNOW, and one's own CSV files.
 mod cdnow;
 
+// A company's real data of many sources: Complete Journey, and what it lacks.
+mod complete_journey;
+
 // What others may read: Delta tables that any reader opens, and nobody's name in them.
 mod published;
 

@@ -18,6 +18,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_membership", "customer_id, family, valid_from"),
     ("segment_summary", "as_of, family, segment"),
     ("quality", "as_of, stage, rule"),
+    ("tag_registry", "as_of, tag"),
 ];
 
 /// The arguments of the small world: 600 people, 60 days.
@@ -67,6 +68,11 @@ pub fn small_run() -> &'static Path {
 
 /// SHA-256 of every published table's rows as CSV, sorted by grain.
 pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
+    hashes(lake, PUBLISHED)
+}
+
+/// The same of some tables, each of which holds rows.
+pub fn hashes(lake: &Path, tables: &[(&str, &str)]) -> BTreeMap<String, String> {
     let hash = |table: &str, grain: &str| {
         let rows = ok(&[
             "sql",
@@ -79,7 +85,7 @@ pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
         assert!(!rows.is_empty(), "{table} holds no row");
         Sha256::digest(rows.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     };
-    PUBLISHED.iter().map(|(table, grain)| (table.to_string(), hash(table, grain))).collect()
+    tables.iter().map(|(table, grain)| (table.to_string(), hash(table, grain))).collect()
 }
 
 /// The rows of a query as JSON objects.

@@ -347,6 +347,11 @@ pub fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
         if matches!(error.downcast_ref(), Some(PermissionDenied { .. } | Unauthenticated { .. })) {
             return true;
         }
+        // a listing that S3 refuses has no kind of its own
+        let listing = error.downcast_ref::<object_store::Error>();
+        if listing.is_some_and(|error| error.to_string().contains("403 Forbidden")) {
+            return true;
+        }
         next = error.source();
     }
     false

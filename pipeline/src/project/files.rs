@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::DataType;
 use chrono_tz::Tz;
 use datafusion::scalar::ScalarValue;
 use include_dir::{Dir, include_dir};
@@ -16,7 +17,7 @@ use crate::{Context, Error, Result};
 const KEYS: &[&str] = &["name", "extends", "time_zone", "absent", "settings"];
 
 /// Parameters that every run sets itself.
-const RESERVED: &[&str] = &["as_of", "run_id", "time_zone"];
+const RESERVED: &[&str] = &["as_of", "run_id", "time_zone", "absent"];
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
@@ -115,10 +116,14 @@ impl ProjectFiles {
         Ok(merged)
     }
 
-    /// All settings as parameters, `time_zone` among them.
+    /// All settings as parameters, `time_zone` and `absent` (the names of the sources that are not there) among them.
     pub fn params(&self) -> Params {
         let zone = ScalarValue::Utf8(Some(self.time_zone.name().to_string()));
-        self.settings.clone().into_iter().chain([("time_zone".to_string(), zone)]).collect()
+        let names: Vec<ScalarValue> =
+            self.absent.iter().map(|name| ScalarValue::Utf8(Some(name.clone()))).collect();
+        let absent = ScalarValue::List(ScalarValue::new_list(&names, &DataType::Utf8, true));
+        let own = [("time_zone".to_string(), zone), ("absent".to_string(), absent)];
+        self.settings.clone().into_iter().chain(own).collect()
     }
 
     /// Lays a project's settings over those it extends, whose types they keep.

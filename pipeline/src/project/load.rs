@@ -188,7 +188,7 @@ impl Project {
         if !params.contains_key(param) {
             let help = match nearest(param, params.keys().map(String::as_str)) {
                 Some(candidate) => format!("did you mean `${candidate}`?"),
-                None => "parameters are $as_of, $run_id, $time_zone, the settings of project.toml and models"
+                None => "parameters are $as_of, $run_id, $time_zone, $absent, the settings of project.toml and models"
                     .into(),
             };
             return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());

@@ -3,11 +3,12 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::max;
-use datafusion::logical_expr::{LogicalPlanBuilder, col};
+use datafusion::logical_expr::{LogicalPlanBuilder, cast, col};
 
 use super::raw::{SourceFiles, find_undecodable};
 use super::tables::source_table;
@@ -136,7 +137,10 @@ async fn newest_day(
             .and_then(|plan| {
                 plan.aggregate(
                     Vec::<datafusion::logical_expr::Expr>::new(),
-                    vec![max(col(event_time.as_str()))],
+                    vec![max(cast(
+                        col(event_time.as_str()),
+                        DataType::Timestamp(TimeUnit::Microsecond, None),
+                    ))],
                 )
             })
             .and_then(LogicalPlanBuilder::build)

@@ -21,6 +21,9 @@ use crate::{Context, Error, Result};
 /// Files whose footers are read at the same time.
 const READS_AT_ONCE: usize = 32;
 
+/// A range of instants of which nothing is known.
+const ANY_INSTANT: (i64, i64) = (i64::MIN, i64::MAX);
+
 /// One raw file and what its footer says.
 #[derive(Debug, Clone)]
 pub struct RawFile {
@@ -33,7 +36,8 @@ pub struct RawFile {
     /// Relative path and hash of the footer (of the whole content for text files).
     pub identity: String,
     pub day: Option<NaiveDate>,
-    /// Smallest and largest `ingested_at`, µs since 1970 UTC, where the file says.
+    /// Smallest and largest `ingested_at`, µs since 1970 UTC; any instant where a file does not say, `None` for a source
+    /// without the column.
     pub ingested: Option<(i64, i64)>,
     /// Smallest and largest `event_time`, likewise.
     pub event: Option<(i64, i64)>,
@@ -165,7 +169,7 @@ async fn inspect_text(
         bytes: meta.size,
         rows: (!holds_rows).then_some(0),
         day,
-        ingested: None,
+        ingested: source.ingested_at.as_ref().map(|_| ANY_INSTANT),
         event: None,
         null_keys: BTreeMap::new(),
     })
@@ -198,7 +202,7 @@ async fn inspect_parquet(
         source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
     Ok(RawFile {
         identity: format!("{relative} {footer}"),
-        ingested: range(&source.ingested_at),
+        ingested: source.ingested_at.as_ref().map(|_| range(&source.ingested_at).unwrap_or(ANY_INSTANT)),
         event: range(&source.event_time),
         path: meta.location,
         relative,

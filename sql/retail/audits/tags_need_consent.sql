@@ -4,7 +4,7 @@ select
 from tags.customer_tags as t
 inner join features.customers as f on t.customer_id = f.customer_id
 where
-    not f.marketing_consent
+    f.marketing_consent is not true
     and (
         t.novelty_seeker is not null
         or t.discount_seeker is not null

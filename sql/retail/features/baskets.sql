@@ -15,7 +15,7 @@ lines as (
     from staging.order_lines as l
     inner join identity.account_person as p on l.account_id = p.account_id
     left join staging.products as g on l.product_id = g.product_id
-    where not l.cancelled and l.order_date <= local_date($as_of, $time_zone)
+    where not l.cancelled and day_start(l.order_date, $time_zone) < $as_of
 ),
 
 categories as (

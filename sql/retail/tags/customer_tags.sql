@@ -33,6 +33,7 @@ select
     coalesce(recency_days >= $dormant_days, false) as dormant,
     case
         when frequency = 0 then 'none'
+        when web_orders + app_orders + store_orders = 0 then null
         when store_orders = 0 then 'online only'
         when web_orders + app_orders = 0 then 'store only'
         else 'online and store'

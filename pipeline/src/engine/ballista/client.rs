@@ -32,6 +32,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// How long the scheduler may be silent.
 const SILENCE: Duration = Duration::from_secs(20);
 
+/// How often a job is run that is lost with an executor.
+const ATTEMPTS: usize = 4;
+
 /// Partitions of a result that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 8;
 
@@ -92,12 +95,30 @@ impl Cluster {
         }
     }
 
-    /// Runs `plan` as one job and returns its rows.
+    /// Runs `plan` as one job and returns its rows. A job that was lost with an executor, which may hold the last rows of
+    /// a job that has ended, is run again.
     ///
     /// # Errors
     /// [`Error::EngineLost`] when the scheduler does not answer any more; [`Error::Other`] with what the executors
     /// said when the job fails.
     pub(in crate::engine) async fn run(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &SessionConfig,
+    ) -> Result<Vec<RecordBatch>> {
+        for _ in 1..ATTEMPTS {
+            match self.run_once(plan.clone(), config).await {
+                Err(error) if is_loss(&error) => {
+                    tracing::warn!("a job was lost with an executor and is run again: {error}");
+                    tokio::time::sleep(LAST_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+        self.run_once(plan, config).await
+    }
+
+    async fn run_once(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
@@ -197,6 +218,22 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Whether an executor went away, not the job went wrong.
+fn is_loss(error: &Error) -> bool {
+    let Error::Other { context, source } = error else { return false };
+    let text = format!("{context} {source}");
+    [
+        "tcp connect error",
+        "Connection refused",
+        "Executor lost",
+        "ExecutorLost",
+        "broken pipe",
+        "fetch partition error",
+    ]
+    .iter()
+    .any(|sign| text.contains(sign))
 }
 
 /// The rows of one partition, from the executor that holds it.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::SessionConfigExt;
@@ -22,6 +23,9 @@ use crate::{Context, Error, Result};
 /// How often an executor says that it lives, and after what silence it is taken for dead, in seconds.
 const HEARTBEAT: u64 = 5;
 const DEAD_AFTER: u64 = 20;
+
+/// How long an executor waits for its scheduler to start.
+const AWAIT_SCHEDULER: Duration = Duration::from_secs(15);
 
 /// Where a scheduler listens.
 #[derive(Debug, Clone)]
@@ -89,6 +93,7 @@ pub async fn run_executor(options: &ExecutorOptions) -> Result<()> {
         .rsplit_once(':')
         .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
         .ok_or_else(|| Error::Usage(format!("--scheduler {}: write HOST:PORT", options.scheduler)))?;
+    await_scheduler(&options.scheduler).await?;
     let work_dir = match &options.work_dir {
         Some(folder) => folder.clone(),
         None => tempfile::tempdir().context("cannot make a folder for shuffled rows")?.keep(),
@@ -106,7 +111,6 @@ pub async fn run_executor(options: &ExecutorOptions) -> Result<()> {
         grpc_port: if options.task_port == 0 { options.port + 1 } else { options.task_port },
         scheduler_host,
         scheduler_port,
-        scheduler_connect_timeout_seconds: 15,
         vcores: options.vcores,
         task_scheduling_policy: TaskSchedulingPolicy::PushStaged,
         work_dir: Some(work),
@@ -136,6 +140,22 @@ pub async fn run_executor(options: &ExecutorOptions) -> Result<()> {
             options.scheduler
         ))
     })
+}
+
+/// Waits until someone listens at the scheduler's address: executors may be started first.
+async fn await_scheduler(address: &str) -> Result<()> {
+    let began = Instant::now();
+    loop {
+        match tokio::net::TcpStream::connect(address).await {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > AWAIT_SCHEDULER => {
+                return Err(Error::EngineLost(format!(
+                    "no scheduler answers at {address}: {error}\nhelp: start `strata scheduler` there"
+                )));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
 }
 
 /// What sessions begin with; the driver's settings come on top.

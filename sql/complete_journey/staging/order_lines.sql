@@ -1,0 +1,111 @@
+-- One row per product of a basket, at the shelf price, with what the chain took off it.
+-- grain: order_date, order_id, line_no
+-- store: daily
+-- day: order_date
+-- quarantine: rule
+-- accounts: raw.transactions
+-- why: `sales_value` is what the chain received, after loyalty and matched-coupon discounts and before the maker's
+--    coupon, which the maker refunds: adding the two discounts gives the shelf price, and the order takes them off
+--    again; a line of no pieces or no dollars is real, as a coupon or a free product is
+with
+source as (
+    select
+        basket_id as order_id,
+        product_id,
+        household_id,
+        store_id,
+        quantity,
+        to_money(sales_value) as net,
+        to_money(retail_disc) as loyalty_discount,
+        to_money(coupon_match_disc) as coupon_discount,
+        coupon_disc,
+        week,
+        cast(transaction_timestamp as timestamp(6)) as ordered_at
+    from raw.transactions
+),
+
+judged as (
+    select
+        order_id,
+        product_id,
+        household_id,
+        store_id,
+        quantity,
+        net,
+        loyalty_discount,
+        coupon_discount,
+        coupon_disc,
+        week,
+        ordered_at,
+        coalesce(loyalty_discount < 0 or coupon_discount < 0, true) as invalid_discount,
+        case
+            when order_id is null or product_id is null or household_id is null or ordered_at is null
+                then 'missing_key'
+            when quantity is null or quantity < 0 then 'negative_quantity'
+            when net is null or net < 0 then 'invalid_amount'
+        end as broken
+    from source
+),
+
+-- A copy is judged among the rows that break no other rule, which sort first. Baskets are dealt to 64 lots, since a
+-- window for each would cost many times more.
+ordered as (
+    select
+        order_id,
+        product_id,
+        household_id,
+        store_id,
+        quantity,
+        net,
+        loyalty_discount,
+        coupon_discount,
+        ordered_at,
+        invalid_discount,
+        broken,
+        lag(order_id) over lot as order_before,
+        lag(product_id) over lot as product_before
+    from judged
+    window lot as (
+        partition by row_hash(order_id) % 64
+        order by
+            broken is not null, order_id, product_id, ordered_at, household_id, store_id, quantity, net,
+            loyalty_discount, coupon_discount, coupon_disc, week
+    )
+),
+
+priced as (
+    select
+        order_id,
+        product_id,
+        household_id,
+        store_id,
+        quantity,
+        net,
+        case when invalid_discount then 0 else loyalty_discount + coupon_discount end as discount,
+        ordered_at,
+        invalid_discount,
+        case
+            when broken is not null then broken
+            when order_before = order_id and product_before = product_id then 'duplicate_line'
+        end as rule
+    from ordered
+)
+
+select
+    order_id,
+    -- a basket has each product once, so the product is the line
+    product_id as line_no,
+    cast(household_id as varchar) as account_id,
+    false as cancelled,
+    product_id,
+    -- petrol is booked in thousandths of a gallon: however much was filled up counts as one piece
+    case when quantity > $max_quantity then 1 else quantity end as quantity,
+    cast(net + discount as decimal(18, 2)) as amount,
+    cast(discount as decimal(18, 2)) as discount,
+    coalesce(quantity > $max_quantity, false) as outlier_quantity,
+    invalid_discount,
+    store_id,
+    ordered_at,
+    local_date(ordered_at, $time_zone) as order_date,
+    rule
+from priced

@@ -1,0 +1,9 @@
+-- What a customer counts of whom a source holds nothing: 0, or NULL where the company lacks the source.
+-- store: view
+-- why: who never came is something else than a company that does not know who comes
+select
+    case when not array_has($absent, 'events') then 0 end as activity,
+    case when not array_has($absent, 'returns') then 0 end as returns,
+    case when not array_has($absent, 'consents') then false end as consent,
+    (select case when count(launched_on) > 0 then 0 end from staging.products) as launches,
+    (select case when count(category) > 0 then 0 end from staging.products) as categories
