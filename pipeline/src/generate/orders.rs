@@ -76,6 +76,11 @@ impl Basket {
         &self.lines[..self.count]
     }
 
+    /// Whether something is taken off the whole order.
+    pub fn is_discounted(&self) -> bool {
+        self.discount_share > 0.0
+    }
+
     fn discount(&self) -> f64 {
         let gross: f64 = self.lines().iter().map(|line| f64::from(line.quantity) * line.price).sum();
         cents(gross * self.discount_share)
@@ -142,12 +147,15 @@ pub struct DayOrders {
 
 /// Which order of whom.
 #[derive(Debug, Clone, Copy)]
-struct Purchase {
-    person: u32,
+pub struct Purchase {
+    /// Who.
+    pub person: u32,
     /// Local day of the session or visit, which the id bears.
-    day: u32,
-    slot: u32,
-    account: u64,
+    pub day: u32,
+    /// Slot of the session, or that of store visits.
+    pub slot: u32,
+    /// Under which account.
+    pub account: u64,
 }
 
 impl Purchase {
@@ -292,15 +300,7 @@ impl DayOrders {
         else {
             return;
         };
-        sessions_on(world, person, ordered, |session| {
-            if let Some(account) = session.account.filter(|_| session.buys) {
-                let purchase = Purchase { person, day: ordered, slot: session.slot, account };
-                self.give_back(world, purchase, day, mess);
-            }
-        });
-        if let Some((account, _)) = store_visit(world, person, ordered) {
-            self.give_back(world, Purchase { person, day: ordered, slot: STORE_SLOT, account }, day, mess);
-        }
+        purchases_on(world, person, ordered, |purchase| self.give_back(world, purchase, day, mess));
     }
 
     fn give_back(&mut self, world: &World, purchase: Purchase, day: u32, mess: &mut Vec<Planted>) {
@@ -340,6 +340,19 @@ impl DayOrders {
         } else if !messy && basket.status == 0 {
             self.returns.push(row);
         }
+    }
+}
+
+/// Calls `visit` with every purchase of a person on a day, online and in a store.
+#[inline]
+pub fn purchases_on(world: &World, person: u32, day: u32, mut visit: impl FnMut(Purchase)) {
+    sessions_on(world, person, day, |session| {
+        if let Some(account) = session.account.filter(|_| session.buys) {
+            visit(Purchase { person, day, slot: session.slot, account });
+        }
+    });
+    if let Some((account, _)) = store_visit(world, person, day) {
+        visit(Purchase { person, day, slot: STORE_SLOT, account });
     }
 }
 
