@@ -9,9 +9,6 @@ use super::rng::{Topic, scramble};
 use super::world::{DAY, HOUR, World};
 use crate::Result;
 
-/// Share of persons who ask to be erased while the world runs.
-const SHARE: f64 = 0.01;
-
 /// A row of `erasure_requests`.
 #[derive(Debug, Clone, Copy)]
 struct Request {
@@ -29,11 +26,13 @@ pub fn rows(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> Res
     let mut rows = Vec::new();
     for person in world.chunk(chunk) {
         let mut draws = world.draws(Topic::Erasure, u64::from(person), 0);
-        if !draws.chance(SHARE) || draws.below(u64::from(world.days())) != u64::from(day) {
+        if !draws.chance(world.settings.erasures) || draws.below(u64::from(world.days())) != u64::from(day) {
             continue;
         }
         let systems = [System::Web, System::App, System::Pos];
-        let Some(account) = world.people.account_on(person, day, &systems, draws.next_u64()) else { continue };
+        let Some(account) = world.people.account_on(person, day, &systems, draws.next_u64()) else {
+            continue;
+        };
         let time = i64::from(day) * DAY + 8 * HOUR + draws.below(14 * HOUR as u64) as i64;
         let id = scramble(u64::from(person) << 1, 30) as i64;
         let row = Request { id, account, time, ingested: world.ingested_on_time(time, draws.next_u64()) };

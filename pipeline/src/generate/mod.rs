@@ -1,5 +1,6 @@
-//! Synthetic worlds with known truth: a retail company with three customer systems, its messy raw tables, and a record
-//! of who is who and of every planted fault.
+//! Synthetic worlds with known truth: a retail company with three customer systems, campaigns, stores, reviews, its
+//! messy raw tables, and a record of who is who, of every planted fault, of the latent traits behind what people do,
+//! and of how well these could be found at best.
 //!
 //! A world is a function of its [`WorldSettings`]: every random number is a hash of seed, topic, entity and counter,
 //! so any file can be made without any other and on any machine. Files are named after the local day on which they
@@ -9,7 +10,8 @@
 //! What arrives when: rows come on the day they happen, a few seconds to minutes later; duplicates the same day or two
 //! days later; late rows in the early morning 2 or 5 days later, too late ones 10 days later. What would arrive after
 //! the last day is never delivered, nor listed in `truth/mess`. The first day brings the snapshot of all accounts and
-//! consents from before, of the products, and of who was logged in on which device.
+//! consents from before, of the products, zones and stores, and of who was logged in on which device. Messages arrive
+//! with their outcome two days after they were sent, counts of social activity the day after, the weather at night.
 
 mod campaigns;
 mod ceilings;

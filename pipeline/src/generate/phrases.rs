@@ -157,7 +157,12 @@ pub const ENGLISH: Phrases = [
             "shabby packaging, looks second-hand",
             "the seal was broken, I dare not use it",
         ],
-        ["plain cardboard box", "they changed the packaging", "no gift box, simple wrapping", "packed as always"],
+        [
+            "plain cardboard box",
+            "they changed the packaging",
+            "no gift box, simple wrapping",
+            "packed as always",
+        ],
     ],
 ];
 

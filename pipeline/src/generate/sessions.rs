@@ -324,7 +324,8 @@ impl<F: FnMut(&Step)> Walker<'_, F> {
 /// Walks through the events of a session in the order of time; returns the world time at which an order is placed.
 pub fn walk(world: &World, session: &Session, basket: Option<&Basket>, emit: impl FnMut(&Step)) -> i64 {
     let intent = Intent::of(world, session, basket);
-    let mut walker = Walker { world, session, intent, emit, time: session.start, number: 0, logged_in: false };
+    let mut walker =
+        Walker { world, session, intent, emit, time: session.start, number: 0, logged_in: false };
     walker.browse();
     if let Some(basket) = basket {
         walker.time += intent.pause;

@@ -25,6 +25,8 @@ pub struct WorldSettings {
     pub days: u32,
     /// Write only raw files that arrive on a local day in `[start, end)`; `None` writes all. Truth is always whole.
     pub arrived: Option<Range<NaiveDate>>,
+    /// Share of persons who ask to be erased while the world runs.
+    pub erasures: f64,
     /// How messy the world is.
     pub mess: MessRates,
     /// Number of blocking tasks that make files at the same time.
@@ -39,6 +41,7 @@ impl Default for WorldSettings {
             start: NaiveDate::from_ymd_opt(2025, 1, 1).unwrap_or_default(),
             days: 365,
             arrived: None,
+            erasures: 0.01,
             mess: MessRates::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -66,6 +69,9 @@ impl WorldSettings {
         }
         if self.days == 0 || self.days > MAX_DAYS {
             return Err(Error::Usage(format!("days {} is not in 1..={MAX_DAYS}", self.days)));
+        }
+        if !(0.0..=1.0).contains(&self.erasures) {
+            return Err(Error::Usage(format!("erasures {} is not in 0..=1", self.erasures)));
         }
         if self.threads == 0 {
             return Err(Error::Usage("threads is 0; give at least 1".into()));
@@ -347,6 +353,7 @@ mod tests {
             WorldSettings { scale: f64::NAN, ..Default::default() },
             WorldSettings { days: 0, ..Default::default() },
             WorldSettings { threads: 0, ..Default::default() },
+            WorldSettings { erasures: 1.5, ..Default::default() },
             WorldSettings {
                 mess: MessRates { late_event: 0.6, duplicate_event: 0.6, ..Default::default() },
                 ..Default::default()

@@ -59,8 +59,8 @@ pub fn of_day(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> A
         let western = usize::from(world.people.manners[person as usize].city) >= CITIES.len();
         let platform = own.pick(&PLATFORMS[usize::from(western)]);
         let fondness = own.unit();
-        let mut counts = [0.3, 0.6, 6.0]
-            .map(|mean| poisson(draws.unit(), mean * (0.2 + 1.6 * fondness), 60) as i32);
+        let mut counts =
+            [0.3, 0.6, 6.0].map(|mean| poisson(draws.unit(), mean * (0.2 + 1.6 * fondness), 60) as i32);
         if counts == [0; 3] {
             counts[2] = 1;
         }

@@ -79,7 +79,12 @@ fn review_sentiments(standing: f64) -> [f64; 3] {
 }
 
 /// The texts that people write on a local day about what they bought some days before.
-pub fn of_day(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> (Arrivals<TextRow>, Vec<TextRow>) {
+pub fn of_day(
+    world: &World,
+    day: u32,
+    chunk: u32,
+    mess: &mut Vec<Planted>,
+) -> (Arrivals<TextRow>, Vec<TextRow>) {
     let (mut arrivals, mut all) = (Arrivals::new(DELAYS), Vec::new());
     for person in world.chunk(chunk) {
         // the days from an order to a text are a habit of the person, so only one day has to be looked at
@@ -112,8 +117,7 @@ fn text(world: &World, purchase: &Purchase, day: u32) -> Option<TextRow> {
     let product = basket.lines()[draws.below(basket.lines().len() as u64) as usize].product;
     let nature = mix(u64::from(product) ^ world.settings.seed.rotate_left(7));
     let standing = (nature >> 40) as f64 / 16_777_216.0;
-    let sentiment =
-        draws.weighted(&if kind == 0 { review_sentiments(standing) } else { SERVICE_SENTIMENTS });
+    let sentiment = draws.weighted(&if kind == 0 { review_sentiments(standing) } else { SERVICE_SENTIMENTS });
     let aspect = match draws.chance(0.35) {
         true => (nature % ASPECTS.len() as u64) as usize,
         false => draws.below(ASPECTS.len() as u64) as usize,

@@ -124,7 +124,8 @@ fn traits_batch(world: &World, persons: std::ops::Range<u32>) -> Result<RecordBa
         Arc::new(drawn.iter().map(|(.., discount)| f64::from(*discount)).collect::<Float64Array>()),
     ]);
     columns.extend((0..CHANNELS.len()).map(|channel| rates(&|manner| manner.opens[channel])));
-    columns.push(Arc::new(drawn.iter().map(|(_, labels, _)| labels.activity_at_end).collect::<Float64Array>()));
+    columns
+        .push(Arc::new(drawn.iter().map(|(_, labels, _)| labels.activity_at_end).collect::<Float64Array>()));
     columns.push(rates(&|manner| manner.uplift));
     RecordBatch::try_new(write::schema("truth/traits"), columns).context("building truth/traits")
 }

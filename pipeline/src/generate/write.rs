@@ -285,11 +285,7 @@ const TABLES: [(&str, Columns); 23] = [
     ),
     (
         "truth/rising_terms",
-        &[
-            ("query", DataType::Utf8),
-            ("rises_from", DataType::Date32),
-            ("share", DataType::Float64),
-        ],
+        &[("query", DataType::Utf8), ("rises_from", DataType::Date32), ("share", DataType::Float64)],
     ),
     (
         "truth/accounts",
