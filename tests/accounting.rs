@@ -44,10 +44,10 @@ fn messy_run() -> &'static Path {
             orphan_social: 0.02,
             negative_count: 0.02,
             missing_count: 0.02,
-            duplicate_text: 0.07,
+            duplicate_text: 0.055,
             late_text: 0.07,
-            future_text: 0.07,
-            empty_text: 0.07,
+            future_text: 0.055,
+            empty_text: 0.055,
             orphan_text: 0.07,
             duplicate_erasure: 0.3,
             orphan_erasure: 0.3,
@@ -317,11 +317,14 @@ day = "2025-02-03"
 where = {"events": "event_date", "orders": "order_date", "order_items": "order_date", "returns": "return_date", "devices": "login_date",
     "messages": "sent_date", "social": "social_date", "texts": "written_date"}
 expected = {}
+# texts are so few that a day may have none
+busy = duckdb.sql(f"""select mode(written_date) from read_parquet('{lake}/raw/texts/*/*.parquet', hive_partitioning = true)
+    where written_at <= ingested_at and body is not null""").fetchall()[0][0]
 
 def plant(table, stage, rule, replaced, rows=1, rejected=1, number=[0]):
     """Adds `rows` copies of a good row with values replaced, of which `rejected` break the rule."""
     number[0] += 1
-    path = f"{lake}/raw/{table}/" + (f"{where[table]}={day}/" if table in where else "")
+    path = f"{lake}/raw/{table}/" + (f"{where[table]}={busy if table == 'texts' else day}/" if table in where else "")
     source = f"read_parquet('{path}*.parquet', hive_partitioning = false, filename = true)"
     good = {
         "events": "event_time <= ingested_at and ingested_at < event_time + interval 1 day and account_id is null",

@@ -27,8 +27,8 @@ use super::world::{DAY, HOUR, SEASON_LEVELS, World};
 use super::write;
 use crate::{Context, Result};
 
-/// Most persons looked at: the standard error of an area is then below .01.
-const MOST_PERSONS: u32 = 8192;
+/// Most persons looked at: the standard error of an area is then about .01.
+const MOST_PERSONS: u32 = 4096;
 /// Rates over which the likelihood of a class is averaged: quantiles of its persons' rates.
 const LEVELS: usize = 24;
 /// Personas.

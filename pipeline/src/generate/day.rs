@@ -9,11 +9,11 @@ use super::events::{DayEvents, EVENT_DELAYS};
 use super::mess::Planted;
 use super::messages;
 use super::order_columns;
-use super::orders::{Basket, DayOrders, ORDER_DELAYS};
+use super::orders::{Basket, DayOrders, ORDER_DELAYS, looked_back, purchases_on};
 use super::places;
 use super::sessions::{MAY_CROSS_MIDNIGHT, Session, sessions_on, walk};
 use super::social;
-use super::texts::{self, TextRow};
+use super::texts::{self, DayTexts, TextRow};
 use super::weather::{self, PATIENCE_DAYS};
 use super::world::{DAY, World};
 use super::write::{File, encode, partition_column};
@@ -41,7 +41,7 @@ pub fn make_day(world: &World, day: u32, chunk: u32) -> Result<DayMade> {
     let customers = customers(world, chunk, day, &mut mess)?;
     files.add("crm_customers", 0, || Ok(customers))?;
     files.add("consents", 0, || consents(world, chunk, day))?;
-    let (events, orders) = live(world, day, chunk, &mut mess);
+    let (events, orders, texts) = live(world, day, chunk, &mut mess);
     for (bucket, delay) in EVENT_DELAYS.into_iter().enumerate() {
         files.add("events", delay, || events.events(world, bucket))?;
     }
@@ -59,8 +59,7 @@ pub fn make_day(world: &World, day: u32, chunk: u32) -> Result<DayMade> {
     for (delay, rows) in social.each() {
         files.add("social", delay, || social::columns(world, rows))?;
     }
-    let (arrivals, texts) = texts::of_day(world, day, chunk, &mut mess);
-    for (delay, rows) in arrivals.each() {
+    for (delay, rows) in texts.arrivals.each() {
         files.add("texts", delay, || texts::columns(world, rows))?;
     }
     let requests = erasures::rows(world, day, chunk, &mut mess)?;
@@ -68,7 +67,7 @@ pub fn make_day(world: &World, day: u32, chunk: u32) -> Result<DayMade> {
     if chunk == 0 {
         lists(world, day, &mut files, &mut mess)?;
     }
-    Ok(DayMade { files: files.files, mess, texts })
+    Ok(DayMade { files: files.files, mess, texts: texts.meant })
 }
 
 /// The tables that are about no person: one file for all chunks.
@@ -112,10 +111,11 @@ impl Files<'_> {
 }
 
 /// Everything people do on a day, sessions of earlier days included as far as they reach into it.
-fn live(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> (DayEvents, DayOrders) {
+fn live(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> (DayEvents, DayOrders, DayTexts) {
     let persons = world.chunk(chunk);
     let mut events = DayEvents::with_capacity(persons.len() * 3 / 4);
     let mut orders = DayOrders::default();
+    let mut texts = DayTexts::default();
     for person in persons {
         if day == 0 {
             events.carried_logins(world, person);
@@ -128,9 +128,14 @@ fn live(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> (DayEve
             });
         }
         orders.store(world, person, day, mess);
-        orders.returned(world, person, day, mess);
+        if let Some(ordered) = looked_back(world, person, day) {
+            purchases_on(world, person, ordered, |purchase| {
+                orders.give_back(world, purchase, day, mess);
+                texts.write(world, &purchase, day, mess);
+            });
+        }
     }
-    (events, orders)
+    (events, orders, texts)
 }
 
 /// How many days after the one it belongs to a session of a person may still go on.

@@ -293,17 +293,8 @@ impl DayOrders {
         }
     }
 
-    /// Adds what a person returns on this day. The days between order and return are a habit of the person, so only
-    /// one earlier day has to be looked at; orders and lines with planted mess are not returned.
-    pub fn returned(&mut self, world: &World, person: u32, day: u32, mess: &mut Vec<Planted>) {
-        let Some(ordered) = day.checked_sub(u32::from(world.people.habits[person as usize].return_days))
-        else {
-            return;
-        };
-        purchases_on(world, person, ordered, |purchase| self.give_back(world, purchase, day, mess));
-    }
-
-    fn give_back(&mut self, world: &World, purchase: Purchase, day: u32, mess: &mut Vec<Planted>) {
+    /// Adds what is returned on a day of an earlier purchase; orders and lines with planted mess are not returned.
+    pub fn give_back(&mut self, world: &World, purchase: Purchase, day: u32, mess: &mut Vec<Planted>) {
         let Purchase { person, day: ordered, slot, account } = purchase;
         let mut draws =
             world.draws(Topic::Return, u64::from(person), u64::from(ordered) << 4 | u64::from(slot));
@@ -341,6 +332,12 @@ impl DayOrders {
             self.returns.push(row);
         }
     }
+}
+
+/// The day on which a person bought what is returned or written about on `day`: the days between are a habit of the
+/// person, so that only one earlier day has to be looked at.
+pub fn looked_back(world: &World, person: u32, day: u32) -> Option<u32> {
+    day.checked_sub(u32::from(world.people.habits[person as usize].return_days))
 }
 
 /// Calls `visit` with every purchase of a person on a day, online and in a store.

@@ -123,7 +123,7 @@ pub struct Habits {
     pub tier: f32,
     /// Favoured time of day, in hours.
     pub hour: f32,
-    /// Days from an order to a return.
+    /// Days from an order to its return, and to what is written about it.
     pub return_days: u8,
     /// Own devices, 1 to 3.
     pub devices: u8,

@@ -8,7 +8,7 @@ use super::columns::{Sorted, batch};
 use super::delivery::{Arrivals, Arriving, Fate};
 use super::mess::{Key, Kind, Planted, row_draws};
 use super::names::CITIES;
-use super::orders::{Purchase, purchases_on};
+use super::orders::{Basket, Purchase};
 use super::persons::{NO_ACCOUNT_SLOT, System, account_number};
 use super::phrases::{ASPECTS, CHINESE, CLOSERS, DIALOGUE, ENGLISH, JOINTS, OPENERS, SENTIMENTS};
 use super::products::Catalogue;
@@ -78,25 +78,28 @@ fn review_sentiments(standing: f64) -> [f64; 3] {
     [positive, 0.6 * (1.0 - positive), 0.4 * (1.0 - positive)]
 }
 
-/// The texts that people write on a local day about what they bought some days before.
-pub fn of_day(
-    world: &World,
-    day: u32,
-    chunk: u32,
-    mess: &mut Vec<Planted>,
-) -> (Arrivals<TextRow>, Vec<TextRow>) {
-    let (mut arrivals, mut all) = (Arrivals::new(DELAYS), Vec::new());
-    for person in world.chunk(chunk) {
-        // the days from an order to a text are a habit of the person, so only one day has to be looked at
-        let lag = 3 + (mix(u64::from(person) ^ 0x7e47) % 6) as u32;
-        let Some(ordered) = day.checked_sub(lag) else { continue };
-        purchases_on(world, person, ordered, |purchase| {
-            if let Some(row) = text(world, &purchase, day) {
-                all.extend(deliver(world, &purchase, day, row, &mut arrivals, mess));
-            }
-        });
+/// The texts of a local day.
+#[derive(Debug)]
+pub struct DayTexts {
+    /// As they arrive.
+    pub arrivals: Arrivals<TextRow>,
+    /// As they were meant, of those that arrive.
+    pub meant: Vec<TextRow>,
+}
+
+impl Default for DayTexts {
+    fn default() -> Self {
+        DayTexts { arrivals: Arrivals::new(DELAYS), meant: Vec::new() }
     }
-    (arrivals, all)
+}
+
+impl DayTexts {
+    /// Adds what is written on a day about an earlier purchase.
+    pub fn write(&mut self, world: &World, purchase: &Purchase, day: u32, mess: &mut Vec<Planted>) {
+        if let Some(row) = text(world, purchase, day) {
+            self.meant.extend(deliver(world, purchase, day, row, &mut self.arrivals, mess));
+        }
+    }
 }
 
 fn text_id(purchase: &Purchase, day: u32, variant: u64) -> i64 {
@@ -113,7 +116,7 @@ fn text(world: &World, purchase: &Purchase, day: u32) -> Option<TextRow> {
         _ if roll < REVIEWED + SERVED => 1,
         _ => return None,
     };
-    let basket = super::orders::Basket::draw(world, person, ordered, slot);
+    let basket = Basket::draw(world, person, ordered, slot);
     let product = basket.lines()[draws.below(basket.lines().len() as u64) as usize].product;
     let nature = mix(u64::from(product) ^ world.settings.seed.rotate_left(7));
     let standing = (nature >> 40) as f64 / 16_777_216.0;

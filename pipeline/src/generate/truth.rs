@@ -1,4 +1,5 @@
-//! The truth about a world: persons with their personas, whose account and device is whose, which rows are mess.
+//! The truth about a world: persons with their personas and traits, whose account and device is whose, which rows are
+//! mess, what texts mean, and how well traits could be found.
 
 use std::sync::Arc;
 

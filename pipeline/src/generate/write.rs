@@ -32,7 +32,9 @@ const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Columns of every table, in order. Partition columns stand in the paths only. Truth tables begin with `truth/`.
 /// Times are UTC microseconds; prices, amounts and `orders.discount` (off the whole order) are yuan; a line is worth
-/// `quantity * unit_price`; `returns.amount` bears its share of the order's discount.
+/// `quantity * unit_price`; `returns.amount` bears its share of the order's discount. `truth/traits` has the classes that
+/// tags may look for and the rates behind them, see `manners` and `ceilings`; `uplift` is the logarithm of the factor by
+/// which a message raises the chance that a session ends in an order.
 const TABLES: [(&str, Columns); 23] = [
     (
         "crm_customers",
