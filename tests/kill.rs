@@ -112,7 +112,8 @@ impl Run {
 /// Finished results, each a manifest or a day in one.
 fn results(lake: &Path) -> usize {
     let layers = folders(&lake.join("stages")).into_iter().filter(|layer| !layer.ends_with("_runs"));
-    let manifests = layers.flat_map(|layer| folders(&layer)).flat_map(|stage| files(&stage.join("manifests")));
+    let manifests =
+        layers.flat_map(|layer| folders(&layer)).flat_map(|stage| files(&stage.join("manifests")));
     let count = |manifest: PathBuf| {
         let text = std::fs::read_to_string(manifest).unwrap();
         let manifest: Value = serde_json::from_str(&text).unwrap();

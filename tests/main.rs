@@ -48,5 +48,14 @@ mod bad_csv;
 // How hard the generated world is: k-means on the truth, exact matching by the product.
 mod difficulty;
 
+// A lake on S3: the same bytes, conditional writes of many writers, and what is said when it cannot be reached.
+mod s3;
+
+// The plan of every stage as a cluster gets it, and that it arrives as it was sent.
+mod plans;
+
+// A cluster of processes: the same bytes, lost executors and drivers.
+mod cluster;
+
 // Generated documents and the commands that documents name.
 mod docs;

@@ -30,18 +30,18 @@ const ROWS_SHOWN: usize = 3;
 const SHUFFLES: [(u64, usize, usize); 2] = [(1, 1, 8192), (2, 7, 61)];
 
 /// The last of two runs of the small world, so that carried tables hold rows.
-struct Finished {
+pub struct Finished {
     _folder: TempDir,
-    lake: Lake,
-    project: Project,
+    pub lake: Lake,
+    pub project: Project,
     run: RunManifest,
     earlier: RunManifest,
-    params: Params,
+    pub params: Params,
     engine: Engine,
 }
 
 impl Finished {
-    async fn new() -> Finished {
+    pub async fn new() -> Finished {
         let folder = small_lake();
         let lake = Lake::open(text(folder.path())).unwrap();
         let engine = engine(&lake, 2, 8192);
@@ -66,7 +66,8 @@ impl Finished {
         concat_batches(&schema, &batches).unwrap()
     }
 
-    async fn stored(&self, relation: &Relation) -> Arc<dyn TableProvider> {
+    /// A relation as the run's stages read it.
+    pub async fn stored(&self, relation: &Relation) -> Arc<dyn TableProvider> {
         let files = match relation {
             Relation::Source(name) => {
                 let source = &self.project.sources[name];

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod cluster;
 pub mod process;
 pub mod project;
 pub mod python;
+pub mod s3;
 pub mod shuffle;
 pub mod world;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -21,10 +24,24 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the checkout").to_path_buf()
 }
 
+thread_local! {
+    /// What the commands that this test starts find in their environment besides.
+    static ENVIRONMENT: RefCell<Vec<(String, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets variables for all commands that this test starts from now on.
+pub fn set_environment(variables: Vec<(String, String)>) {
+    ENVIRONMENT.set(variables);
+}
+
 /// A command of the binary, with a quiet environment.
 pub fn strata(args: &[&str]) -> Command {
     let mut command = Command::new(strata_bin());
-    command.args(args).env_remove("STRATA_LAKE").env_remove("STRATA_PROJECT").current_dir(repository());
+    for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE"] {
+        command.env_remove(name);
+    }
+    command.args(args).current_dir(repository());
+    ENVIRONMENT.with_borrow(|variables| command.envs(variables.iter().cloned()));
     command
 }
 

@@ -8,6 +8,7 @@ use crate::query::Reader;
 use crate::run::{Outcome, Reporter, RunOptions, run};
 use crate::{Error, Result};
 
+use super::EngineArgs;
 use super::print::{print, print_query};
 use super::query::OutputFormat;
 
@@ -19,17 +20,20 @@ pub struct DemoArgs {
     /// Folder or URL of the demo's lake.
     #[arg(long, default_value = "strata-demo")]
     lake: String,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
-    let lake = Lake::open(&args.lake)?;
+    let lake = Lake::connect(&args.lake).await?;
     let reporter = Reporter::new(lines);
     reporter.say(&format!("generating a retail world of scale {SCALE} in {}", lake.url()));
     let settings = WorldSettings { scale: SCALE, ..WorldSettings::default() };
     let world = generate(&settings, lake.store().clone(), &lake.path("")).await?;
     reporter.say(world.to_string().trim_end());
     let project = Project::load("retail", &planning_state()?)?;
-    let outcome = run(&lake, &project, &RunOptions::default(), &reporter).await?;
+    let options = RunOptions { engine: args.engine.on(EngineOptions::default())?, ..RunOptions::default() };
+    let outcome = run(&lake, &project, &options, &reporter).await?;
     let Outcome::Published(manifest) = outcome else {
         return Err(Error::other("the demo's run published nothing"));
     };

@@ -1,5 +1,6 @@
 //! Arguments of the command line, and the command each stands for.
 
+mod cluster;
 mod demo;
 mod inspect;
 mod print;
@@ -11,7 +12,10 @@ mod world;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use crate::engine::EngineOptions;
+use crate::lake::Lake;
 use crate::{Error, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -53,6 +57,10 @@ enum Command {
     Sql(query::SqlArgs),
     /// Show the runs of a lake, or one run in full.
     Runs(runs::RunsArgs),
+    /// Run the scheduler of a cluster, until told to end.
+    Scheduler(cluster::SchedulerArgs),
+    /// Run an executor of a cluster, until told to end.
+    Executor(cluster::ExecutorArgs),
 }
 
 /// The project to work with.
@@ -71,6 +79,39 @@ struct LakeArgs {
     lake: String,
 }
 
+impl LakeArgs {
+    async fn connect(&self) -> Result<Lake> {
+        Lake::connect(&self.lake).await
+    }
+}
+
+/// Where stages run.
+#[derive(Debug, Clone, clap::Args)]
+struct EngineArgs {
+    /// `local` for this process, or `ballista://HOST:PORT` for the cluster of that scheduler.
+    #[arg(long, default_value = "local", env = "STRATA_ENGINE")]
+    engine: String,
+    /// Seconds after which a job on a cluster is cancelled.
+    #[arg(long, default_value_t = 24 * 3600)]
+    job_timeout: u64,
+}
+
+impl EngineArgs {
+    fn on(&self, machine: EngineOptions) -> Result<EngineOptions> {
+        let cluster = match (self.engine.as_str(), self.engine.strip_prefix("ballista://")) {
+            ("local", _) => None,
+            (_, Some(address)) if address.trim_end_matches('/').contains(':') => {
+                Some(address.trim_end_matches('/').to_owned())
+            }
+            (other, _) => {
+                let message = format!("--engine: `{other}` is neither `local` nor `ballista://HOST:PORT`");
+                return Err(Error::Usage(message));
+            }
+        };
+        Ok(EngineOptions { cluster, job_timeout: Duration::from_secs(self.job_timeout), ..machine })
+    }
+}
+
 /// What of the machine may be used.
 #[derive(Debug, Clone, clap::Args)]
 struct MachineArgs {
@@ -83,13 +124,13 @@ struct MachineArgs {
 }
 
 impl MachineArgs {
-    fn options(&self) -> Result<crate::engine::EngineOptions> {
-        let defaults = crate::engine::EngineOptions::default();
+    fn options(&self) -> Result<EngineOptions> {
+        let defaults = EngineOptions::default();
         let threads = self.threads.unwrap_or(defaults.threads);
         if threads == 0 {
             return Err(Error::Usage("--threads: give at least 1".into()));
         }
-        Ok(crate::engine::EngineOptions { memory_bytes: self.memory, threads, ..defaults })
+        Ok(EngineOptions { memory_bytes: self.memory, threads, ..defaults })
     }
 }
 
@@ -165,6 +206,8 @@ async fn run(args: Args) -> Result<()> {
         Command::Explain(explain) => inspect::explain(explain).await,
         Command::Sql(sql) => query::sql(sql).await,
         Command::Runs(runs) => runs::runs(runs).await,
+        Command::Scheduler(args) => cluster::scheduler(args).await,
+        Command::Executor(args) => cluster::executor(args).await,
     }
 }
 

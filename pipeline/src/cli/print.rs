@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use crate::query::Reader;
 use crate::{Context, Result};
 
-use super::query::{OutputFormat, write_query};
+use super::query::{OutputFormat, write_rows};
 
 /// Writes text to standard output as it is.
 pub fn print(text: impl Display) -> Result<()> {
@@ -22,7 +22,7 @@ pub fn print(text: impl Display) -> Result<()> {
 /// Runs a query and writes its rows to standard output, or as many as the reader at its end takes.
 pub async fn print_query(reader: &Reader, query: &str, format: OutputFormat) -> Result<()> {
     let mut pipe = Pipe { out: std::io::stdout(), broken: false };
-    let written = write_query(reader, query, format, &mut pipe).await;
+    let written = write_rows(reader.query(query).await?, format, &mut pipe).await;
     if pipe.broken { Ok(()) } else { written }
 }
 

@@ -3,11 +3,11 @@
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
-use crate::lake::Lake;
 use crate::query::Reader;
 use crate::{Context, Error, Result};
 use arrow::record_batch::RecordBatch;
 use clap::ValueEnum;
+use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::print::print_query;
@@ -39,7 +39,7 @@ pub enum OutputFormat {
 }
 
 pub async fn sql(args: SqlArgs) -> Result<()> {
-    let lake = Lake::open(&args.lake.lake)?;
+    let lake = args.lake.connect().await?;
     let reader = Reader::open(&lake, args.machine.options()?).await?;
     let query = match &args.query {
         None if std::io::stdin().is_terminal() => return super::shell::shell(&reader).await,
@@ -52,10 +52,12 @@ pub async fn sql(args: SqlArgs) -> Result<()> {
     };
     match &args.out {
         Some(path) => {
+            // a query that is wrong leaves the file as it was
+            let rows = reader.query(&query).await?;
             let file = std::fs::File::create(path);
             let mut file =
                 file.map_err(|error| Error::Usage(format!("--out {}: {error}", path.display())))?;
-            write_query(&reader, &query, args.format, &mut file).await
+            write_rows(rows, args.format, &mut file).await
         }
         None => print_query(&reader, &query, args.format).await,
     }
@@ -71,14 +73,12 @@ fn read_input() -> Result<String> {
     Ok(text)
 }
 
-/// Runs a query and writes its rows.
-pub async fn write_query(
-    reader: &Reader,
-    query: &str,
+/// Writes the rows of a query.
+pub async fn write_rows(
+    mut stream: SendableRecordBatchStream,
     format: OutputFormat,
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
-    let mut stream = reader.query(query).await?;
     let schema = stream.schema();
     let next = |batch: Option<datafusion::error::Result<RecordBatch>>| -> Result<Option<RecordBatch>> {
         batch.transpose().map_err(|error| Error::Usage(error.strip_backtrace()))

@@ -1,13 +1,12 @@
 //! `strata run`.
 
+use crate::Result;
 use crate::engine::planning_state;
-use crate::lake::Lake;
 use crate::project::Project;
 use crate::run::{AsOf, Outcome, Reporter, RunManifest, RunOptions};
-use crate::{Error, Result};
 
 use super::print::print;
-use super::{LakeArgs, MachineArgs, ProjectArgs};
+use super::{EngineArgs, LakeArgs, MachineArgs, ProjectArgs};
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -20,9 +19,8 @@ pub struct RunArgs {
     /// A date (its first instant in the project's time zone), an instant, or `latest`.
     #[arg(long, default_value = "latest")]
     as_of: AsOf,
-    /// Where stages run. `local` is this process.
-    #[arg(long, default_value = "local")]
-    engine: String,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Compute only this stage and what it needs (`stage+`: and all that needs it); publish nothing.
     #[arg(long)]
     select: Vec<String>,
@@ -41,11 +39,8 @@ pub struct RunArgs {
 }
 
 pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
-    if args.engine != "local" {
-        return Err(Error::Usage(format!("--engine: `{}` is not supported; use `local`", args.engine)));
-    }
     let project = Project::load(&args.project.project, &planning_state()?)?;
-    let lake = Lake::open(&args.lake.lake)?;
+    let lake = args.lake.connect().await?;
     let options = RunOptions {
         as_of: args.as_of,
         select: args.select,
@@ -53,7 +48,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         reset_state: args.reset_state,
         dry_run: args.dry_run,
         allow_breaking: args.allow_breaking,
-        engine: args.machine.options()?,
+        engine: args.engine.on(args.machine.options()?)?,
         ..RunOptions::default()
     };
     match crate::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {

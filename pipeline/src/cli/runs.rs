@@ -22,7 +22,7 @@ pub struct RunsArgs {
 }
 
 pub async fn runs(args: RunsArgs) -> Result<()> {
-    let lake = Lake::open(&args.lake.lake)?;
+    let lake = args.lake.connect().await?;
     match args.run {
         None => {
             let reader = Reader::open(&lake, EngineOptions::default()).await?;

@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::generate::{WorldSettings, generate as generate_world};
-use crate::lake::Lake;
 use crate::{Error, Result};
 use chrono::NaiveDate;
 
@@ -36,7 +35,7 @@ pub struct GenerateArgs {
 }
 
 pub async fn generate(args: GenerateArgs) -> Result<()> {
-    let lake = Lake::open(&args.lake.lake)?;
+    let lake = args.lake.connect().await?;
     let end = args.start + chrono::Days::new(u64::from(args.days));
     let arrived: Option<Range<NaiveDate>> = match (args.arrived_from, args.arrived_before) {
         (None, None) => None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use datafusion::datasource::physical_plan::ParquetSource;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,23 @@ impl ScanMetrics {
                 found.bytes += bytes;
                 let file = metric.labels().iter().find(|label| label.name() == "filename");
                 found.files.extend(file.filter(|_| bytes > 0).map(|label| label.value().to_string()));
+            }
+        }
+        found
+    }
+
+    /// What the scans below `plan` are to read, where their own counts stay elsewhere: every file, and its whole size.
+    pub fn planned(plan: &dyn ExecutionPlan) -> ScanMetrics {
+        let mut found = ScanMetrics::default();
+        let mut open: Vec<&dyn ExecutionPlan> = vec![plan];
+        while let Some(node) = open.pop() {
+            open.extend(node.children().into_iter().map(|child| child.as_ref()));
+            let Some(scan) = node.downcast_ref::<DataSourceExec>() else { continue };
+            let Some((config, _)) = scan.downcast_to_file_source::<ParquetSource>() else { continue };
+            for file in config.file_groups.iter().flat_map(|group| group.files()) {
+                let range = file.range.as_ref().map(|range| (range.end - range.start).unsigned_abs());
+                found.bytes += range.unwrap_or(file.object_meta.size);
+                found.files.insert(file.object_meta.location.to_string());
             }
         }
         found

@@ -1,6 +1,7 @@
 //! The engine that runs plans: plain DataFusion in this process, behind an interface that a cluster can stand behind
 //! too. Sessions, functions and stores are made and registered here and nowhere else.
 
+mod ballista;
 mod files_table;
 mod metrics;
 mod row_number;
@@ -14,11 +15,15 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
 
+pub use ballista::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
 pub use files_table::{FilesTable, TableFile};
 pub use metrics::ScanMetrics;
 pub use session::{EngineOptions, planning_state};
+
+use ballista::Cluster;
 
 use crate::lake::{DataFile, Lake, SinkSpec, denied, is_denied, plan_sink};
 use crate::{Context, Error, Result};
@@ -42,13 +47,45 @@ pub struct Progress {
 pub struct Engine {
     state: SessionState,
     options: EngineOptions,
+    cluster: Option<Cluster>,
 }
 
 impl Engine {
     /// DataFusion in this process, its memory pool and spill folder set by `options`.
     pub fn local(lake: &Lake, options: EngineOptions) -> Result<Engine> {
+        let options = EngineOptions { cluster: None, ..options };
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options })
+        Ok(Engine { state, options, cluster: None })
+    }
+
+    /// The engine that `options` name: this process, or a cluster, whose scheduler must answer.
+    ///
+    /// # Errors
+    /// [`Error::EngineLost`] when it does not.
+    pub async fn open(lake: &Lake, options: EngineOptions) -> Result<Engine> {
+        let Some(address) = &options.cluster else { return Engine::local(lake, options) };
+        if lake.url().scheme() == "memory" {
+            return Err(Error::Usage(format!(
+                "lake {}: a cluster cannot see this process's memory",
+                lake.url()
+            )));
+        }
+        let cluster = Cluster::new(address, options.job_timeout);
+        cluster.check().await?;
+        let state = session::local_state(lake, &options)?;
+        Ok(Engine { state, options, cluster: Some(cluster) })
+    }
+
+    /// An engine that plans as for a cluster, without one: it shows what a cluster would be sent.
+    pub fn distributed(lake: &Lake, options: EngineOptions) -> Result<Engine> {
+        let options = EngineOptions { cluster: Some(String::new()), ..options };
+        let state = session::local_state(lake, &options)?;
+        Ok(Engine { state, options, cluster: None })
+    }
+
+    /// A physical plan as it arrives at an executor, after it was encoded and decoded.
+    pub fn travelled(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        ballista::travelled(plan, &self.task_context(&self.state)).context("a plan does not travel")
     }
 
     /// The state by which SELECTs are planned.
@@ -78,7 +115,7 @@ impl Engine {
             }
             other => other,
         }
-        .map_err(|error| refuse_run(&error, &self.options))
+        .map_err(|error| refuse_run(error, &self.options))
     }
 
     async fn try_write(
@@ -92,9 +129,9 @@ impl Engine {
         let sink = plan_sink(input, spec.clone(), state.config_options())
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         let watch = metrics::watch_rows(sink.clone(), progress.clone());
-        let batches = collect_partitioned(sink.clone(), self.task_context(state)).await;
+        let batches = self.run(state, sink.clone()).await;
         watch.abort();
-        let batches: Vec<RecordBatch> = batches?.into_iter().flatten().collect();
+        let batches = batches?;
         tracing::debug!(
             prefix = spec.prefix,
             "\n{}",
@@ -103,25 +140,52 @@ impl Engine {
         let mut files =
             DataFile::from_batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Written { files, scan: ScanMetrics::of(sink.as_ref()) })
+        let scan = match self.cluster {
+            Some(_) => ScanMetrics::planned(sink.as_ref()),
+            None => ScanMetrics::of(sink.as_ref()),
+        };
+        Ok(Written { files, scan })
+    }
+
+    /// The rows of a physical plan.
+    async fn run(
+        &self,
+        state: &SessionState,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> std::result::Result<Vec<RecordBatch>, DataFusionError> {
+        let Some(cluster) = &self.cluster else {
+            let batches = collect_partitioned(plan, self.task_context(state)).await?;
+            return Ok(batches.into_iter().flatten().collect());
+        };
+        cluster.run(plan, state.config()).await.map_err(|error| match error.to_string() {
+            text if text.contains("Resources exhausted") => DataFusionError::ResourcesExhausted(text),
+            _ => DataFusionError::External(error.into()),
+        })
     }
 
     /// The rows of `plan` as one stream.
     pub async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
         let physical = self.physical_plan(plan).await?;
-        execute_stream(physical, self.task_context(&self.state))
-            .map_err(|error| refuse_run(&error, &self.options))
+        if self.cluster.is_none() {
+            return execute_stream(physical, self.task_context(&self.state))
+                .map_err(|error| refuse_run(error, &self.options));
+        }
+        let schema = physical.schema();
+        let batches =
+            self.run(&self.state, physical).await.map_err(|error| refuse_run(error, &self.options))?;
+        let rows = futures::stream::iter(batches.into_iter().map(Ok));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }
 
     /// The physical plan of `plan` as the engine would run it.
     pub async fn physical_plan(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
-        self.state.create_physical_plan(plan).await.map_err(|error| refuse_run(&error, &self.options))
+        self.state.create_physical_plan(plan).await.map_err(|error| refuse_run(error, &self.options))
     }
 
     /// All rows of `plan`, for results known to be small.
     pub async fn collect(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
         let stream = self.stream(plan).await?;
-        futures::TryStreamExt::try_collect(stream).await.map_err(|error| refuse_run(&error, &self.options))
+        futures::TryStreamExt::try_collect(stream).await.map_err(|error| refuse_run(error, &self.options))
     }
 
     /// The first column of the first row of `plan` as a number.
@@ -144,15 +208,22 @@ fn is_out_of_memory(error: &DataFusionError) -> bool {
 }
 
 /// An engine error in words that say what can be done.
-fn refuse_run(error: &DataFusionError, options: &EngineOptions) -> Error {
-    if is_out_of_memory(error) {
+fn refuse_run(error: DataFusionError, options: &EngineOptions) -> Error {
+    let error = match error {
+        DataFusionError::External(source) => match source.downcast::<Error>() {
+            Ok(own) => return *own,
+            Err(source) => DataFusionError::External(source),
+        },
+        error => error,
+    };
+    if is_out_of_memory(&error) {
         let mib = options.memory_bytes >> 20;
         return Error::Usage(format!(
             "the stage does not fit in --memory {mib}MiB: {}\nhelp: give more memory or fewer --threads",
             error.strip_backtrace()
         ));
     }
-    if is_denied(error) {
+    if is_denied(&error) {
         return denied("a file of the lake", error.strip_backtrace());
     }
     Error::other(error.strip_backtrace())

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::SessionState;
@@ -16,7 +17,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::row_number::HashRowNumber;
 
-use crate::lake::Lake;
+use crate::lake::{Lake, Stores};
 use crate::{Context, Result};
 
 /// How much of the machine the engine may use.
@@ -30,18 +31,29 @@ pub struct EngineOptions {
     pub batch_rows: usize,
     /// Folder for spilled data; the system's temporary folder when none is given.
     pub spill_dir: Option<PathBuf>,
+    /// `host:port` of the scheduler of the cluster that runs the plans; this process when none is given.
+    pub cluster: Option<String>,
+    /// How long a job may take on a cluster.
+    pub job_timeout: Duration,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        EngineOptions { memory_bytes: 4 << 30, threads, batch_rows: 8192, spill_dir: None }
+        EngineOptions {
+            memory_bytes: 4 << 30,
+            threads,
+            batch_rows: 8192,
+            spill_dir: None,
+            cluster: None,
+            job_timeout: Duration::from_secs(24 * 3600),
+        }
     }
 }
 
 /// Of the memory given, the share that the pool hands to operators; decoders, buffers and the allocator, which no pool
 /// sees, take the rest.
-const POOL_SHARE: f64 = 0.6;
+pub(super) const POOL_SHARE: f64 = 0.6;
 
 /// A side of a join is small when its stored bytes and its rows are at most these parts of the memory given.
 const SMALL_SIDE_BYTES: usize = 64;
@@ -63,6 +75,7 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         None => DiskManagerMode::OsTmpDirectory,
     };
     let runtime = RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::new(Stores::default()))
         .with_memory_pool(Arc::new(pool))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
         .with_object_list_cache_limit(0)
@@ -70,10 +83,28 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         .context("cannot set up the engine")?;
     runtime.register_object_store(lake.object_store_url().as_ref(), lake.store().clone());
     let state = SessionStateBuilder::new()
-        .with_config(config(options)?)
+        .with_config(match options.cluster {
+            Some(_) => super::ballista::distributed(config(options)?),
+            None => config(options)?,
+        })
         .with_runtime_env(runtime)
         .with_default_features();
-    register_functions(with_row_number_rule(state).build())
+    let mut state = with_row_number_rule(state);
+    if options.cluster.is_some() {
+        state = state.with_physical_optimizer_rule(Arc::new(super::ballista::ScanNothing));
+    }
+    register_functions(state.build())
+}
+
+/// A state over any store, with a configuration that came from elsewhere: what a scheduler makes for a session.
+pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_object_store_registry(Arc::new(Stores::default()))
+        .build_arc()
+        .context("cannot set up a session")?;
+    let builder =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+    register_functions(with_row_number_rule(builder).build())
 }
 
 /// The same state with joins that sort and spill instead of hashing one side into memory.

@@ -35,7 +35,7 @@ pub struct DataFile {
     /// For a quarantined file: `weight` by rule.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub by_rule: BTreeMap<String, u64>,
-    /// The attempt that wrote it, a UUID.
+    /// The process that wrote it (`driver`, or the id of an executor) and, after a slash, its task (a UUID).
     pub writer: String,
     /// SHA-256 (hex) of the Parquet footer.
     pub footer: String,

@@ -1,17 +1,23 @@
 //! The lake: one URL, its object store, and the few operations everything else is built from.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
-use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::error::DataFusionError;
+use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use futures::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{
+    BackoffConfig, ClientConfigKey, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, RetryConfig,
+};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -22,6 +28,12 @@ const LAYOUT_VERSION: u32 = 1;
 
 /// The file that says whose lake this is.
 const CLAIM_FILE: &str = "_strata.json";
+
+/// How long requests to S3 are tried again, and how often.
+const S3_RETRIES: usize = 8;
+const S3_RETRY_TIMEOUT: Duration = Duration::from_secs(60);
+const S3_MAX_BACKOFF: Duration = Duration::from_secs(2);
+const S3_CONNECT_TIMEOUT: &str = "3 seconds";
 
 /// A place under one URL that a project reads and writes. Cheap to clone; clones share the store.
 #[derive(Clone, Debug)]
@@ -39,16 +51,56 @@ struct Claim {
 }
 
 impl Lake {
-    /// Opens the lake at `url`: `file:///x`, a plain path (made absolute), or `memory://` (a new, empty lake
-    /// in this process). The folder of a local lake is created.
+    /// Opens the lake at `url`: `file:///x`, a plain path (made absolute), `s3://bucket/prefix`, or `memory://` (a new,
+    /// empty lake in this process). The folder of a local lake is created; nothing is sent to S3 yet.
     pub fn open(url: &str) -> Result<Lake> {
         let url = parse_url(url)?;
         if url.scheme() == "file" {
             create_folder(&url)?;
         }
         let store = store_for(&url)?;
+        Lake::over(url, store)
+    }
+
+    /// The lake at `url` in a store that is there already.
+    pub fn over(url: Url, store: Arc<dyn ObjectStore>) -> Result<Lake> {
         let (store_url, root) = locate(&url)?;
         Ok(Lake { url, store, store_url, root })
+    }
+
+    /// Opens the lake at `url` and looks whether its store can be reached.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when there is no such bucket or endpoint, [`Error::Contract`] when access is denied.
+    pub async fn connect(url: &str) -> Result<Lake> {
+        let lake = Lake::open(url)?;
+        if lake.url.scheme() == "s3" {
+            lake.look().await?;
+        }
+        Ok(lake)
+    }
+
+    async fn look(&self) -> Result<()> {
+        let Err(error) = self.store.list_with_delimiter(Some(&self.path("locks"))).await else {
+            return Ok(());
+        };
+        let bucket = self.url.host_str().unwrap_or_default();
+        if is_denied(&error) {
+            return Err(denied(format!("lake {}", self.url), error));
+        }
+        Err(Error::Usage(match error {
+            object_store::Error::NotFound { .. } => {
+                format!(
+                    "lake {}: there is no bucket `{bucket}`\nhelp: create it, or name another with --lake",
+                    self.url
+                )
+            }
+            error => format!(
+                "lake {}: the store does not answer as S3 does: {error}\nhelp: check AWS_ENDPOINT_URL, AWS_REGION and the \
+                 network; plain http:// needs AWS_ALLOW_HTTP=true",
+                self.url
+            ),
+        }))
     }
 
     /// The URL, with a trailing slash.
@@ -161,16 +213,80 @@ pub fn store_for(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     match url.scheme() {
         "file" => Ok(Arc::new(LocalFileSystem::new())),
         "memory" => Ok(Arc::new(InMemory::new())),
+        "s3" => s3(url),
         other => Err(Error::Usage(format!(
-            "lake {url}: `{other}://` is not supported yet; use a local path or file:// URL"
+            "lake {url}: `{other}://` is not supported; use a local path, file:// or s3://"
         ))),
     }
 }
 
+/// The S3 store of a bucket, set up by the `AWS_*` variables of the environment: one client a bucket and process.
+fn s3(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    static CLIENTS: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>> = Mutex::new(BTreeMap::new());
+    let bucket = url.host_str().unwrap_or_default();
+    if bucket.is_empty() {
+        return Err(Error::Usage(format!("lake {url}: write s3://BUCKET/PREFIX")));
+    }
+    let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = clients.get(bucket) {
+        return Ok(client.clone());
+    }
+    let retry = RetryConfig {
+        max_retries: S3_RETRIES,
+        retry_timeout: S3_RETRY_TIMEOUT,
+        backoff: BackoffConfig { max_backoff: S3_MAX_BACKOFF, ..BackoffConfig::default() },
+    };
+    let connect_timeout = AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout);
+    let mut builder = AmazonS3Builder::from_env();
+    if builder.get_config_value(&connect_timeout).is_none() {
+        builder = builder.with_config(connect_timeout, S3_CONNECT_TIMEOUT);
+    }
+    let builder =
+        builder.with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch).with_retry(retry);
+    let store = builder.build().map_err(|error| {
+        Error::Usage(format!("lake {url}: {error}\nhelp: S3 is set up by AWS_* variables of the environment"))
+    })?;
+    let store: Arc<dyn ObjectStore> = Arc::new(store);
+    clients.insert(bucket.to_owned(), store.clone());
+    Ok(store)
+}
+
+/// The stores of an engine: those registered, and any other made when its URL is first met.
+#[derive(Debug, Default)]
+pub struct Stores {
+    known: Mutex<BTreeMap<String, Arc<dyn ObjectStore>>>,
+}
+
+impl Stores {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<String, Arc<dyn ObjectStore>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ObjectStoreRegistry for Stores {
+    fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        self.known().insert(root(url), store)
+    }
+
+    fn get_store(&self, url: &Url) -> datafusion::error::Result<Arc<dyn ObjectStore>> {
+        let mut known = self.known();
+        if let Some(store) = known.get(&root(url)) {
+            return Ok(store.clone());
+        }
+        let store = store_for(url).map_err(|error| DataFusionError::External(error.into()))?;
+        known.insert(root(url), store.clone());
+        Ok(store)
+    }
+}
+
+/// Scheme and authority: what one store serves.
+fn root(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), url.authority())
+}
+
 /// Where a lake lies: the URL of its store and the lake's path in that store.
 pub fn locate(url: &Url) -> Result<(ObjectStoreUrl, Path)> {
-    let bucket = format!("{}://{}", url.scheme(), url.authority());
-    let store = ObjectStoreUrl::parse(&bucket).context(format!("lake {url} has no store"))?;
+    let store = ObjectStoreUrl::parse(root(url)).context(format!("lake {url} has no store"))?;
     let root = Path::from_url_path(url.path()).context(format!("lake {url} has no valid path"))?;
     Ok((store, root))
 }
@@ -293,7 +409,8 @@ mod tests {
         let refused = Lake::open("/sys/no-lake-here").unwrap_err();
         assert_eq!(refused.exit_code(), 3, "{refused}");
         assert!(refused.to_string().contains("/sys/no-lake-here"), "{refused}");
-        assert_eq!(Lake::open("s3://bucket/lake").unwrap_err().exit_code(), 2);
+        assert_eq!(Lake::open("ftp://host/lake").unwrap_err().exit_code(), 2);
+        assert_eq!(Lake::open("s3:///lake").unwrap_err().exit_code(), 2);
     }
 
     #[tokio::test]

@@ -111,13 +111,15 @@ async fn run_locked(
     fence: &Lock,
 ) -> Result<Outcome> {
     let started = Utc::now();
-    let engine = Engine::local(lake, options.engine.clone())?;
+    // small looks at files and logs need no cluster
+    let here = Engine::local(lake, options.engine.clone())?;
+    let engine = Engine::open(lake, options.engine.clone()).await?;
     let sources = inspect_sources(lake, project).await?;
-    let as_of = options.as_of.resolve(project, &engine, lake, &sources).await?;
+    let as_of = options.as_of.resolve(project, &here, lake, &sources).await?;
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
-    let last = last_run(&engine, lake).await?;
+    let last = last_run(&here, lake).await?;
     let mut params = project.settings.clone();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {

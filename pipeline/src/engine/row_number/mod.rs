@@ -16,12 +16,14 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::window::{StandardWindowExpr, WindowExpr};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowUDFExpr};
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, Distribution, ExecutionPlan,
-    ExecutionPlanProperties, InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
+    ExecutionPlanProperties, InputDistributionRequirements, InputOrderMode, PlanProperties,
+    ReplaceChildrenOptions,
 };
 
 /// Puts [`RowNumberExec`] in place of a window that is one `row_number()` with PARTITION BY.
@@ -75,6 +77,22 @@ pub struct RowNumberExec {
 }
 
 impl RowNumberExec {
+    /// The node in place of a window that is one `row_number()`.
+    pub(super) fn of_window(input: Arc<dyn ExecutionPlan>, window: &BoundedWindowAggExec) -> Result<Self> {
+        match window.window_expr() {
+            [expr] => Ok(RowNumberExec::new(input, expr.clone(), window.schema())),
+            other => internal_err!("a window of {} expressions is no row_number()", other.len()),
+        }
+    }
+
+    /// The window that this node stands for, over an empty input.
+    pub(super) fn as_window(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let empty = Arc::new(EmptyExec::new(self.input.schema()));
+        let window =
+            BoundedWindowAggExec::try_new(vec![self.window.clone()], empty, InputOrderMode::Sorted, false)?;
+        Ok(Arc::new(window))
+    }
+
     fn new(input: Arc<dyn ExecutionPlan>, window: Arc<dyn WindowExpr>, schema: SchemaRef) -> Self {
         let order = input.equivalence_properties().output_ordering();
         let is_key = |sort: &PhysicalSortExpr| window.partition_by().iter().any(|key| key.eq(&sort.expr));

@@ -30,6 +30,7 @@ use crate::{Context, Result};
 
 pub use exec::SinkExec;
 use layout::Layout;
+pub use task::name_writer;
 
 /// What to write, and how. Serialisable, so that a plan codec can carry it: the store itself is looked up by the
 /// lake's URL where the plan runs.

@@ -1,7 +1,7 @@
 //! What one task of the sink does: cut its sorted rows into files.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{
@@ -25,6 +25,14 @@ use crate::lake::writer::OpenFile;
 /// Folder of rejected rows below the prefix.
 const QUARANTINE_FOLDER: &str = "_quarantine";
 
+/// Who writes the files of this process.
+static WRITER: OnceLock<String> = OnceLock::new();
+
+/// Names the process in [`DataFile::writer`], once: the id of an executor.
+pub fn name_writer(name: &str) {
+    let _ = WRITER.set(name.to_owned());
+}
+
 /// Text of each partition column, in the order of the specification.
 type Key = Vec<Option<String>>;
 
@@ -43,7 +51,7 @@ pub(super) async fn write(
         memory: MemoryConsumer::new(format!("SinkExec[{partition}]")).register(context.memory_pool()),
         layout,
         bytes_written,
-        writer: Uuid::new_v4().to_string(),
+        writer: format!("{}/{}", WRITER.get().map_or("driver", String::as_str), Uuid::new_v4()),
         key: Key::new(),
         good: None,
         rejected: None,

@@ -1,0 +1,65 @@
+//! `strata scheduler` and `strata executor`: the processes of a cluster.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use crate::Result;
+use crate::engine::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
+
+use super::parse_bytes;
+
+#[derive(Debug, clap::Args)]
+pub struct SchedulerArgs {
+    /// IP address to listen at.
+    #[arg(long, default_value = "127.0.0.1")]
+    bind: String,
+    #[arg(long, default_value_t = 50050)]
+    port: u16,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct ExecutorArgs {
+    /// HOST:PORT of the scheduler.
+    #[arg(long)]
+    scheduler: String,
+    /// IP address to listen at.
+    #[arg(long, default_value = "127.0.0.1")]
+    bind: String,
+    /// Host name or address by which the others reach this executor, where that is not `--bind`.
+    #[arg(long)]
+    advertise: Option<String>,
+    /// Port at which shuffled rows are handed out.
+    #[arg(long, default_value_t = 50051)]
+    port: u16,
+    /// Port at which tasks arrive; the one after `--port` by default.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    task_port: u16,
+    /// Resident memory to stay within, such as 4GiB.
+    #[arg(long, default_value = "4GiB", value_parser = parse_bytes)]
+    memory: usize,
+    /// Tasks that run at the same time; all cores by default.
+    #[arg(long)]
+    vcores: Option<NonZeroUsize>,
+    /// Folder for shuffled and spilled rows; a temporary one by default.
+    #[arg(long)]
+    work_dir: Option<PathBuf>,
+}
+
+pub async fn scheduler(args: SchedulerArgs) -> Result<()> {
+    run_scheduler(&SchedulerOptions { bind: args.bind, port: args.port }).await
+}
+
+pub async fn executor(args: ExecutorArgs) -> Result<()> {
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    run_executor(&ExecutorOptions {
+        scheduler: args.scheduler,
+        bind: args.bind,
+        advertise: args.advertise,
+        port: args.port,
+        task_port: args.task_port,
+        memory_bytes: args.memory,
+        vcores: args.vcores.unwrap_or(cores).get(),
+        work_dir: args.work_dir,
+    })
+    .await
+}

@@ -1,0 +1,93 @@
+//! Ballista: the same plans on many machines. The driver plans as it does for one machine and submits the physical plan;
+//! executors run its tasks, sink included, and only the rows of the last stage come back.
+
+mod client;
+mod codec;
+mod server;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::Schema;
+use ballista_core::extension::SessionConfigExt;
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionConfig;
+
+pub(super) use client::Cluster;
+use codec::NodeCodec;
+pub(super) use codec::travelled;
+pub use server::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
+
+/// The largest message between client, scheduler and executors, in bytes: a plan with its files, or a batch.
+const MESSAGE_BYTES: usize = 64 << 20;
+
+/// Settings of a session whose plans are to run on a cluster: what cannot cross processes is off, and the static planner
+/// is used, under which a lost executor's tasks are run again.
+pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
+    let own = config.options().optimizer.clone();
+    let mut config = config
+        .upgrade_for_ballista()
+        .with_ballista_adaptive_query_planner(false)
+        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES)
+        // which side is hashed whole has been decided when the plan was made
+        .with_ballista_broadcast_join_threshold_bytes(usize::MAX >> 1)
+        .with_ballista_broadcast_join_threshold_rows(usize::MAX >> 1);
+    let optimizer = &mut config.options_mut().optimizer;
+    optimizer.prefer_hash_join = own.prefer_hash_join;
+    optimizer.hash_join_single_partition_threshold = own.hash_join_single_partition_threshold;
+    optimizer.hash_join_single_partition_threshold_rows = own.hash_join_single_partition_threshold_rows;
+    config
+}
+
+/// Puts scans of no rows, or of one, in place of nodes that have no metrics: Ballista 55 refuses the report of a task
+/// whose part of a union has other nodes with metrics than another task's, and the job never ends.
+#[derive(Debug)]
+pub(super) struct ScanNothing;
+
+impl PhysicalOptimizerRule for ScanNothing {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            let (schema, rows) = match () {
+                () if node.is::<EmptyExec>() => (node.schema(), Vec::new()),
+                () if node.is::<PlaceholderRowExec>() => {
+                    let row = nulls(&node.schema())?;
+                    (row.schema(), vec![row])
+                }
+                () => return Ok(Transformed::no(node)),
+            };
+            let partitions = vec![rows; node.output_partitioning().partition_count()];
+            let scan = MemorySourceConfig::try_new_exec(&partitions, schema, None)?;
+            Ok(Transformed::yes(scan as Arc<dyn ExecutionPlan>))
+        })
+        .data()
+    }
+
+    fn name(&self) -> &str {
+        "scan_nothing"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// One row of NULLs, which nobody reads.
+fn nulls(schema: &Schema) -> Result<RecordBatch> {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    let columns: Vec<ArrayRef> =
+        schema.fields().iter().map(|field| new_null_array(field.data_type(), 1)).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(1));
+    Ok(RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?)
+}

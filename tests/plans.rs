@@ -1,0 +1,64 @@
+//! The plan of every stage of the built-in project as a cluster gets it: pinned in a file, so that an exchange or a sort
+//! that comes or goes is seen; and every plan arrives at an executor as it was sent.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use datafusion::physical_plan::displayable;
+use strata::engine::{Engine, EngineOptions};
+
+use crate::permutation::Finished;
+use crate::support::repository;
+
+/// `STRATA_UPDATE=1` writes the plans anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stage_has_the_distributed_plan_that_is_written_down() {
+    let finished = Finished::new().await;
+    let options = EngineOptions { threads: 4, memory_bytes: 4 << 30, ..EngineOptions::default() };
+    let engine = Engine::distributed(&finished.lake, options).unwrap();
+    let mut found = String::new();
+    for stage in &finished.project.stages {
+        let mut tables = BTreeMap::new();
+        for relation in finished.project.stored_inputs(&stage.name) {
+            tables.insert(relation.clone(), finished.stored(&relation).await);
+        }
+        let provide = |relation: &_| Ok(tables.get(relation).cloned().expect("a stored input"));
+        let logical = finished.project.plan(engine.state(), &stage.name, &finished.params, &provide).unwrap();
+        let sent = engine.physical_plan(&logical).await.unwrap();
+        let shown = displayable(sent.as_ref()).indent(false).to_string();
+        let arrived = engine.travelled(sent).unwrap_or_else(|error| panic!("{}: {error}", stage.name));
+        assert_eq!(displayable(arrived.as_ref()).indent(false).to_string(), shown, "{}", stage.name);
+        writeln!(found, "== {}\n{}", stage.name, without_files(&shown)).unwrap();
+    }
+    let file = repository().join("tests/plans.txt");
+    if std::env::var_os("STRATA_UPDATE").is_some() {
+        std::fs::write(&file, &found).unwrap();
+    }
+    let written = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        written == found,
+        "plans differ from tests/plans.txt; when that is meant, run this test with STRATA_UPDATE=1:\n{}",
+        first_difference(&written, &found)
+    );
+}
+
+/// The plan without names of files, of which only the number of groups stays.
+fn without_files(plan: &str) -> String {
+    let mut rest = plan;
+    let mut text = String::new();
+    while let Some((before, files)) = rest.split_once("file_groups={") {
+        let (groups, after) = files.split_once("]}").expect("the groups end");
+        let number = groups.split_whitespace().next().expect("a number of groups");
+        write!(text, "{before}file_groups={number}").unwrap();
+        rest = after;
+    }
+    text + rest
+}
+
+fn first_difference(written: &str, found: &str) -> String {
+    let pair = written.lines().zip(found.lines()).find(|(written, found)| written != found);
+    let (written, found) = pair.unwrap_or_else(|| (written, found));
+    format!("written: {written}\nfound:   {found}")
+}
