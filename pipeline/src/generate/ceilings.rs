@@ -233,7 +233,7 @@ impl Observed {
     fn messages(&mut self, world: &World, person: u32, buys: f64, starts: &[(i64, bool)]) {
         let raised = (buys * libm::exp(f64::from(self.manner.uplift))).min(0.9).max(buys);
         for campaign in campaigns::sending(0, world.days() - 1) {
-            let Some(given) = assignment(world, campaign, person) else { continue };
+            let Some(given) = assignment(world, campaign, person, 0..world.days()) else { continue };
             if given.treated {
                 let opened = given.outcome(world, campaign, person).opened.is_some();
                 self.opened[campaigns::channel(campaign)].add(opened);

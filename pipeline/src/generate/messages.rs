@@ -1,5 +1,7 @@
 //! Messages of campaigns: who is chosen, in which arm, who opens, clicks and joins, and what it does to orders.
 
+use std::ops::Range;
+
 use arrow::array::RecordBatch;
 
 use super::campaigns;
@@ -52,15 +54,15 @@ pub struct Outcome {
     pub joined: Option<i64>,
 }
 
-/// The place of a person in a campaign, if chosen. Arms are drawn by person, so that two accounts of one person are
-/// never in different arms.
-pub fn assignment(world: &World, campaign: u32, person: u32) -> Option<Assignment> {
+/// The place of a person in a campaign, if chosen and written to on one of the `days`. Arms are drawn by person, so that
+/// two accounts of one person are never in different arms.
+pub fn assignment(world: &World, campaign: u32, person: u32, days: Range<u32>) -> Option<Assignment> {
     let mut draws = world.draws(Topic::Message, u64::from(person), u64::from(campaign));
     if !draws.chance(AUDIENCE) {
         return None;
     }
     let day = campaigns::start(campaign) + draws.below(u64::from(campaigns::LASTS)) as u32;
-    if day >= world.days() {
+    if !days.contains(&day) {
         return None;
     }
     let treated = !draws.chance(HOLDOUT);
@@ -103,8 +105,9 @@ impl Assignment {
 /// Whether a message was sent to a person shortly before a world time.
 pub fn reached(world: &World, person: u32, time: i64) -> bool {
     let day = (time / DAY) as u32;
-    campaigns::sending(day.saturating_sub((EFFECT / DAY) as u32), day).any(|campaign| {
-        assignment(world, campaign, person)
+    let first = day.saturating_sub((EFFECT / DAY) as u32);
+    campaigns::sending(first, day).any(|campaign| {
+        assignment(world, campaign, person, first..day + 1)
             .is_some_and(|given| given.treated && (0..EFFECT).contains(&(time - given.sent)))
     })
 }
@@ -132,8 +135,7 @@ pub fn of_day(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> A
     let mut arrivals = Arrivals::new(DELAYS);
     for campaign in campaigns::sending(day, day) {
         for person in world.chunk(chunk) {
-            let given = assignment(world, campaign, person);
-            if let Some(given) = given.filter(|given| given.sent / DAY == i64::from(day)) {
+            if let Some(given) = assignment(world, campaign, person, day..day + 1) {
                 send(world, campaign, person, &given, &mut arrivals, mess);
             }
         }
