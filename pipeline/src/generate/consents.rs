@@ -7,13 +7,15 @@ use arrow::array::{ArrayRef, RecordBatch, StringBuilder, TimestampMicrosecondBui
 use super::crm::{arrives_on, registration};
 use super::events::{ascii, by_ingestion};
 use super::persons::{Account, account_number};
-use super::rng::Topic;
+use super::rng::{Draws, Topic};
 use super::world::{DAY, HOUR, MINUTE, World, account_text};
 use super::write;
 use crate::{Context, Result};
 
 /// Purposes, and the share of accounts that grant each.
 const PURPOSES: [(&str, f64); 3] = [("analytics", 0.85), ("marketing", 0.6), ("location", 0.35)];
+/// Index of marketing in [`PURPOSES`].
+const MARKETING: usize = 1;
 /// Share of accounts that never were asked for a purpose.
 const NOT_ASKED: f64 = 0.08;
 /// Share of accounts that change one decision while the world runs.
@@ -45,6 +47,23 @@ pub fn consents(world: &World, chunk: u32, day: u32) -> Result<Option<RecordBatc
     columns(world, &decisions).map(Some)
 }
 
+/// Whether an account's holder, as of the start of a day, has granted the purpose of marketing.
+pub fn allows_marketing(world: &World, number: u64, day: u32) -> bool {
+    let granted = first_decisions(world, number).0[MARKETING] == Some(true);
+    let mut change = world.draws(Topic::Consent, number, 1);
+    let changed = change.unit() < CHANGES
+        && change.below(u64::from(world.days())) < u64::from(day)
+        && change.below(3) as usize == MARKETING;
+    granted != changed
+}
+
+/// What an account's holder decides at first about each purpose, if asked; and the stream after it.
+fn first_decisions(world: &World, number: u64) -> ([Option<bool>; 3], Draws) {
+    let mut draws = world.draws(Topic::Consent, number, 0);
+    let first = PURPOSES.map(|(_, share)| (!draws.chance(NOT_ASKED)).then(|| draws.chance(share)));
+    (first, draws)
+}
+
 fn decide(world: &World, number: u64, account: Account, day: u32, decisions: &mut Vec<Decision>) {
     let mut change = world.draws(Topic::Consent, number, 1);
     let changed = change.unit() < CHANGES && {
@@ -55,8 +74,7 @@ fn decide(world: &World, number: u64, account: Account, day: u32, decisions: &mu
     if !arrives && !changed {
         return;
     }
-    let mut draws = world.draws(Topic::Consent, number, 0);
-    let first = PURPOSES.map(|(_, share)| (!draws.chance(NOT_ASKED)).then(|| draws.chance(share)));
+    let (first, mut draws) = first_decisions(world, number);
     if arrives {
         let (registered, ingested) = registration(world, number, account);
         for (purpose, granted) in first.iter().enumerate() {

@@ -109,7 +109,7 @@ fn push(
         records.push(copy);
     }
     records.push(record);
-    let key = Key::Account(ascii(&account_text(number)).to_string());
+    let key = Key::Text(ascii(&account_text(number)).to_string());
     mess.extend(kind.map(|kind| Planted { table: "crm_customers", key, kind }));
 }
 

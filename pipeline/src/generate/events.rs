@@ -31,6 +31,16 @@ static QUERIES: LazyLock<Vec<String>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Number of different texts of `events.query`.
+pub fn queries() -> u64 {
+    QUERIES.len() as u64
+}
+
+/// A text of `events.query`.
+pub fn query_text(query: u16) -> &'static str {
+    &QUERIES[usize::from(query)]
+}
+
 /// A row of `events`, compact: numbers in place of texts, -1 or [`NONE`] for NULL, world times.
 #[derive(Debug, Clone, Copy)]
 struct EventRow {

@@ -4,7 +4,8 @@ use super::rng::{Draws, Topic};
 use super::settings::MessRates;
 
 /// What is wrong with a planted row. The snake-case name stands in `truth/mess`; the key is the text of the row's id
-/// (`account_id`, `event_id`, `order_id`, `order_id-line_no`, `return_id`).
+/// (`account_id`, `event_id`, `order_id`, `order_id-line_no`, `return_id`, `message_id`, `account_id-platform-date`, `text_id`,
+/// `request_id`, `city-date`).
 ///
 /// | kind | table | what was done | visible |
 /// |---|---|---|---|
@@ -22,6 +23,15 @@ use super::settings::MessRates;
 /// | `invalid_email`, `invalid_phone`, `invalid_birth_date` | crm_customers | the text cannot be read as such | yes |
 /// | `outlier_age` | crm_customers | age below 0 or above 120 | yes |
 /// | `wrong_birth_date`, `name_typo`, `placeholder_phone` | crm_customers | a plausible but wrong value | no |
+/// | `duplicate_message`, `duplicate_social`, `duplicate_text`, `duplicate_erasure`, `duplicate_weather` | messages, social, texts, erasure_requests, weather | as above | yes |
+/// | `late_message`, `late_social`, `late_text` | messages, social, texts | ingested 2 or 3 days after the others; inside the look-back, not to be rejected | yes |
+/// | `future_message`, `future_text` | messages, texts | `sent_at`, `written_at` a year after `ingested_at` | yes |
+/// | `orphan_message`, `orphan_text`, `orphan_erasure` | messages, texts, erasure_requests | an extra row of an account that does not exist | yes |
+/// | `orphan_social` | social | the row bears an account that does not exist | yes |
+/// | `negative_count` | social | `engagements` below zero | yes |
+/// | `missing_count` | social | no `engagements`; not to be rejected | yes |
+/// | `empty_text` | texts | no `body` | yes |
+/// | `missing_rain`, `invalid_rain` | weather | no `rain_mm`, or -999 | yes |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     DuplicateEvent,
@@ -45,6 +55,25 @@ pub enum Kind {
     WrongBirthDate,
     NameTypo,
     PlaceholderPhone,
+    DuplicateMessage,
+    LateMessage,
+    FutureMessage,
+    OrphanMessage,
+    DuplicateSocial,
+    LateSocial,
+    OrphanSocial,
+    NegativeCount,
+    MissingCount,
+    DuplicateText,
+    LateText,
+    FutureText,
+    OrphanText,
+    EmptyText,
+    DuplicateErasure,
+    OrphanErasure,
+    DuplicateWeather,
+    MissingRain,
+    InvalidRain,
 }
 
 impl Kind {
@@ -72,6 +101,25 @@ impl Kind {
             Kind::WrongBirthDate => "wrong_birth_date",
             Kind::NameTypo => "name_typo",
             Kind::PlaceholderPhone => "placeholder_phone",
+            Kind::DuplicateMessage => "duplicate_message",
+            Kind::LateMessage => "late_message",
+            Kind::FutureMessage => "future_message",
+            Kind::OrphanMessage => "orphan_message",
+            Kind::DuplicateSocial => "duplicate_social",
+            Kind::LateSocial => "late_social",
+            Kind::OrphanSocial => "orphan_social",
+            Kind::NegativeCount => "negative_count",
+            Kind::MissingCount => "missing_count",
+            Kind::DuplicateText => "duplicate_text",
+            Kind::LateText => "late_text",
+            Kind::FutureText => "future_text",
+            Kind::OrphanText => "orphan_text",
+            Kind::EmptyText => "empty_text",
+            Kind::DuplicateErasure => "duplicate_erasure",
+            Kind::OrphanErasure => "orphan_erasure",
+            Kind::DuplicateWeather => "duplicate_weather",
+            Kind::MissingRain => "missing_rain",
+            Kind::InvalidRain => "invalid_rain",
         }
     }
 
@@ -84,12 +132,12 @@ impl Kind {
 /// The key of a planted row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Key {
-    /// An event, order or return id.
+    /// An id that is a number.
     Id(i64),
     /// An order id and a line number.
     Line(i64, i32),
-    /// An account number, see [`super::world::account_text`].
-    Account(String),
+    /// An account id, or several columns joined by dashes.
+    Text(String),
 }
 
 /// One row of `truth/mess`.
@@ -148,6 +196,16 @@ pub struct Lotteries {
     pub lines: Lottery,
     /// Every account.
     pub accounts: Lottery,
+    /// Every message.
+    pub messages: Lottery,
+    /// Every row of social activity.
+    pub social: Lottery,
+    /// Every review and dialogue.
+    pub texts: Lottery,
+    /// Every request to be erased.
+    pub erasures: Lottery,
+    /// Every city's day.
+    pub weather: Lottery,
 }
 
 impl Lotteries {
@@ -179,6 +237,30 @@ impl Lotteries {
                 (rates.wrong_birth_date, Kind::WrongBirthDate),
                 (rates.name_typo, Kind::NameTypo),
                 (rates.placeholder_phone, Kind::PlaceholderPhone),
+            ]),
+            messages: Lottery::new(&[
+                (rates.duplicate_message, Kind::DuplicateMessage),
+                (rates.late_message, Kind::LateMessage),
+                (rates.future_message, Kind::FutureMessage),
+            ]),
+            social: Lottery::new(&[
+                (rates.duplicate_social, Kind::DuplicateSocial),
+                (rates.late_social, Kind::LateSocial),
+                (rates.orphan_social, Kind::OrphanSocial),
+                (rates.negative_count, Kind::NegativeCount),
+                (rates.missing_count, Kind::MissingCount),
+            ]),
+            texts: Lottery::new(&[
+                (rates.duplicate_text, Kind::DuplicateText),
+                (rates.late_text, Kind::LateText),
+                (rates.future_text, Kind::FutureText),
+                (rates.empty_text, Kind::EmptyText),
+            ]),
+            erasures: Lottery::new(&[(rates.duplicate_erasure, Kind::DuplicateErasure)]),
+            weather: Lottery::new(&[
+                (rates.duplicate_weather, Kind::DuplicateWeather),
+                (rates.missing_rain, Kind::MissingRain),
+                (rates.invalid_rain, Kind::InvalidRain),
             ]),
         }
     }

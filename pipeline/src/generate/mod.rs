@@ -1,5 +1,6 @@
-//! Synthetic worlds with known truth: a retail company with three customer systems, its messy raw tables, and a record
-//! of who is who and of every planted fault.
+//! Synthetic worlds with known truth: a retail company with three customer systems, campaigns, stores, reviews, its
+//! messy raw tables, and a record of who is who, of every planted fault, of the latent traits behind what people do,
+//! and of how well these could be found at best.
 //!
 //! A world is a function of its [`WorldSettings`]: every random number is a hash of seed, topic, entity and counter,
 //! so any file can be made without any other and on any machine. Files are named after the local day on which they
@@ -9,24 +10,39 @@
 //! What arrives when: rows come on the day they happen, a few seconds to minutes later; duplicates the same day or two
 //! days later; late rows in the early morning 2 or 5 days later, too late ones 10 days later. What would arrive after
 //! the last day is never delivered, nor listed in `truth/mess`. The first day brings the snapshot of all accounts and
-//! consents from before, of the products, and of who was logged in on which device.
+//! consents from before, of the products, zones and stores, and of who was logged in on which device. Messages arrive
+//! with their outcome two days after they were sent, counts of social activity the day after, the weather at night.
 
+mod campaigns;
+mod ceilings;
+mod columns;
 mod consents;
 mod crm;
 mod day;
+mod delivery;
+mod erasures;
 mod events;
 mod formats;
 mod identity;
+mod intent;
+mod manners;
 mod mess;
+mod messages;
 mod names;
 mod order_columns;
 mod orders;
 mod persons;
+mod phrases;
+mod places;
 mod products;
+mod rising;
 mod rng;
 mod sessions;
 mod settings;
+mod social;
+mod texts;
 mod truth;
+mod weather;
 mod world;
 mod write;
 
@@ -98,6 +114,7 @@ impl TableSummary {
 /// A piece of the world that one blocking task makes.
 #[derive(Debug, Clone, Copy)]
 enum Task {
+    Ceilings,
     Truth { chunk: u32 },
     Day { day: u32, chunk: u32 },
 }
@@ -112,15 +129,26 @@ impl Task {
         let truth = (0..world.chunks()).map(|chunk| Task::Truth { chunk });
         let days =
             (0..world.days()).flat_map(|day| (0..world.chunks()).map(move |chunk| Task::Day { day, chunk }));
-        truth.chain(days).collect()
+        std::iter::once(Task::Ceilings).chain(truth).chain(days).collect()
     }
 
     fn make(self, world: &World) -> Result<Made> {
         match self {
+            Task::Ceilings => {
+                let truth = vec![
+                    ("truth/ceilings", ceilings::batch(world)?),
+                    ("truth/rising_terms", rising::truth(world)?),
+                ];
+                Ok(Made { files: Vec::new(), truth })
+            }
             Task::Truth { chunk } => Ok(Made { files: Vec::new(), truth: truth::of_chunk(world, chunk)? }),
             Task::Day { day, chunk } => {
-                let (files, planted) = day::make_day(world, day, chunk)?;
-                Ok(Made { files, truth: vec![("truth/mess", truth::mess_batch(&planted)?)] })
+                let made = day::make_day(world, day, chunk)?;
+                let truth = vec![
+                    ("truth/mess", truth::mess_batch(&made.mess)?),
+                    ("truth/texts", texts::truth(&made.texts)?),
+                ];
+                Ok(Made { files: made.files, truth })
             }
         }
     }
@@ -128,7 +156,7 @@ impl Task {
 
 /// Writes a world: `ROOT/raw/TABLE/...parquet`, those that arrive within `settings.arrived`, and `ROOT/truth/*.parquet`,
 /// always whole. Files already there are replaced. Runs on a Tokio runtime, `settings.threads` files at a time; memory
-/// is bounded by about 100 bytes a person and 300 MB a thread at any scale.
+/// is bounded by about 150 bytes a person and 300 MB a thread at any scale.
 ///
 /// # Errors
 /// [`crate::Error::Usage`] when a setting is outside its limits; otherwise what the store reports, with the file's path.

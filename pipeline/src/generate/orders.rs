@@ -76,6 +76,11 @@ impl Basket {
         &self.lines[..self.count]
     }
 
+    /// Whether something is taken off the whole order.
+    pub fn is_discounted(&self) -> bool {
+        self.discount_share > 0.0
+    }
+
     fn discount(&self) -> f64 {
         let gross: f64 = self.lines().iter().map(|line| f64::from(line.quantity) * line.price).sum();
         cents(gross * self.discount_share)
@@ -142,12 +147,15 @@ pub struct DayOrders {
 
 /// Which order of whom.
 #[derive(Debug, Clone, Copy)]
-struct Purchase {
-    person: u32,
+pub struct Purchase {
+    /// Who.
+    pub person: u32,
     /// Local day of the session or visit, which the id bears.
-    day: u32,
-    slot: u32,
-    account: u64,
+    pub day: u32,
+    /// Slot of the session, or that of store visits.
+    pub slot: u32,
+    /// Under which account.
+    pub account: u64,
 }
 
 impl Purchase {
@@ -285,25 +293,8 @@ impl DayOrders {
         }
     }
 
-    /// Adds what a person returns on this day. The days between order and return are a habit of the person, so only
-    /// one earlier day has to be looked at; orders and lines with planted mess are not returned.
-    pub fn returned(&mut self, world: &World, person: u32, day: u32, mess: &mut Vec<Planted>) {
-        let Some(ordered) = day.checked_sub(u32::from(world.people.habits[person as usize].return_days))
-        else {
-            return;
-        };
-        sessions_on(world, person, ordered, |session| {
-            if let Some(account) = session.account.filter(|_| session.buys) {
-                let purchase = Purchase { person, day: ordered, slot: session.slot, account };
-                self.give_back(world, purchase, day, mess);
-            }
-        });
-        if let Some((account, _)) = store_visit(world, person, ordered) {
-            self.give_back(world, Purchase { person, day: ordered, slot: STORE_SLOT, account }, day, mess);
-        }
-    }
-
-    fn give_back(&mut self, world: &World, purchase: Purchase, day: u32, mess: &mut Vec<Planted>) {
+    /// Adds what is returned on a day of an earlier purchase; orders and lines with planted mess are not returned.
+    pub fn give_back(&mut self, world: &World, purchase: Purchase, day: u32, mess: &mut Vec<Planted>) {
         let Purchase { person, day: ordered, slot, account } = purchase;
         let mut draws =
             world.draws(Topic::Return, u64::from(person), u64::from(ordered) << 4 | u64::from(slot));
@@ -340,6 +331,25 @@ impl DayOrders {
         } else if !messy && basket.status == 0 {
             self.returns.push(row);
         }
+    }
+}
+
+/// The day on which a person bought what is returned or written about on `day`: the days between are a habit of the
+/// person, so that only one earlier day has to be looked at.
+pub fn looked_back(world: &World, person: u32, day: u32) -> Option<u32> {
+    day.checked_sub(u32::from(world.people.habits[person as usize].return_days))
+}
+
+/// Calls `visit` with every purchase of a person on a day, online and in a store.
+#[inline]
+pub fn purchases_on(world: &World, person: u32, day: u32, mut visit: impl FnMut(Purchase)) {
+    sessions_on(world, person, day, |session| {
+        if let Some(account) = session.account.filter(|_| session.buys) {
+            visit(Purchase { person, day, slot: session.slot, account });
+        }
+    });
+    if let Some((account, _)) = store_visit(world, person, day) {
+        visit(Purchase { person, day, slot: STORE_SLOT, account });
     }
 }
 

@@ -1,5 +1,6 @@
 //! Persons: persona, latent traits, habits, devices, accounts and the household they share things with.
 
+use super::manners::Manner;
 use super::rng::{Draws, Topic};
 use super::settings::WorldSettings;
 use super::world::{SEASON_BOUNDS, SEASON_LEVELS, TREND_BOUND, TREND_LEVELS};
@@ -122,7 +123,7 @@ pub struct Habits {
     pub tier: f32,
     /// Favoured time of day, in hours.
     pub hour: f32,
-    /// Days from an order to a return.
+    /// Days from an order to its return, and to what is written about it.
     pub return_days: u8,
     /// Own devices, 1 to 3.
     pub devices: u8,
@@ -258,11 +259,12 @@ fn accounts(draws: &mut Draws, days: u32, trend: f64) -> Vec<Account> {
         .collect()
 }
 
-fn logistic(x: f64) -> f64 {
+/// The logistic function.
+pub fn logistic(x: f64) -> f64 {
     1.0 / (1.0 + libm::exp(-x))
 }
 
-/// The persons of a world, column by column: about 80 bytes each.
+/// The persons of a world, column by column: about 130 bytes each.
 #[derive(Debug)]
 pub struct People {
     /// Mean sessions a day.
@@ -273,6 +275,8 @@ pub struct People {
     pub activity: Vec<u16>,
     /// The rest of their habits.
     pub habits: Vec<Habits>,
+    /// How they decide, move and read.
+    pub manners: Vec<Manner>,
     accounts: Vec<Account>,
     first_account: Vec<u32>,
 }
@@ -299,6 +303,7 @@ impl People {
             all.store_rate.extend(part.store_rate);
             all.activity.extend(part.activity);
             all.habits.extend(part.habits);
+            all.manners.extend(part.manners);
             all.accounts.extend(part.accounts);
             all.first_account.extend(part.first_account.iter().skip(1).map(|first| base + first));
         }
@@ -312,6 +317,7 @@ impl People {
             store_rate: Vec::with_capacity(count),
             activity: Vec::with_capacity(count),
             habits: Vec::with_capacity(count),
+            manners: Vec::with_capacity(count),
             accounts: Vec::with_capacity(count * 2),
             first_account: vec![0],
         };
@@ -321,6 +327,7 @@ impl People {
             people.store_rate.push((drawn.store_orders / 365.0) as f32);
             people.activity.push(activity_class(&drawn.traits));
             people.habits.push(drawn.habits);
+            people.manners.push(Manner::draw(settings.seed, person, drawn.persona));
             people.accounts.extend(drawn.accounts);
             people.first_account.push(people.accounts.len() as u32);
         }

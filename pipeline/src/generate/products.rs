@@ -78,6 +78,11 @@ impl Catalogue {
         }
     }
 
+    /// Whether a product is launched by a day.
+    pub fn is_known(&self, product: u32, day: u32) -> bool {
+        u32::from(self.known[product as usize]) <= day
+    }
+
     /// The product id of an index.
     #[inline]
     pub fn id(index: u32) -> i64 {

@@ -37,6 +37,24 @@ pub enum Topic {
     Mess,
     /// Logins known when the world starts.
     Login,
+    /// Latent rates of a person: how they decide, move, read.
+    Manner,
+    /// What a session does by its person's manner.
+    Whim,
+    /// Rain and temperature of a city.
+    Weather,
+    /// Which search term rises, and when.
+    Rising,
+    /// Who gets a campaign's message, in which arm, and what becomes of it.
+    Message,
+    /// Activity on social platforms.
+    Social,
+    /// Reviews and service dialogues.
+    Text,
+    /// Requests to be erased.
+    Erasure,
+    /// The stores.
+    Place,
 }
 
 /// The finaliser of SplitMix64: a bijection of 64-bit words in which every input bit reaches every output bit.

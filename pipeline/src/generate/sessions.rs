@@ -2,9 +2,13 @@
 
 use chrono::Datelike;
 
+use super::intent::{Intent, whims};
+use super::manners::Manner;
+use super::messages::reached;
 use super::names::{CATEGORIES, CITIES, MODIFIERS, WESTERN_CITIES};
 use super::orders::Basket;
 use super::persons::{SHARED_DEVICE_SLOT, System, device_number, household};
+use super::places::STATION;
 use super::products::TIERS;
 use super::rng::{Topic, mix, poisson};
 use super::world::{DAY, HOUR, MINUTE, SECOND, World};
@@ -14,9 +18,12 @@ const MOST_SESSIONS: u32 = 8;
 /// Most views of a session, which keeps event numbers within 7 bits.
 const MOST_VIEWS: u32 = 24;
 /// A session that starts before this time of day ends before midnight.
-pub const MAY_CROSS_MIDNIGHT: i64 = 22 * HOUR + 30 * MINUTE;
-/// Browsing stops after this; login and cart need less than 40 minutes more.
+pub const MAY_CROSS_MIDNIGHT: i64 = 22 * HOUR;
+/// Browsing stops after this; login, thinking the order over and the cart need less than 70 minutes more.
 const LONGEST_BROWSING: i64 = 45 * MINUTE;
+/// Times of day from which people are on their way to and from work, and how long.
+pub const COMMUTES: [i64; 2] = [7 * HOUR, 18 * HOUR];
+pub const COMMUTE: i64 = 2 * HOUR;
 /// Zones of a city in `events.place`.
 pub const ZONES: u16 = 16;
 /// No value, for the compact columns of events.
@@ -27,7 +34,7 @@ pub const NONE: u16 = u16::MAX;
 pub struct Session {
     /// Who.
     pub person: u32,
-    /// Local day of the start.
+    /// Local day to which it belongs; it starts on that day, unless it waits for rain.
     pub day: u32,
     /// Number within the day.
     pub slot: u32,
@@ -41,7 +48,8 @@ pub struct Session {
     pub account: Option<u64>,
     /// Whether it ends in an order.
     pub buys: bool,
-    views: u32,
+    /// Number of views before the basket is filled.
+    pub views: u32,
     login_at: u32,
 }
 
@@ -111,7 +119,7 @@ pub fn place_texts() -> Vec<String> {
     cities.flat_map(|city| (0..ZONES).map(move |zone| format!("{city}-{zone:02}"))).collect()
 }
 
-/// Calls `visit` with every session of a person that starts on a day.
+/// Calls `visit` with every session of a person that belongs to a day.
 #[inline]
 pub fn sessions_on(world: &World, person: u32, day: u32, mut visit: impl FnMut(Session)) {
     let index = person as usize;
@@ -125,6 +133,7 @@ pub fn sessions_on(world: &World, person: u32, day: u32, mut visit: impl FnMut(S
 
 fn session(world: &World, person: u32, day: u32, slot: u32) -> Session {
     let habits = &world.people.habits[person as usize];
+    let manner = &world.people.manners[person as usize];
     let mut draws = world.draws(Topic::Session, u64::from(person), u64::from(day) << 4 | u64::from(slot));
     let hour = f64::from(habits.hour) + (draws.unit() + draws.unit() - 1.0) * 5.0;
     let time = ((hour.rem_euclid(24.0) * HOUR as f64) as i64).min(DAY - 1);
@@ -138,39 +147,74 @@ fn session(world: &World, person: u32, day: u32, slot: u32) -> Session {
     let app = is_app(platform(world, device));
     let systems = if app { [System::App, System::Web] } else { [System::Web, System::App] };
     let account = world.people.account_on(person, day, &systems, bits >> 24);
-    let buys = account.is_some() && draws.chance(f64::from(habits.buys));
-    let logs_in = buys || draws.chance(f64::from(habits.logs_in));
     let views = 1 + (world.exponential(bits >> 32) * habits.views) as u32;
     let views = views.min(MOST_VIEWS);
-    Session {
-        person,
-        day,
-        slot,
-        start: i64::from(day) * DAY + time,
-        device,
-        place: place(world, home.head, app, day, time, bits >> 40),
-        account: account.filter(|_| logs_in),
-        buys,
-        views,
-        login_at: (bits >> 60) as u32 % views.min(3),
+    let place = place(world, manner.city, home.head, app, day, time, bits >> 40);
+    let start = i64::from(day) * DAY + time;
+    let login_at = (bits >> 60) as u32 % views.min(3);
+    let mut session =
+        Session { person, day, slot, start, device, place, account, buys: false, views, login_at };
+    let whim = move_by_manner(world, manner, &mut session, app);
+    if account.is_some() {
+        let (roll, buys) = (draws.unit(), f64::from(habits.buys));
+        let raised = || (buys * libm::exp(f64::from(manner.uplift))).min(0.9);
+        session.buys = roll < buys || roll < raised() && reached(world, person, session.start);
+    }
+    let logs_in = session.buys || draws.chance(f64::from(habits.logs_in));
+    session.account = account.filter(|_| logs_in);
+    if !session.buys && whim < f64::from(manner.waits) {
+        wait_for_rain(world, manner.city, &mut session);
+    }
+    session
+}
+
+/// Working days of commuters: on the way, between seven and nine or six and eight, at the city's station. Returns a
+/// uniform number for the next whim.
+fn move_by_manner(world: &World, manner: &Manner, session: &mut Session, app: bool) -> f64 {
+    let mut draws = whims(world, session, 0);
+    let (whim, next) = (draws.unit(), draws.unit());
+    if app && whim < f64::from(manner.commutes) && is_working_day(world, session.day) {
+        let bits = draws.next_u64();
+        let from = if bits & 1 == 0 { COMMUTES[0] } else { COMMUTES[1] };
+        session.start = i64::from(session.day) * DAY + from + (bits >> 1) as i64 % COMMUTE;
+        if session.place != NONE {
+            session.place = manner.city * ZONES + STATION;
+        }
+        return 1.0;
+    }
+    next
+}
+
+/// Moves a session that leads to no order to the next rainy day, if there is one soon.
+fn wait_for_rain(world: &World, city: u16, session: &mut Session) {
+    if let Some(day) = world.weather.next_rain(city, session.day) {
+        let time = (session.start % DAY).min(MAY_CROSS_MIDNIGHT - 1);
+        session.start = i64::from(day) * DAY + time;
     }
 }
 
-fn place(world: &World, head: u32, mobile: bool, day: u32, time: i64, bits: u64) -> u16 {
+/// Whether a day is one from Monday to Friday.
+pub fn is_working_day(world: &World, day: u32) -> bool {
+    world.date(i64::from(day)).weekday().number_from_monday() <= 5
+}
+
+fn place(world: &World, city: u16, head: u32, mobile: bool, day: u32, time: i64, bits: u64) -> u16 {
     if bits & 255 < 13 {
         return NONE;
     }
-    let city = home_city(world.settings.seed, head);
     let zones = mix(u64::from(head));
-    let working = world.date(i64::from(day)).weekday().number_from_monday() <= 5
-        && (9 * HOUR..18 * HOUR).contains(&time)
-        && mobile;
+    let working = (9 * HOUR..18 * HOUR).contains(&time) && mobile && is_working_day(world, day);
     let zone = match (working && bits >> 8 & 255 < 160, bits >> 8 & 255 > 250) {
         (true, _) => zones >> 8,
         (_, true) => bits >> 16,
         _ => zones,
     };
     city * ZONES + (zone % u64::from(ZONES)) as u16
+}
+
+/// The zone of a household's home.
+pub fn home_zone(head: u32) -> u16 {
+    (mix(u64::from(head)) % u64::from(ZONES)) as u16
 }
 
 /// The category in place `rank` among the favourites of a person: one of 192 orders of the 24 categories.
@@ -192,6 +236,7 @@ pub fn tier(centre: f32, bits: u64) -> u32 {
 struct Walker<'a, F> {
     world: &'a World,
     session: &'a Session,
+    intent: Intent,
     emit: F,
     time: i64,
     number: u32,
@@ -211,11 +256,15 @@ impl<F: FnMut(&Step)> Walker<'_, F> {
         self.number += 1;
     }
 
-    /// A view, often followed by a dwell on the same product.
+    /// A view, often followed by a dwell on the same product, or by putting it into the cart for later.
     #[inline]
-    fn view(&mut self, bits: u64, more: u64, product: u32) {
+    fn view(&mut self, bits: u64, more: u64, product: u32, parks: f32) {
         self.step(bits, EventType::View, product as i32, NONE, -1);
         if more & 255 < 97 {
+            if (mix(bits ^ more) >> 40) as f32 * (1.0 / 16_777_216.0) < parks {
+                self.step(more >> 20, EventType::Cart, product as i32, NONE, -1);
+                return;
+            }
             let dwell =
                 800 + (self.world.exponential(more >> 8) * 14_000.0) as i32 + (more >> 16 & 1023) as i32;
             self.step(more >> 20, EventType::Dwell, product as i32, NONE, dwell);
@@ -227,22 +276,31 @@ impl<F: FnMut(&Step)> Walker<'_, F> {
         let habits = &self.world.people.habits[person as usize];
         let mut draws =
             self.world.draws(Topic::Walk, u64::from(person), u64::from(day) << 4 | u64::from(slot));
+        let parks = if self.session.buys { 0.0 } else { self.world.people.manners[person as usize].parks };
         let mut category = 0;
         for view in 0..self.session.views {
             let (bits, more) = (draws.next_u64(), draws.next_u64());
             if view == 0 || bits >> 56 < 40 {
                 let rank = (self.world.exponential(bits >> 48) * habits.breadth) as u32;
-                category = favourite(person, rank);
+                category = match self.intent.wanted {
+                    Some((product, at)) if at == view => product % CATEGORIES.len() as u32,
+                    _ => favourite(person, rank),
+                };
                 if bits >> 40 & 255 < 110 {
                     let query = (category * 6 + (more >> 40) as u32 % 6) * MODIFIERS.len() as u32;
-                    self.step(more >> 44, EventType::Search, -1, (query + (more >> 62) as u32) as u16, -1);
+                    let query = (query + (more >> 62) as u32) as u16;
+                    let query = self.world.rising.replace(query, day, mix(more));
+                    self.step(more >> 44, EventType::Search, -1, query, -1);
                 }
             }
             if view == self.session.login_at && self.session.account.is_some() {
                 self.step(bits >> 30, EventType::Login, -1, NONE, -1);
             }
-            let product = self.world.catalogue.pick(category, tier(habits.tier, more >> 32), bits >> 28, day);
-            self.view(bits, more, product);
+            let product = match self.intent.wanted {
+                Some((product, at)) if at == view => product,
+                _ => self.world.catalogue.pick(category, tier(habits.tier, more >> 32), bits >> 28, day),
+            };
+            self.view(bits, more, product, parks);
             if more >> 52 & 255 < 14 {
                 self.step(bits >> 20, EventType::Cart, product as i32, NONE, -1);
             }
@@ -256,7 +314,7 @@ impl<F: FnMut(&Step)> Walker<'_, F> {
         for (number, line) in basket.lines().iter().enumerate() {
             let bits = mix(self.time as u64 ^ number as u64);
             if bits >> 56 < 200 {
-                self.view(bits, bits >> 24, line.product);
+                self.view(bits, bits >> 24, line.product, 0.0);
             }
             self.step(bits >> 16, EventType::Cart, line.product as i32, NONE, -1);
         }
@@ -265,9 +323,12 @@ impl<F: FnMut(&Step)> Walker<'_, F> {
 
 /// Walks through the events of a session in the order of time; returns the world time at which an order is placed.
 pub fn walk(world: &World, session: &Session, basket: Option<&Basket>, emit: impl FnMut(&Step)) -> i64 {
-    let mut walker = Walker { world, session, emit, time: session.start, number: 0, logged_in: false };
+    let intent = Intent::of(world, session, basket);
+    let mut walker =
+        Walker { world, session, intent, emit, time: session.start, number: 0, logged_in: false };
     walker.browse();
     if let Some(basket) = basket {
+        walker.time += intent.pause;
         walker.fill(basket);
     }
     walker.time + 20 * SECOND + (mix(walker.time as u64) >> 20) as i64 % MINUTE
@@ -303,6 +364,6 @@ mod tests {
             }
         }
         assert!(logins * 5 > sessions && logins * 2 < sessions, "{logins} of {sessions}");
-        assert!(longest > 20 * MINUTE);
+        assert!(longest > 30 * MINUTE);
     }
 }

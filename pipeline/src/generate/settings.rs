@@ -25,6 +25,8 @@ pub struct WorldSettings {
     pub days: u32,
     /// Write only raw files that arrive on a local day in `[start, end)`; `None` writes all. Truth is always whole.
     pub arrived: Option<Range<NaiveDate>>,
+    /// Share of persons who ask to be erased while the world runs.
+    pub erasures: f64,
     /// How messy the world is.
     pub mess: MessRates,
     /// Number of blocking tasks that make files at the same time.
@@ -39,6 +41,7 @@ impl Default for WorldSettings {
             start: NaiveDate::from_ymd_opt(2025, 1, 1).unwrap_or_default(),
             days: 365,
             arrived: None,
+            erasures: 0.01,
             mess: MessRates::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
         }
@@ -66,6 +69,9 @@ impl WorldSettings {
         }
         if self.days == 0 || self.days > MAX_DAYS {
             return Err(Error::Usage(format!("days {} is not in 1..={MAX_DAYS}", self.days)));
+        }
+        if !(0.0..=1.0).contains(&self.erasures) {
+            return Err(Error::Usage(format!("erasures {} is not in 0..=1", self.erasures)));
         }
         if self.threads == 0 {
             return Err(Error::Usage("threads is 0; give at least 1".into()));
@@ -124,6 +130,44 @@ pub struct MessRates {
     pub name_typo: f64,
     /// Accounts that bear the shop's own phone number in place of the customer's.
     pub placeholder_phone: f64,
+    /// Messages delivered twice, with the same id.
+    pub duplicate_message: f64,
+    /// Messages delivered 3 days after the others of their day.
+    pub late_message: f64,
+    /// Messages whose time of sending is a year ahead.
+    pub future_message: f64,
+    /// Extra messages to an unknown account, as a share of messages.
+    pub orphan_message: f64,
+    /// Rows of social activity delivered twice.
+    pub duplicate_social: f64,
+    /// Rows of social activity delivered 3 days after the others of their day.
+    pub late_social: f64,
+    /// Rows of social activity that bear an unknown account.
+    pub orphan_social: f64,
+    /// Rows of social activity with fewer than no engagements.
+    pub negative_count: f64,
+    /// Rows of social activity without engagements.
+    pub missing_count: f64,
+    /// Texts delivered twice, with the same id.
+    pub duplicate_text: f64,
+    /// Texts delivered 2 days late.
+    pub late_text: f64,
+    /// Texts whose time of writing is a year ahead.
+    pub future_text: f64,
+    /// Texts without words.
+    pub empty_text: f64,
+    /// Extra texts of an unknown account, as a share of texts.
+    pub orphan_text: f64,
+    /// Requests to be erased that are delivered twice, with the same id.
+    pub duplicate_erasure: f64,
+    /// Extra requests to erase an unknown account, as a share of requests.
+    pub orphan_erasure: f64,
+    /// City days of weather delivered twice.
+    pub duplicate_weather: f64,
+    /// City days of weather without rain.
+    pub missing_rain: f64,
+    /// City days of weather with the code of a broken gauge for rain.
+    pub invalid_rain: f64,
     /// Multiplies the shares of values that are missing (1 = as they come in each system).
     pub missing_values: f64,
     /// Share of texts (names, dates, phones, e-mails, cities) written in another form than the system's usual one.
@@ -158,6 +202,25 @@ impl Default for MessRates {
             wrong_birth_date: 0.01,
             name_typo: 0.02,
             placeholder_phone: 0.015,
+            duplicate_message: 0.005,
+            late_message: 0.01,
+            future_message: 0.001,
+            orphan_message: 0.003,
+            duplicate_social: 0.01,
+            late_social: 0.015,
+            orphan_social: 0.005,
+            negative_count: 0.003,
+            missing_count: 0.01,
+            duplicate_text: 0.005,
+            late_text: 0.01,
+            future_text: 0.002,
+            empty_text: 0.01,
+            orphan_text: 0.003,
+            duplicate_erasure: 0.05,
+            orphan_erasure: 0.05,
+            duplicate_weather: 0.01,
+            missing_rain: 0.01,
+            invalid_rain: 0.005,
             missing_values: 1.0,
             format_variants: 0.35,
             second_contact: 0.25,
@@ -193,6 +256,25 @@ impl MessRates {
             wrong_birth_date: 0.0,
             name_typo: 0.0,
             placeholder_phone: 0.0,
+            duplicate_message: 0.0,
+            late_message: 0.0,
+            future_message: 0.0,
+            orphan_message: 0.0,
+            duplicate_social: 0.0,
+            late_social: 0.0,
+            orphan_social: 0.0,
+            negative_count: 0.0,
+            missing_count: 0.0,
+            duplicate_text: 0.0,
+            late_text: 0.0,
+            future_text: 0.0,
+            empty_text: 0.0,
+            orphan_text: 0.0,
+            duplicate_erasure: 0.0,
+            orphan_erasure: 0.0,
+            duplicate_weather: 0.0,
+            missing_rain: 0.0,
+            invalid_rain: 0.0,
             missing_values,
             format_variants,
             second_contact,
@@ -216,15 +298,32 @@ impl MessRates {
             self.name_typo,
             self.placeholder_phone,
         ];
+        let messages = [self.duplicate_message, self.late_message, self.future_message];
+        let social = [
+            self.duplicate_social,
+            self.late_social,
+            self.orphan_social,
+            self.negative_count,
+            self.missing_count,
+        ];
+        let words = [self.duplicate_text, self.late_text, self.future_text, self.empty_text];
+        let weather = [self.duplicate_weather, self.missing_rain, self.invalid_rain];
+        let more = [self.orphan_message, self.orphan_text, self.orphan_erasure];
         let contacts = [self.second_contact, self.family_contact];
         let texts = [self.format_variants];
-        let groups: [(&str, &[f64]); 8] = [
+        let groups: [(&str, &[f64]); 14] = [
             ("events", &events),
             ("dwell events", &dwells),
             ("orders", &orders),
             ("extra rows", &extras),
             ("order lines", &lines),
             ("accounts", &accounts),
+            ("messages", &messages),
+            ("social activity", &social),
+            ("reviews and dialogues", &words),
+            ("erasure requests", &[self.duplicate_erasure]),
+            ("weather", &weather),
+            ("more extra rows", &more),
             ("contacts", &contacts),
             ("texts", &texts),
         ];
@@ -254,6 +353,7 @@ mod tests {
             WorldSettings { scale: f64::NAN, ..Default::default() },
             WorldSettings { days: 0, ..Default::default() },
             WorldSettings { threads: 0, ..Default::default() },
+            WorldSettings { erasures: 1.5, ..Default::default() },
             WorldSettings {
                 mess: MessRates { late_event: 0.6, duplicate_event: 0.6, ..Default::default() },
                 ..Default::default()

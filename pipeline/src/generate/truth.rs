@@ -1,4 +1,5 @@
-//! The truth about a world: persons with their personas, whose account and device is whose, which rows are mess.
+//! The truth about a world: persons with their personas and traits, whose account and device is whose, which rows are
+//! mess, what texts mean, and how well traits could be found.
 
 use std::sync::Arc;
 
@@ -10,8 +11,11 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 
+use super::ceilings::Labels;
 use super::events::ascii;
+use super::manners::{CLASSES, Manner};
 use super::mess::{Key, Planted};
+use super::messages::CHANNELS;
 use super::persons::{
     Person, SHARED_DEVICE_SLOT, TRAITS, account_number, device_number, household, persona_name,
 };
@@ -20,7 +24,16 @@ use super::write;
 use crate::{Context, Result};
 
 /// The truth tables; each is one file `NAME.parquet` under the root.
-pub const TABLES: [&str; 4] = ["truth/persons", "truth/accounts", "truth/devices", "truth/mess"];
+pub const TABLES: [&str; 8] = [
+    "truth/persons",
+    "truth/accounts",
+    "truth/devices",
+    "truth/traits",
+    "truth/mess",
+    "truth/texts",
+    "truth/ceilings",
+    "truth/rising_terms",
+];
 
 /// Rows of persons, accounts and devices for a chunk of persons. A device that members of a household share has a row
 /// for each of them.
@@ -32,7 +45,8 @@ pub fn of_chunk(world: &World, chunk: u32) -> Result<Vec<(&'static str, RecordBa
     Ok(vec![
         ("truth/persons", persons_batch(world, persons.clone())?),
         ("truth/accounts", accounts_batch(world, persons.clone())?),
-        ("truth/devices", devices_batch(world, persons)?),
+        ("truth/devices", devices_batch(world, persons.clone())?),
+        ("truth/traits", traits_batch(world, persons)?),
     ])
 }
 
@@ -82,6 +96,41 @@ fn devices_batch(world: &World, persons: std::ops::Range<u32>) -> Result<RecordB
     RecordBatch::try_new(write::schema("truth/devices"), columns).context("building truth/devices")
 }
 
+fn traits_batch(world: &World, persons: std::ops::Range<u32>) -> Result<RecordBatch> {
+    let drawn: Vec<(Manner, Labels, f32)> = persons
+        .clone()
+        .map(|person| {
+            let drawn = Person::draw(&world.settings, person);
+            (world.people.manners[person as usize], Labels::of(&drawn), drawn.habits.discount)
+        })
+        .collect();
+    let flags = |flag: &dyn Fn(&Manner, &Labels) -> bool| -> ArrayRef {
+        Arc::new(drawn.iter().map(|(manner, labels, _)| Some(flag(manner, labels))).collect::<BooleanArray>())
+    };
+    let rates = |rate: &dyn Fn(&Manner) -> f32| -> ArrayRef {
+        Arc::new(drawn.iter().map(|(manner, ..)| f64::from(rate(manner))).collect::<Float64Array>())
+    };
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(persons.map(i64::from).collect::<Int64Array>())];
+    columns.extend((0..CLASSES.len()).map(|class| flags(&|manner, _| manner.classes[class])));
+    columns.extend([
+        flags(&|_, labels| labels.price_sensitive),
+        flags(&|_, labels| labels.churned),
+        flags(&|_, labels| labels.seasonal),
+        Arc::new(drawn.iter().map(|(m, ..)| Some(CHANNELS[usize::from(m.channel)])).collect::<StringArray>()),
+        rates(&|manner| manner.parks),
+        rates(&|manner| manner.revisits),
+        rates(&|manner| manner.rushes),
+        rates(&|manner| manner.commutes),
+        rates(&|manner| manner.waits),
+        Arc::new(drawn.iter().map(|(.., discount)| f64::from(*discount)).collect::<Float64Array>()),
+    ]);
+    columns.extend((0..CHANNELS.len()).map(|channel| rates(&|manner| manner.opens[channel])));
+    columns
+        .push(Arc::new(drawn.iter().map(|(_, labels, _)| labels.activity_at_end).collect::<Float64Array>()));
+    columns.push(rates(&|manner| manner.uplift));
+    RecordBatch::try_new(write::schema("truth/traits"), columns).context("building truth/traits")
+}
+
 /// Rows of `truth/mess`.
 ///
 /// # Errors
@@ -92,7 +141,7 @@ pub fn mess_batch(planted: &[Planted]) -> Result<RecordBatch> {
         match &row.key {
             Key::Id(id) => keys.append_value(id.to_string()),
             Key::Line(order, line) => keys.append_value(format!("{order}-{line}")),
-            Key::Account(account) => keys.append_value(account),
+            Key::Text(account) => keys.append_value(account),
         }
     }
     let columns: Vec<ArrayRef> = vec![

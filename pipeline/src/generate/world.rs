@@ -8,8 +8,10 @@ use object_store::path::Path;
 use super::mess::Lotteries;
 use super::persons::People;
 use super::products::Catalogue;
+use super::rising::Rising;
 use super::rng::{Draws, Topic, scramble};
 use super::settings::WorldSettings;
+use super::weather::Weather;
 use crate::Result;
 
 /// Microseconds in a second, minute, hour and day.
@@ -38,6 +40,10 @@ pub struct World {
     pub people: People,
     /// The products.
     pub catalogue: Catalogue,
+    /// The weather of the home cities.
+    pub weather: Weather,
+    /// The search term that rises.
+    pub rising: Rising,
     /// Relative activity by day and class: `activity[day][class]`, mean 1 over the days.
     activity: Vec<Vec<f32>>,
     /// Exponential law of mean 1: its quantiles at (i + 1/2) / 256.
@@ -63,6 +69,8 @@ impl World {
             lotteries: Lotteries::new(&settings.mess),
             people: People::draw(&settings),
             catalogue: Catalogue::draw(&settings),
+            weather: Weather::draw(&settings),
+            rising: Rising::draw(&settings),
             activity: activity(&settings),
             exponential,
             origin: days_since_1970 * DAY - ZONE_OFFSET,

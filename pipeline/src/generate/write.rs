@@ -32,8 +32,10 @@ const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 /// Columns of every table, in order. Partition columns stand in the paths only. Truth tables begin with `truth/`.
 /// Times are UTC microseconds; prices, amounts and `orders.discount` (off the whole order) are yuan; a line is worth
-/// `quantity * unit_price`; `returns.amount` bears its share of the order's discount.
-const TABLES: [(&str, Columns); 11] = [
+/// `quantity * unit_price`; `returns.amount` bears its share of the order's discount. `truth/traits` has the classes that
+/// tags may look for and the rates behind them, see `manners` and `ceilings`; `uplift` is the logarithm of the factor by
+/// which a message raises the chance that a session ends in an order.
+const TABLES: [(&str, Columns); 23] = [
     (
         "crm_customers",
         &[
@@ -142,6 +144,152 @@ const TABLES: [(&str, Columns); 11] = [
         ],
     ),
     (
+        "campaigns",
+        &[
+            ("campaign_id", DataType::Utf8),
+            ("name", DataType::Utf8),
+            ("channel", DataType::Utf8),
+            ("goal", DataType::Utf8),
+            ("starts_on", DataType::Date32),
+            ("ends_on", DataType::Date32),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "messages",
+        &[
+            ("message_id", DataType::Int64),
+            ("campaign_id", DataType::Utf8),
+            ("account_id", DataType::Utf8),
+            ("channel", DataType::Utf8),
+            ("arm", DataType::Utf8),
+            ("sent_at", TIMESTAMP),
+            ("opened_at", TIMESTAMP),
+            ("clicked_at", TIMESTAMP),
+            ("joined_at", TIMESTAMP),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "social",
+        &[
+            ("account_id", DataType::Utf8),
+            ("platform", DataType::Utf8),
+            ("follows", DataType::Int32),
+            ("mentions", DataType::Int32),
+            ("engagements", DataType::Int32),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "texts",
+        &[
+            ("text_id", DataType::Int64),
+            ("kind", DataType::Utf8),
+            ("account_id", DataType::Utf8),
+            ("product_id", DataType::Int64),
+            ("rating", DataType::Int32),
+            ("body", DataType::Utf8),
+            ("written_at", TIMESTAMP),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "erasure_requests",
+        &[
+            ("request_id", DataType::Int64),
+            ("account_id", DataType::Utf8),
+            ("requested_at", TIMESTAMP),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "weather",
+        &[
+            ("city", DataType::Utf8),
+            ("weather_date", DataType::Date32),
+            ("rain_mm", DataType::Float64),
+            ("temperature_c", DataType::Float64),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "regions",
+        &[
+            ("region_id", DataType::Utf8),
+            ("name", DataType::Utf8),
+            ("city", DataType::Utf8),
+            ("part", DataType::Utf8),
+            ("kind", DataType::Utf8),
+            ("x_km", DataType::Float64),
+            ("y_km", DataType::Float64),
+            ("centre_km", DataType::Float64),
+            ("station_km", DataType::Float64),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "stores",
+        &[
+            ("store_id", DataType::Utf8),
+            ("name", DataType::Utf8),
+            ("city", DataType::Utf8),
+            ("region_id", DataType::Utf8),
+            ("x_km", DataType::Float64),
+            ("y_km", DataType::Float64),
+            ("opened_on", DataType::Date32),
+            ("ingested_at", TIMESTAMP),
+        ],
+    ),
+    (
+        "truth/texts",
+        &[
+            ("text_id", DataType::Int64),
+            ("language", DataType::Utf8),
+            ("sentiment", DataType::Utf8),
+            ("aspect", DataType::Utf8),
+        ],
+    ),
+    (
+        "truth/traits",
+        &[
+            ("person_id", DataType::Int64),
+            ("hesitant", DataType::Boolean),
+            ("impulsive", DataType::Boolean),
+            ("commuter", DataType::Boolean),
+            ("rain_lover", DataType::Boolean),
+            ("price_sensitive", DataType::Boolean),
+            ("churned", DataType::Boolean),
+            ("seasonal", DataType::Boolean),
+            ("channel", DataType::Utf8),
+            ("park_rate", DataType::Float64),
+            ("revisit_rate", DataType::Float64),
+            ("rush_rate", DataType::Float64),
+            ("commute_rate", DataType::Float64),
+            ("rain_wait_rate", DataType::Float64),
+            ("discount_rate", DataType::Float64),
+            ("open_rate_sms", DataType::Float64),
+            ("open_rate_email", DataType::Float64),
+            ("open_rate_push", DataType::Float64),
+            ("open_rate_community", DataType::Float64),
+            ("activity_at_end", DataType::Float64),
+            ("uplift", DataType::Float64),
+        ],
+    ),
+    (
+        "truth/ceilings",
+        &[
+            ("trait", DataType::Utf8),
+            ("measure", DataType::Utf8),
+            ("value", DataType::Float64),
+            ("n", DataType::Int64),
+        ],
+    ),
+    (
+        "truth/rising_terms",
+        &[("query", DataType::Utf8), ("rises_from", DataType::Date32), ("share", DataType::Float64)],
+    ),
+    (
         "truth/accounts",
         &[("account_id", DataType::Utf8), ("system", DataType::Utf8), ("person_id", DataType::Int64)],
     ),
@@ -164,6 +312,9 @@ pub fn partition_column(table: &str) -> Option<&'static str> {
         "orders" | "order_items" => Some("order_date"),
         "returns" => Some("return_date"),
         "devices" => Some("login_date"),
+        "messages" => Some("sent_date"),
+        "social" => Some("social_date"),
+        "texts" => Some("written_date"),
         _ => None,
     }
 }

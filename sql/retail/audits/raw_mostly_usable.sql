@@ -36,6 +36,30 @@ counts as (
     union all
     select 'raw.events' as source, 0 as kept, events as rejected
     from quarantine.daily_activity
+    union all
+    select 'raw.messages' as source, 1 as kept, 0 as rejected
+    from staging.messages
+    union all
+    select 'raw.messages' as source, 0 as kept, 1 as rejected
+    from quarantine.messages
+    union all
+    select 'raw.social' as source, 1 as kept, 0 as rejected
+    from staging.social
+    union all
+    select 'raw.social' as source, 0 as kept, 1 as rejected
+    from quarantine.social
+    union all
+    select 'raw.texts' as source, 1 as kept, 0 as rejected
+    from staging.texts
+    union all
+    select 'raw.texts' as source, 0 as kept, 1 as rejected
+    from quarantine.texts
+    union all
+    select 'raw.weather' as source, 1 as kept, 0 as rejected
+    from staging.weather
+    union all
+    select 'raw.weather' as source, 0 as kept, 1 as rejected
+    from quarantine.weather
 ),
 
 totals as (

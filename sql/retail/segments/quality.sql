@@ -25,6 +25,30 @@ kept as (
     select 'staging.logins' as stage, count(*) as kept
     from staging.logins
     union all
+    select 'staging.messages' as stage, count(*) as kept
+    from staging.messages
+    union all
+    select 'staging.social' as stage, count(*) as kept
+    from staging.social
+    union all
+    select 'staging.texts' as stage, count(*) as kept
+    from staging.texts
+    union all
+    select 'staging.erasure_requests' as stage, count(*) as kept
+    from staging.erasure_requests
+    union all
+    select 'staging.campaigns' as stage, count(*) as kept
+    from staging.campaigns
+    union all
+    select 'staging.weather' as stage, count(*) as kept
+    from staging.weather
+    union all
+    select 'staging.regions' as stage, count(*) as kept
+    from staging.regions
+    union all
+    select 'staging.stores' as stage, count(*) as kept
+    from staging.stores
+    union all
     select 'facts.daily_activity' as stage, coalesce(sum(events), 0) as kept
     from facts.daily_activity
     union all
@@ -59,6 +83,30 @@ rejected as (
     union all
     select 'staging.logins' as stage, rule, 1 as weight
     from quarantine.logins
+    union all
+    select 'staging.messages' as stage, rule, 1 as weight
+    from quarantine.messages
+    union all
+    select 'staging.social' as stage, rule, 1 as weight
+    from quarantine.social
+    union all
+    select 'staging.texts' as stage, rule, 1 as weight
+    from quarantine.texts
+    union all
+    select 'staging.erasure_requests' as stage, rule, 1 as weight
+    from quarantine.erasure_requests
+    union all
+    select 'staging.campaigns' as stage, rule, 1 as weight
+    from quarantine.campaigns
+    union all
+    select 'staging.weather' as stage, rule, 1 as weight
+    from quarantine.weather
+    union all
+    select 'staging.regions' as stage, rule, 1 as weight
+    from quarantine.regions
+    union all
+    select 'staging.stores' as stage, rule, 1 as weight
+    from quarantine.stores
     union all
     select 'facts.daily_activity' as stage, rule, events as weight
     from quarantine.daily_activity
@@ -100,6 +148,21 @@ repairs as (
     union all
     select 'facts.daily_activity' as stage, 'outlier_dwell' as rule, coalesce(sum(outlier_dwells), 0) as rows
     from facts.daily_activity
+    union all
+    select 'staging.messages' as stage, 'invalid_outcome' as rule, count(*) filter (where invalid_outcome) as rows
+    from staging.messages
+    union all
+    select 'staging.texts' as stage, 'invalid_rating' as rule, count(*) filter (where invalid_rating) as rows
+    from staging.texts
+    union all
+    select 'staging.weather' as stage, 'invalid_rain' as rule, count(*) filter (where invalid_rain) as rows
+    from staging.weather
+    union all
+    select
+        'staging.weather' as stage,
+        'invalid_temperature' as rule,
+        count(*) filter (where invalid_temperature) as rows
+    from staging.weather
 ),
 
 counted as (

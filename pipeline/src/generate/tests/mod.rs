@@ -1,7 +1,9 @@
 //! Tests over whole small worlds, made in memory and read back from their Parquet files.
 
+mod behaviour;
 mod files;
 mod identity;
+mod more_rows;
 mod rows;
 
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use crate::generate::{MessRates, WorldSettings};
 
 const DAY: i64 = 86_400_000_000;
 
-async fn messy() -> Made {
+pub(super) async fn messy() -> Made {
     let mess = MessRates {
         too_late_event: 0.005,
         future_event: 0.005,
@@ -18,13 +18,24 @@ async fn messy() -> Made {
         orphan_item: 0.02,
         orphan_return: 0.02,
         duplicate_account: 0.03,
+        future_message: 0.01,
+        orphan_message: 0.02,
+        late_text: 0.05,
+        future_text: 0.05,
+        duplicate_text: 0.05,
+        empty_text: 0.05,
+        orphan_text: 0.05,
+        duplicate_erasure: 0.4,
+        orphan_erasure: 0.4,
         ..Default::default()
     };
-    make(&WorldSettings { scale: 0.01, days: 60, seed: 5, mess, threads: 4, ..Default::default() }).await
+    let erasures = 0.1;
+    make(&WorldSettings { scale: 0.01, days: 60, seed: 5, erasures, mess, threads: 4, ..Default::default() })
+        .await
 }
 
 /// Keys of truth by table and kind.
-fn truth(made: &Made) -> BTreeMap<(String, String), BTreeSet<String>> {
+pub(super) fn truth(made: &Made) -> BTreeMap<(String, String), BTreeSet<String>> {
     let column = |name| made.texts("truth/mess", name).into_iter().flatten();
     let mut planted = BTreeMap::<_, BTreeSet<String>>::new();
     for ((table, key), kind) in column("table").zip(column("key")).zip(column("kind")) {
@@ -33,7 +44,7 @@ fn truth(made: &Made) -> BTreeMap<(String, String), BTreeSet<String>> {
     planted
 }
 
-fn twice(ids: impl Iterator<Item = String>) -> BTreeSet<String> {
+pub(super) fn twice(ids: impl Iterator<Item = String>) -> BTreeSet<String> {
     let mut seen = HashMap::<String, u32>::new();
     ids.for_each(|id| *seen.entry(id).or_default() += 1);
     assert!(seen.values().all(|count| *count <= 2), "an id occurs more than twice");

@@ -1,0 +1,49 @@
+-- One row per store.
+-- grain: store_id
+-- store: table
+-- quarantine: rule
+-- accounts: raw.stores
+with
+source as (
+    select
+        nullif(trim(store_id), '') as store_id,
+        name,
+        nullif(trim(city), '') as city,
+        nullif(trim(region_id), '') as region_id,
+        x_km,
+        y_km,
+        opened_on,
+        ingested_at
+    from raw.stores
+),
+
+-- The version known last sorts first.
+ranked as (
+    select
+        store_id,
+        name,
+        city,
+        region_id,
+        x_km,
+        y_km,
+        opened_on,
+        row_number() over (
+            partition by store_id
+            order by ingested_at desc nulls last, name, city, region_id, x_km, y_km, opened_on
+        ) as version
+    from source
+)
+
+select
+    store_id,
+    name,
+    city,
+    region_id,
+    x_km,
+    y_km,
+    opened_on,
+    case
+        when store_id is null then 'missing_key'
+        when version > 1 then 'superseded_store'
+    end as rule
+from ranked
