@@ -7,7 +7,7 @@ use super::s3::free_ports;
 
 /// A running cluster; its processes are killed when this is dropped.
 pub struct Cluster {
-    pub scheduler: Running,
+    _scheduler: Running,
     pub executors: Vec<Running>,
     port: u16,
 }
@@ -18,7 +18,7 @@ impl Cluster {
         let [port] = free_ports();
         let scheduler = Running::start(&["scheduler", "--port", &port.to_string()]);
         until("the scheduler", || TcpStream::connect(("127.0.0.1", port)).ok());
-        let mut cluster = Cluster { scheduler, executors: Vec::new(), port };
+        let mut cluster = Cluster { _scheduler: scheduler, executors: Vec::new(), port };
         for _ in 0..executors {
             cluster.add_executor();
         }

@@ -13,6 +13,9 @@ pub struct SchedulerArgs {
     /// IP address to listen at.
     #[arg(long, default_value = "127.0.0.1")]
     bind: String,
+    /// Host name or address by which executors reach this scheduler, where that is not `--bind`.
+    #[arg(long)]
+    advertise: Option<String>,
     #[arg(long, default_value_t = 50050)]
     port: u16,
 }
@@ -46,7 +49,7 @@ pub struct ExecutorArgs {
 }
 
 pub async fn scheduler(args: SchedulerArgs) -> Result<()> {
-    run_scheduler(&SchedulerOptions { bind: args.bind, port: args.port }).await
+    run_scheduler(&SchedulerOptions { bind: args.bind, advertise: args.advertise, port: args.port }).await
 }
 
 pub async fn executor(args: ExecutorArgs) -> Result<()> {

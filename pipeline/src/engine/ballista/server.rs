@@ -30,7 +30,9 @@ const AWAIT_SCHEDULER: Duration = Duration::from_secs(15);
 /// Where a scheduler listens.
 #[derive(Debug, Clone)]
 pub struct SchedulerOptions {
+    /// Address to listen at, also told to executors unless `advertise` is given.
     pub bind: String,
+    pub advertise: Option<String>,
     pub port: u16,
 }
 
@@ -63,7 +65,7 @@ pub async fn run_scheduler(options: &SchedulerOptions) -> Result<()> {
     let config = SchedulerConfig {
         bind_host: options.bind.clone(),
         bind_port: options.port,
-        external_host: options.bind.clone(),
+        external_host: options.advertise.clone().unwrap_or_else(|| options.bind.clone()),
         scheduling_policy: TaskSchedulingPolicy::PushStaged,
         grpc_server_max_decoding_message_size: message_bytes,
         grpc_server_max_encoding_message_size: message_bytes,
