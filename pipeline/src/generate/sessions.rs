@@ -171,6 +171,9 @@ fn session(world: &World, person: u32, day: u32, slot: u32) -> Session {
 /// Working days of commuters: on the way, between seven and nine or six and eight, at the city's station. Returns a
 /// uniform number for the next whim.
 fn move_by_manner(world: &World, manner: &Manner, session: &mut Session, app: bool) -> f64 {
+    if !app && manner.waits == 0.0 {
+        return 1.0;
+    }
     let mut draws = whims(world, session, 0);
     let (whim, next) = (draws.unit(), draws.unit());
     if app && whim < f64::from(manner.commutes) && is_working_day(world, session.day) {

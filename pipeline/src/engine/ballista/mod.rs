@@ -52,11 +52,7 @@ pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
 pub(super) struct ScanNothing;
 
 impl PhysicalOptimizerRule for ScanNothing {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
             let (schema, rows) = match () {
                 () if node.is::<EmptyExec>() => (node.schema(), Vec::new()),
