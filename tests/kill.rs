@@ -119,7 +119,7 @@ fn results(lake: &Path) -> usize {
         let manifest: Value = serde_json::from_str(&text).unwrap();
         manifest["days"].as_array().map_or(1, Vec::len)
     };
-    manifests.filter(is_whole).map(count).sum()
+    manifests.filter(|file| is_whole(file)).map(count).sum()
 }
 
 /// Versions of all published tables, and manifests of runs. A run makes them when it has all results.
@@ -135,11 +135,11 @@ fn versions(lake: &Path, table: &str) -> usize {
 }
 
 fn count_json(folder: &Path) -> usize {
-    files(folder).into_iter().filter(is_whole).count()
+    files(folder).iter().filter(|file| is_whole(file)).count()
 }
 
 /// A file being written has a name that ends otherwise.
-fn is_whole(file: &PathBuf) -> bool {
+fn is_whole(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "json")
 }
 

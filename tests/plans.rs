@@ -60,6 +60,6 @@ fn without_files(plan: &str) -> String {
 
 fn first_difference(written: &str, found: &str) -> String {
     let pair = written.lines().zip(found.lines()).find(|(written, found)| written != found);
-    let (written, found) = pair.unwrap_or_else(|| (written, found));
+    let (written, found) = pair.unwrap_or((written, found));
     format!("written: {written}\nfound:   {found}")
 }

@@ -134,8 +134,7 @@ mod tests {
 
     #[test]
     fn zones_fill_the_square_of_a_city() {
-        let mut seen: Vec<(i64, i64)> =
-            (0..ZONES).map(|zone| position(zone)).map(|(x, y)| (x as i64, y as i64)).collect();
+        let mut seen: Vec<(i64, i64)> = (0..ZONES).map(position).map(|(x, y)| (x as i64, y as i64)).collect();
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), usize::from(ZONES));
