@@ -57,7 +57,7 @@ mod s3;
 // The plan of every stage as a cluster gets it, and that it arrives as it was sent.
 mod plans;
 
-// A cluster of processes: the same bytes, lost executors and drivers.
+// A cluster of processes: the same bytes, functions on executors, lost drivers.
 mod cluster;
 
 // Generated documents and the commands that documents name.

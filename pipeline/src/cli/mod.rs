@@ -92,7 +92,7 @@ struct EngineArgs {
     #[arg(long, default_value = "local", env = "STRATA_ENGINE")]
     engine: String,
     /// Seconds after which a job on a cluster is cancelled.
-    #[arg(long, default_value_t = 24 * 3600)]
+    #[arg(long, default_value_t = 3600)]
     job_timeout: u64,
 }
 

@@ -46,7 +46,7 @@ impl Default for EngineOptions {
             batch_rows: 8192,
             spill_dir: None,
             cluster: None,
-            job_timeout: Duration::from_secs(24 * 3600),
+            job_timeout: Duration::from_secs(3600),
         }
     }
 }

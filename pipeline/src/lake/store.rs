@@ -88,8 +88,9 @@ impl Lake {
         if is_denied(&error) {
             return Err(denied(format!("lake {}", self.url), error));
         }
+        let text = error.to_string();
         Err(Error::Usage(match error {
-            object_store::Error::NotFound { .. } => {
+            _ if text.contains("NoSuchBucket") => {
                 format!(
                     "lake {}: there is no bucket `{bucket}`\nhelp: create it, or name another with --lake",
                     self.url
