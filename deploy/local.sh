@@ -46,6 +46,7 @@ fi
 cp "$(dirname "$0")/s3.json" "$WORK/s3.json"
 mkdir -p "$WORK/s3"
 filer_port=$((S3_PORT + 3))
+endpoint="http://127.0.0.1:$S3_PORT"
 start s3 weed server -dir="$WORK/s3" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.telemetry=false \
     -master.port=$((S3_PORT + 1)) -volume.port=$((S3_PORT + 2)) -filer -filer.port="$filer_port" \
     -s3 -s3.port="$S3_PORT" -s3.config="$WORK/s3.json" -s3.port.iceberg=0 -s3.port.lance=0 \
@@ -53,8 +54,10 @@ start s3 weed server -dir="$WORK/s3" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.te
 await s3 "$filer_port"
 await s3 "$S3_PORT"
 until curl --silent --fail --output /dev/null -X POST "http://127.0.0.1:$filer_port/buckets/demo/"; do sleep 0.2; done
+# ready when it refuses who does not sign
+until [ "$(curl --silent --output /dev/null --write-out '%{http_code}' "$endpoint/demo")" = 403 ]; do sleep 0.2; done
 
-export AWS_ENDPOINT_URL="http://127.0.0.1:$S3_PORT" AWS_ALLOW_HTTP=true AWS_REGION=us-east-1
+export AWS_ENDPOINT_URL="$endpoint" AWS_ALLOW_HTTP=true AWS_REGION=us-east-1
 export AWS_ACCESS_KEY_ID=strata AWS_SECRET_ACCESS_KEY=strata-secret
 
 start scheduler "$STRATA" scheduler --port "$SCHEDULER_PORT"
