@@ -16,9 +16,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    ExecutionPlan, ExecutionPlanProperties, collect_partitioned, execute_stream,
-};
+use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
 
 pub use ballista::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
 pub use files_table::{FilesTable, TableFile};
@@ -29,9 +27,6 @@ use ballista::Cluster;
 
 use crate::lake::{DataFile, Lake, SinkSpec, denied, is_denied, plan_sink};
 use crate::{Context, Error, Result};
-
-/// How often a job is run until each partition is reported once.
-const WHOLE_ATTEMPTS: usize = 3;
 
 /// What the engine says of a stage it wrote.
 #[derive(Debug)]
@@ -134,7 +129,7 @@ impl Engine {
         let sink = plan_sink(input, spec.clone(), state.config_options())
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         let watch = metrics::watch_rows(sink.clone(), progress.clone());
-        let batches = self.run_whole(state, &sink).await;
+        let batches = self.run(state, sink.clone()).await;
         watch.abort();
         let batches = batches?;
         tracing::debug!(
@@ -150,28 +145,6 @@ impl Engine {
             None => ScanMetrics::of(sink.as_ref()),
         };
         Ok(Written { files, scan })
-    }
-
-    /// The rows of a sink, each partition of it once: after the loss of an executor a cluster may report the files of a
-    /// partition twice, and the job is run again.
-    async fn run_whole(
-        &self,
-        state: &SessionState,
-        sink: &Arc<dyn ExecutionPlan>,
-    ) -> std::result::Result<Vec<RecordBatch>, DataFusionError> {
-        let expected = sink.output_partitioning().partition_count();
-        for _ in 0..WHOLE_ATTEMPTS {
-            let batches = self.run(state, sink.clone()).await?;
-            let found =
-                DataFile::partitions(&batches).map_err(|error| DataFusionError::External(error.into()))?;
-            if found == expected {
-                return Ok(batches);
-            }
-            tracing::warn!("{found} partitions were reported instead of {expected}: the job is run again");
-        }
-        let lost =
-            format!("the cluster did not report each of {expected} partitions once, {WHOLE_ATTEMPTS} times");
-        Err(DataFusionError::External(Box::new(Error::EngineLost(lost))))
     }
 
     /// The rows of a physical plan.

@@ -68,22 +68,6 @@ impl DataFile {
         SCHEMA.clone()
     }
 
-    /// The row that ends the output of a partition of the sink: no file, but a sign that the partition is whole.
-    pub(super) fn end() -> DataFile {
-        DataFile::default()
-    }
-
-    /// How many partitions of the sink these rows come from.
-    pub fn partitions(batches: &[RecordBatch]) -> Result<usize> {
-        let mut ends = 0;
-        for batch in batches {
-            for row in 0..batch.num_rows() {
-                ends += usize::from(from_row(batch, row)?.path.is_empty());
-            }
-        }
-        Ok(ends)
-    }
-
     /// One row for each file, in the order given.
     pub(super) fn to_batch(files: &[DataFile]) -> Result<RecordBatch, DataFusionError> {
         let text = |value: fn(&DataFile) -> &str| -> ArrayRef {
@@ -116,7 +100,6 @@ impl DataFile {
                 files.push(from_row(batch, row)?);
             }
         }
-        files.retain(|file| !file.path.is_empty());
         files.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(files)
     }

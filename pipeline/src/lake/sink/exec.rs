@@ -22,7 +22,7 @@ use super::task;
 use crate::lake::DataFile;
 
 /// Writes each partition of its input to files of its own and returns one row for each file, as
-/// [`DataFile::schema`] says, and one for the partition, so that lost and repeated partitions are noticed. It has as many partitions as its input and requires the input to be sorted by
+/// [`DataFile::schema`] says. It has as many partitions as its input and requires the input to be sorted by
 /// partition value and key, so that a task holds one file open (two with a quarantine).
 ///
 /// Metrics: `output_rows` counts the rows written so far, `bytes_written` those of completed files.
@@ -133,8 +133,7 @@ impl ExecutionPlan for SinkExec {
         let layout = self.layout.clone();
         let metrics = self.metrics.clone();
         let files = async move {
-            let mut files = task::write(input, layout, context, &metrics, partition).await?;
-            files.push(DataFile::end());
+            let files = task::write(input, layout, context, &metrics, partition).await?;
             DataFile::to_batch(&files)
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(DataFile::schema(), futures::stream::once(files))))
