@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use crate::generate::{WorldSettings, generate as generate_world};
-use crate::lake::{denied, is_denied};
 use crate::{Error, Result};
 use chrono::NaiveDate;
 
@@ -56,10 +55,6 @@ pub async fn generate(args: GenerateArgs) -> Result<()> {
     if !settings.scale.is_finite() || settings.scale <= 0.0 {
         return Err(Error::Usage("--scale: give a number above 0".into()));
     }
-    let made = generate_world(&settings, lake.store().clone(), &lake.path("")).await;
-    let summary = made.map_err(|error| match is_denied(&error) {
-        true => denied(format!("lake {}", lake.url()), error),
-        false => error,
-    })?;
+    let summary = generate_world(&settings, lake.store().clone(), &lake.path("")).await?;
     print(summary)
 }

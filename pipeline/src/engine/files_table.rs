@@ -90,9 +90,13 @@ impl FilesTable {
         self
     }
 
+    fn has_ranges(&self) -> bool {
+        self.files.iter().any(|file| file.range.is_some())
+    }
+
     /// Files dealt to at most `partitions` groups of about equal bytes, the same way each time.
     fn groups(&self, partitions: usize) -> Vec<FileGroup> {
-        if self.files.iter().any(|file| file.range.is_some()) {
+        if self.has_ranges() {
             return self.groups_of_ranges(partitions);
         }
         let mut sorted: Vec<&TableFile> = self.files.iter().collect();
@@ -208,7 +212,6 @@ fn joined(files: &[&TableFile]) -> Vec<Joined> {
             && *last_end == start
         {
             *last_end = end;
-            last.rows = last.rows.zip(file.rows).map(|(a, b)| a + b);
             *days = days.zip(file.day).map(|((first, last), day)| (first.min(day), last.max(day)));
             continue;
         }
@@ -253,11 +256,14 @@ impl TableProvider for FilesTable {
                 };
                 let runtime = state.runtime_env();
                 let source = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
-                // a file whose row groups are read apart has its footer read once
-                let cache = runtime.cache_manager.get_file_metadata_cache();
-                let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&self.store)?, cache);
-                match self.files.iter().any(|file| file.range.is_some()) {
-                    true => Arc::new(source.with_parquet_file_reader_factory(Arc::new(reader))),
+                match self.has_ranges() {
+                    // a file whose row groups are read apart has its footer read once
+                    true => {
+                        let cache = runtime.cache_manager.get_file_metadata_cache();
+                        let store = runtime.object_store(&self.store)?;
+                        let reader = CachedParquetFileReaderFactory::new(store, cache);
+                        Arc::new(source.with_parquet_file_reader_factory(Arc::new(reader)))
+                    }
                     false => Arc::new(source),
                 }
             }

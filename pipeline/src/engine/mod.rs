@@ -137,9 +137,8 @@ impl Engine {
             "\n{}",
             DisplayableExecutionPlan::with_metrics(sink.as_ref()).indent(false)
         );
-        let mut files =
+        let files =
             DataFile::from_batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        files.sort_by(|a, b| a.path.cmp(&b.path));
         let scan = match self.cluster {
             Some(_) => ScanMetrics::planned(sink.as_ref()),
             None => ScanMetrics::of(sink.as_ref()),

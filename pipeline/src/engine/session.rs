@@ -61,9 +61,7 @@ const SMALL_SIDE_ROWS: usize = 4096;
 
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
-    let builder =
-        SessionStateBuilder::new().with_config(config(&EngineOptions::default())?).with_default_features();
-    register_functions(with_row_number_rule(builder).build())
+    state_for(config(&EngineOptions::default())?)
 }
 
 /// The state of the engine in this process.
@@ -96,7 +94,7 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
     register_functions(state.build())
 }
 
-/// A state over any store, with a configuration that came from elsewhere: what a scheduler makes for a session.
+/// A state over any store, with a configuration made elsewhere: for planning, and for the sessions of a scheduler.
 pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::new(Stores::default()))

@@ -60,6 +60,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 pub use mess::Kind as MessKind;
 pub use settings::{MessRates, WorldSettings};
 
+use crate::lake::store_error;
 use crate::{Context, Result};
 use truth::TruthFile;
 use world::World;
@@ -215,7 +216,8 @@ async fn make_and_put(
         let path = Path::from_iter(root.parts().chain(file.path.parts()));
         let bytes = file.bytes.len() as u64;
         written.push((file.table, TableSummary { rows: file.rows, bytes, files: 1 }));
-        store.put(&path, PutPayload::from_bytes(file.bytes)).await.context(format!("writing {path}"))?;
+        let put = store.put(&path, PutPayload::from_bytes(file.bytes)).await;
+        put.map_err(|error| store_error(format!("writing {path}"), error))?;
     }
     Ok(Written { written, truth: made.truth })
 }

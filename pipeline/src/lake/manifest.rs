@@ -155,9 +155,9 @@ pub struct DayResults {
 impl DayResults {
     /// Makes these the results of their days and fingerprints. `attempt` begins with the run's epoch: of two results
     /// of one day and fingerprint the one of the later attempt counts.
-    pub async fn save(lake: &Lake, stage: &str, attempt: &str, days: &[StageManifest]) -> Result<()> {
+    pub async fn save(lake: &Lake, stage: &str, attempt: &str, days: &[&StageManifest]) -> Result<()> {
         let Some(first) = days.first() else { return Ok(()) };
-        let bare = |day: &StageManifest| StageManifest { schema: None, quarantine: None, ..day.clone() };
+        let bare = |day: &&StageManifest| StageManifest { schema: None, quarantine: None, ..(*day).clone() };
         let results = DayResults {
             schema: first.schema.clone(),
             quarantine: first.quarantine.clone(),
@@ -291,12 +291,13 @@ mod tests {
             ..StageManifest::of_files("facts.daily", Some(day), print, vec![file(path, false)])
         };
         let first = [result("2025-01-02", "a", "1"), result("odd/day", "a", "2")];
-        DayResults::save(&lake, "facts.daily", "0000000001-x", &first).await.unwrap();
-        assert!(DayResults::save(&lake, "facts.daily", "0000000001-x", &first).await.is_err());
-        DayResults::save(&lake, "facts.daily_other", "0000000009-x", &first[..1]).await.unwrap();
+        let both_days = [&first[0], &first[1]];
+        DayResults::save(&lake, "facts.daily", "0000000001-x", &both_days).await.unwrap();
+        assert!(DayResults::save(&lake, "facts.daily", "0000000001-x", &both_days).await.is_err());
+        DayResults::save(&lake, "facts.daily_other", "0000000009-x", &both_days[..1]).await.unwrap();
         assert_eq!(StageManifest::load_parts(&lake, "facts.daily", &both).await.unwrap(), first);
         let again = result("odd/day", "a", "3");
-        DayResults::save(&lake, "facts.daily", "0000000002-a", std::slice::from_ref(&again)).await.unwrap();
+        DayResults::save(&lake, "facts.daily", "0000000002-a", &[&again]).await.unwrap();
         let found = StageManifest::load_parts(&lake, "facts.daily", &both).await.unwrap();
         assert_eq!(found, [first[0].clone(), again]);
         let other = wanted(&[("2025-01-02", "b")]);

@@ -160,18 +160,20 @@ impl Lake {
     /// The content of a file, or `None` when there is none.
     pub async fn get(&self, rel: &str) -> Result<Option<Bytes>> {
         match self.store.get(&self.path(rel)).await {
-            Ok(found) => {
-                found.bytes().await.map(Some).map_err(|e| self.error(format!("reading {}{rel}", self.url), e))
-            }
+            Ok(found) => found
+                .bytes()
+                .await
+                .map(Some)
+                .map_err(|e| store_error(format!("reading {}{rel}", self.url), e)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(self.error(format!("reading {}{rel}", self.url), e)),
+            Err(e) => Err(store_error(format!("reading {}{rel}", self.url), e)),
         }
     }
 
     /// Writes a file, replacing what is there. Readers see the old or the new content.
     pub async fn put(&self, rel: &str, body: Bytes) -> Result<()> {
         let done = self.store.put(&self.path(rel), body.into()).await;
-        done.map(drop).map_err(|e| self.error(format!("writing {}{rel}", self.url), e))
+        done.map(drop).map_err(|e| store_error(format!("writing {}{rel}", self.url), e))
     }
 
     /// Writes a file unless it exists; `false` when it exists. Of concurrent callers one gets `true`.
@@ -179,7 +181,7 @@ impl Lake {
         match self.store.put_opts(&self.path(rel), body.into(), PutMode::Create.into()).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(e) => Err(self.error(format!("writing {}{rel}", self.url), e)),
+            Err(e) => Err(store_error(format!("writing {}{rel}", self.url), e)),
         }
     }
 
@@ -187,7 +189,7 @@ impl Lake {
     pub async fn delete(&self, rel: &str) -> Result<()> {
         match self.store.delete(&self.path(rel)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(e) => Err(self.error(format!("deleting {}{rel}", self.url), e)),
+            Err(e) => Err(store_error(format!("deleting {}{rel}", self.url), e)),
         }
     }
 
@@ -195,17 +197,18 @@ impl Lake {
     pub async fn list(&self, rel: &str) -> Result<Vec<ObjectMeta>> {
         let prefix = self.path(rel);
         let found: std::result::Result<Vec<_>, _> = self.store.list(Some(&prefix)).try_collect().await;
-        let mut found = found.map_err(|e| self.error(format!("listing {}{rel}", self.url), e))?;
+        let mut found = found.map_err(|e| store_error(format!("listing {}{rel}", self.url), e))?;
         found.sort_by(|a, b| a.location.cmp(&b.location));
         Ok(found)
     }
+}
 
-    fn error(&self, doing: String, error: object_store::Error) -> Error {
-        if is_denied(&error) {
-            return denied(doing, error);
-        }
-        Error::Other { context: doing, source: error.into() }
+/// A failed operation on a store, or the refusal to do it.
+pub fn store_error(doing: String, error: object_store::Error) -> Error {
+    if is_denied(&error) {
+        return denied(doing, error);
     }
+    Error::Other { context: doing, source: error.into() }
 }
 
 /// Makes the store that holds `url`: the only place where stores are made. It is rooted at the bucket or at the

@@ -209,7 +209,7 @@ impl Runner<'_> {
             )));
         }
         if stage.by_day {
-            let days: Vec<StageManifest> = manifests.iter().map(|(_, day)| day.clone()).collect();
+            let days: Vec<&StageManifest> = manifests.iter().map(|(_, day)| day).collect();
             DayResults::save(self.lake, &stage.name, &attempt, &days).await?;
             return Ok((manifests, written.scan));
         }

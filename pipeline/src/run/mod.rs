@@ -111,9 +111,12 @@ async fn run_locked(
     fence: &Lock,
 ) -> Result<Outcome> {
     let started = Utc::now();
-    // small looks at files and logs need no cluster
-    let here = Engine::local(lake, options.engine.clone())?;
     let engine = Engine::open(lake, options.engine.clone()).await?;
+    // small looks at files and logs need no cluster
+    let here = match options.engine.cluster {
+        Some(_) => Engine::local(lake, options.engine.clone())?,
+        None => engine.clone(),
+    };
     let sources = inspect_sources(lake, project).await?;
     let as_of = options.as_of.resolve(project, &here, lake, &sources).await?;
     let micros = as_of.timestamp_micros();
