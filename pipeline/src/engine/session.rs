@@ -15,8 +15,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
+use super::ballista;
 use super::row_number::HashRowNumber;
-
 use crate::lake::{Lake, Stores};
 use crate::{Context, Result};
 
@@ -80,17 +80,17 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         .build_arc()
         .context("cannot set up the engine")?;
     runtime.register_object_store(lake.object_store_url().as_ref(), lake.store().clone());
-    let state = SessionStateBuilder::new()
-        .with_config(match options.cluster {
-            Some(_) => super::ballista::distributed(config(options)?),
-            None => config(options)?,
-        })
-        .with_runtime_env(runtime)
-        .with_default_features();
-    let mut state = with_row_number_rule(state);
+    let mut rules = optimizer_rules();
+    let mut config = config(options)?;
     if options.cluster.is_some() {
-        state = state.with_physical_optimizer_rule(Arc::new(super::ballista::ScanNothing));
+        config = ballista::distributed(config);
+        ballista::with_cluster_rules(&mut rules).context("cannot set up the engine")?;
     }
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rules(rules);
     register_functions(state.build())
 }
 
@@ -100,9 +100,12 @@ pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
         .with_object_store_registry(Arc::new(Stores::default()))
         .build_arc()
         .context("cannot set up a session")?;
-    let builder =
-        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
-    register_functions(with_row_number_rule(builder).build())
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rules(optimizer_rules());
+    register_functions(state.build())
 }
 
 /// The same state with joins that sort and spill instead of hashing one side into memory.
@@ -136,11 +139,10 @@ fn config(options: &EngineOptions) -> Result<SessionConfig> {
     Ok(SessionConfig::from(settings))
 }
 
-/// Adds the rule that numbers rows by hashing, before the engine's own rules place sorts and exchanges.
-pub(super) fn with_row_number_rule(builder: SessionStateBuilder) -> SessionStateBuilder {
+/// DataFusion's rules, with ours that numbers rows by hashing before sorts and exchanges are placed.
+pub(super) fn optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let own: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(HashRowNumber);
-    let rules = std::iter::once(own).chain(PhysicalOptimizer::new().rules).collect();
-    builder.with_physical_optimizer_rules(rules)
+    std::iter::once(own).chain(PhysicalOptimizer::new().rules).collect()
 }
 
 /// The one place where functions are registered, for every session of every process.

@@ -22,6 +22,7 @@ use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
 use tonic::transport::Channel;
 
+use super::loss::LOST;
 use super::{MESSAGE_BYTES, NodeCodec};
 use crate::{Context, Error, Result};
 
@@ -32,8 +33,9 @@ const LAST_PAUSE: Duration = Duration::from_millis(100);
 /// How long the scheduler may be silent.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// How often a job is run that is lost with an executor.
-const ATTEMPTS: usize = 4;
+/// How often a job is run that is lost with an executor: it may be met once by those that fetch from it, and once when
+/// it is given a task.
+const ATTEMPTS: usize = 6;
 
 /// Partitions of a result that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 8;
@@ -224,16 +226,9 @@ impl Cluster {
 fn is_loss(error: &Error) -> bool {
     let Error::Other { context, source } = error else { return false };
     let text = format!("{context} {source}");
-    [
-        "tcp connect error",
-        "Connection refused",
-        "Executor lost",
-        "ExecutorLost",
-        "broken pipe",
-        "fetch partition error",
-    ]
-    .iter()
-    .any(|sign| text.contains(sign))
+    [LOST, "tcp connect error", "Connection refused", "broken pipe", "times, most recent failure reason"]
+        .iter()
+        .any(|sign| text.contains(sign))
 }
 
 /// The rows of one partition, from the executor that holds it.

@@ -12,12 +12,14 @@ use datafusion_proto::physical_plan::{
 };
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
+use super::joins::PlannedJoinExec;
 use crate::engine::row_number::RowNumberExec;
 use crate::lake::{SinkExec, SinkSpec};
 
 /// First bytes of our nodes; no message of Ballista's begins so.
 const SINK: &[u8] = b"strata.sink\n";
 const ROW_NUMBER: &[u8] = b"strata.row_number\n";
+const JOIN: &[u8] = b"strata.join\n";
 
 /// Encodes and decodes physical plans with our nodes in them.
 #[derive(Debug, Default)]
@@ -45,6 +47,10 @@ impl PhysicalExtensionCodec for NodeCodec {
             };
             return Ok(Arc::new(RowNumberExec::of_window(one(inputs)?, window)?));
         }
+        if let Some(join) = bytes.strip_prefix(JOIN) {
+            let join = PhysicalPlanNode::try_decode(join)?.try_into_physical_plan(context, self)?;
+            return Ok(Arc::new(PlannedJoinExec::try_new(join, inputs.to_vec())?));
+        }
         self.ballista.try_decode(bytes, inputs, context, converter)
     }
 
@@ -61,6 +67,10 @@ impl PhysicalExtensionCodec for NodeCodec {
         if let Some(numbered) = node.downcast_ref::<RowNumberExec>() {
             bytes.extend(ROW_NUMBER);
             return PhysicalPlanNode::try_from_physical_plan(numbered.as_window()?, self)?.try_encode(bytes);
+        }
+        if let Some(join) = node.downcast_ref::<PlannedJoinExec>() {
+            bytes.extend(JOIN);
+            return PhysicalPlanNode::try_from_physical_plan(join.without_sides()?, self)?.try_encode(bytes);
         }
         self.ballista.try_encode(node, bytes, converter)
     }

@@ -3,6 +3,8 @@
 
 mod client;
 mod codec;
+mod joins;
+mod loss;
 mod server;
 
 use std::sync::Arc;
@@ -10,9 +12,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::datatypes::Schema;
 use ballista_core::extension::SessionConfigExt;
-use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Result, internal_err};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -23,6 +25,7 @@ use datafusion::prelude::SessionConfig;
 pub(super) use client::Cluster;
 use codec::NodeCodec;
 pub(super) use codec::travelled;
+use joins::{KeepJoins, PartitionJoins};
 pub use server::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
 
 /// The largest message between client, scheduler and executors, in bytes: a plan with its files, or a batch.
@@ -35,10 +38,7 @@ pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
     let mut config = config
         .upgrade_for_ballista()
         .with_ballista_adaptive_query_planner(false)
-        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES)
-        // which side is hashed whole has been decided when the plan was made
-        .with_ballista_broadcast_join_threshold_bytes(usize::MAX >> 1)
-        .with_ballista_broadcast_join_threshold_rows(usize::MAX >> 1);
+        .with_ballista_grpc_client_max_message_size(MESSAGE_BYTES);
     let optimizer = &mut config.options_mut().optimizer;
     optimizer.prefer_hash_join = own.prefer_hash_join;
     optimizer.hash_join_single_partition_threshold = own.hash_join_single_partition_threshold;
@@ -46,10 +46,21 @@ pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
     config
 }
 
+/// Adds to the engine's rules those that make a plan fit for a cluster.
+pub(super) fn with_cluster_rules(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) -> Result<()> {
+    let Some(chosen) = rules.iter().position(|rule| rule.name() == "join_selection") else {
+        return internal_err!("the engine has no rule that selects joins");
+    };
+    rules.insert(chosen + 1, Arc::new(PartitionJoins));
+    rules.push(Arc::new(KeepJoins));
+    rules.push(Arc::new(ScanNothing));
+    Ok(())
+}
+
 /// Puts scans of no rows, or of one, in place of nodes that have no metrics: Ballista 55 refuses the report of a task
 /// whose part of a union has other nodes with metrics than another task's, and the job never ends.
 #[derive(Debug)]
-pub(super) struct ScanNothing;
+struct ScanNothing;
 
 impl PhysicalOptimizerRule for ScanNothing {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {

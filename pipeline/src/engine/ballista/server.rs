@@ -9,20 +9,24 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::start_server;
+use ballista_scheduler::scheduler_process::create_scheduler;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tonic::transport::Server;
 
+use super::loss::FailOnLoss;
 use super::{MESSAGE_BYTES, NodeCodec};
 use crate::engine::session::{POOL_SHARE, planning_state, state_for};
 use crate::lake::{Stores, name_writer};
 use crate::{Context, Error, Result};
 
 /// How often an executor says that it lives, and after what silence it is taken for dead, in seconds.
-const HEARTBEAT: u64 = 5;
-const DEAD_AFTER: u64 = 20;
+const HEARTBEAT: u64 = 2;
+const DEAD_AFTER: u64 = 15;
 
 /// How long an executor waits for its scheduler to start.
 const AWAIT_SCHEDULER: Duration = Duration::from_secs(15);
@@ -70,6 +74,9 @@ pub async fn run_scheduler(options: &SchedulerOptions) -> Result<()> {
         grpc_server_max_decoding_message_size: message_bytes,
         grpc_server_max_encoding_message_size: message_bytes,
         grpc_client_max_message_size: message_bytes,
+        // a job whose task fails fails, see `FailOnLoss`
+        task_max_failures: 1,
+        stage_max_failures: 1,
         executor_timeout_seconds: DEAD_AFTER,
         expire_dead_executor_interval_seconds: HEARTBEAT,
         no_executors_grace_period_seconds: DEAD_AFTER,
@@ -82,10 +89,17 @@ pub async fn run_scheduler(options: &SchedulerOptions) -> Result<()> {
     };
     let doing = format!("cannot run a scheduler at {address}");
     let cluster = BallistaCluster::new_from_config(&config).await.context(&doing)?;
-    tokio::select! {
-        ended = start_server(cluster, address, Arc::new(config)) => ended.context(doing),
-        _ = told_to_end() => Ok(()),
-    }
+    let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config));
+    let scheduler = scheduler.await.context(&doing)?;
+    let events = scheduler.cluster_state_events().await.context(&doing)?;
+    let service = SchedulerGrpcServer::new(FailOnLoss::new(scheduler, events))
+        .max_encoding_message_size(MESSAGE_BYTES)
+        .max_decoding_message_size(MESSAGE_BYTES);
+    Server::builder()
+        .add_service(service)
+        .serve_with_shutdown(address, told_to_end())
+        .await
+        .context(doing)
 }
 
 /// Runs an executor until the process is told to end.

@@ -284,7 +284,7 @@ fn rank(
 mod tests {
     use datafusion::prelude::{SessionConfig, SessionContext};
 
-    use crate::engine::session::with_row_number_rule;
+    use crate::engine::session::optimizer_rules;
 
     /// Rows of a query that numbers rows of few and many copies, by the window and by hashing.
     async fn rows(hashing: bool, memory: Option<usize>) -> (String, String) {
@@ -302,7 +302,7 @@ mod tests {
             .with_config(config)
             .with_runtime_env(runtime.build_arc().unwrap())
             .with_default_features();
-        let state = if hashing { with_row_number_rule(builder).build() } else { builder.build() };
+        let state = if hashing { builder.with_physical_optimizer_rules(optimizer_rules()).build() } else { builder.build() };
         let context = SessionContext::new_with_state(state);
         let query = "select k, v, n from (
             select value % 7000 as k, value as v,
