@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::project_runs::{STEPS, ZERO};
 use crate::support::cluster::Cluster;
 use crate::support::process::Running;
 use crate::support::project::{tiny, tiny_lake};
@@ -67,6 +68,27 @@ fn a_cluster_over_s3_publishes_the_same_bytes() {
     ok(&[&["generate", "--lake", lake], SMALL].concat());
     ok(&["run", "--lake", lake, "--engine", &cluster.engine()]);
     assert_eq!(published_hashes(Path::new(lake)), published_hashes(small_run()));
+}
+
+#[test]
+fn an_executor_killed_at_any_moment_changes_nothing() {
+    let mut random = Random::new(3);
+    let mut cluster = Cluster::start(2);
+    let mut killed_in_time = 0;
+    for _ in 0..5 {
+        let lake = small_lake();
+        let engine = cluster.engine();
+        let args = ["run", "--lake", text(lake.path()), "--engine", &engine, "--threads", "4"];
+        let mut run = Running::start(&args);
+        std::thread::sleep(Duration::from_millis(300 + random.below(4000) as u64));
+        let mut victim = cluster.executors.remove(0);
+        assert!(victim.is_killed());
+        killed_in_time += usize::from(run.ended().is_none());
+        assert!(run.wait().success(), "{}", run.said());
+        assert_eq!(published_hashes(lake.path()), published_hashes(small_run()));
+        cluster.add_executor();
+    }
+    assert!(killed_in_time >= 3, "only {killed_in_time} executors were killed before their run ended");
 }
 
 #[test]
@@ -156,14 +178,19 @@ group by customer
 ";
 
 #[test]
-fn every_function_works_on_executors() {
-    let project = tiny(&[("staging/functions.sql", FUNCTIONS), ("features/aggregates.sql", AGGREGATES)]);
+fn every_function_and_the_fixpoint_work_on_executors() {
+    let project = tiny(&[
+        ("staging/functions.sql", FUNCTIONS),
+        ("features/aggregates.sql", AGGREGATES),
+        ("identity/steps.sql", STEPS),
+        ("staging/zero.sql", ZERO),
+    ]);
     let cluster = Cluster::start(2);
     let engine = cluster.engine();
     let (local, remote) = (tiny_lake(), tiny_lake());
     ok(&["run", "--project", text(project.path()), "--lake", text(local.path())]);
     ok(&["run", "--project", text(project.path()), "--lake", text(remote.path()), "--engine", &engine]);
-    for stage in ["staging.functions", "features.aggregates", "spend"] {
+    for stage in ["staging.functions", "features.aggregates", "identity.steps", "spend"] {
         let query = format!("select * from {stage} order by 1");
         let found = rows(remote.path(), &query);
         assert!(found.len() >= 2, "{stage}");

@@ -9,12 +9,12 @@ use crate::support::world::{files, rows};
 use crate::support::{fails, ok, run, text};
 
 /// Steps that climb by one a round, to the number of pieces: 2, 5 and 1.
-const STEPS: &str = "-- Numbers that climb to the number of pieces.\n\
+pub const STEPS: &str = "-- Numbers that climb to the number of pieces.\n\
     -- grain: id\n-- store: table\n-- kind: fixpoint\n-- start: staging.zero\n-- max_rounds: 6\n\
     select\n    p.id,\n    cast(least(p.step + 1, s.pieces) as int) as step\n\
     from $previous as p\ninner join staging.sales as s on p.id = s.id\n";
 
-const ZERO: &str =
+pub const ZERO: &str =
     "-- Where steps begin.\n-- store: view\nselect id, cast(0 as int) as step from staging.sales\n";
 
 #[test]

@@ -20,9 +20,10 @@ use datafusion::prelude::SessionConfig;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::{StreamExt, TryStreamExt};
+use tokio::time::timeout;
 use tonic::transport::Channel;
 
-use super::loss::LOST;
+use super::loss::CANCELLED;
 use super::{MESSAGE_BYTES, NodeCodec};
 use crate::{Context, Error, Result};
 
@@ -30,12 +31,15 @@ use crate::{Context, Error, Result};
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the scheduler may be silent.
+/// How long the scheduler, or an executor that holds rows, may be silent.
 const SILENCE: Duration = Duration::from_secs(20);
 
 /// How often a job is run that is lost with an executor: it may be met once by those that fetch from it, and once when
 /// it is given a task.
-const ATTEMPTS: usize = 6;
+const ATTEMPTS: u32 = 6;
+
+/// What is said of a job that the scheduler cancelled, which it does when an executor is lost.
+const LOST: &str = "an executor was lost while it ran";
 
 /// Partitions of a result that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 8;
@@ -108,23 +112,25 @@ impl Cluster {
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
     ) -> Result<Vec<RecordBatch>> {
-        for _ in 1..ATTEMPTS {
+        let mut attempt = 1;
+        loop {
             match self.run_once(plan.clone(), config).await {
-                Err(error) if is_loss(&error) => {
+                Err(Failure::Lost(error)) if attempt < ATTEMPTS => {
                     tracing::warn!("a job was lost with an executor and is run again: {error}");
-                    tokio::time::sleep(LAST_PAUSE).await;
+                    tokio::time::sleep(LAST_PAUSE * attempt).await;
+                    attempt += 1;
                 }
-                other => return other,
+                Err(Failure::Lost(error) | Failure::Other(error)) => return Err(error),
+                Ok(rows) => return Ok(rows),
             }
         }
-        self.run_once(plan, config).await
     }
 
     async fn run_once(
         &self,
         plan: Arc<dyn ExecutionPlan>,
         config: &SessionConfig,
-    ) -> Result<Vec<RecordBatch>> {
+    ) -> std::result::Result<Vec<RecordBatch>, Failure> {
         let mut scheduler = self.connect().await?;
         let mut bytes = Vec::new();
         PhysicalPlanNode::try_from_physical_plan(plan, &NodeCodec::default())
@@ -132,7 +138,9 @@ impl Cluster {
             .context("the plan cannot be sent")?;
         if bytes.len() > MESSAGE_BYTES {
             let mib = bytes.len() >> 20;
-            return Err(Error::other(format!("the plan takes {mib} MiB, more than a message may hold")));
+            return Err(
+                Error::other(format!("the plan takes {mib} MiB, more than a message may hold")).into()
+            );
         }
         let query = ExecuteQueryParams {
             session_id: self.session.clone(),
@@ -145,13 +153,14 @@ impl Cluster {
         let answer = scheduler.execute_query(request).await.map_err(|status| self.refused(&status))?;
         let id = match answer.into_inner().result {
             Some(execute_query_result::Result::Success(success)) => success.job_id,
-            other => return Err(Error::other(format!("the scheduler refused the plan: {other:?}"))),
+            other => return Err(Error::other(format!("the scheduler refused the plan: {other:?}")).into()),
         };
         let mut job = Job { id, scheduler, ended: false };
         let places = self.wait(&mut job).await?;
         let config = GrpcClientConfig::from(&BallistaConfig::default());
         let fetched = futures::stream::iter(places).map(|place| fetch(place, &config));
-        let rows: Vec<Vec<RecordBatch>> = fetched.buffered(FETCHES_AT_ONCE).try_collect().await?;
+        let rows: Result<Vec<Vec<RecordBatch>>> = fetched.buffered(FETCHES_AT_ONCE).try_collect().await;
+        let rows = rows.map_err(Failure::Lost)?;
         job.ended = true;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -171,7 +180,7 @@ impl Cluster {
     }
 
     /// Waits until the job has ended well; where its rows lie.
-    async fn wait(&self, job: &mut Job) -> Result<Vec<PartitionLocation>> {
+    async fn wait(&self, job: &mut Job) -> std::result::Result<Vec<PartitionLocation>, Failure> {
         let began = Instant::now();
         let mut answered = Instant::now();
         let mut pause = FIRST_PAUSE;
@@ -183,12 +192,14 @@ impl Cluster {
                         Some(job_status::Status::Successful(done)) => return Ok(done.partition_location),
                         Some(job_status::Status::Failed(failed)) => {
                             job.ended = true;
-                            return Err(Error::other(format!("job {}: {}", job.id, failed.error)));
+                            return Err(Failure::of_job(&job.id, &failed.error));
                         }
                         _ => {}
                     }
                 }
-                Err(status) if answered.elapsed() > SILENCE => return Err(self.lost(&status.message())),
+                Err(status) if answered.elapsed() > SILENCE => {
+                    return Err(self.lost(&status.message()).into());
+                }
                 Err(_) => {}
             }
             if began.elapsed() > self.job_timeout {
@@ -197,7 +208,8 @@ impl Cluster {
                     "job {} was cancelled after {seconds} s\nhelp: raise --job-timeout, or give the cluster more \
                      executors",
                     job.id
-                )));
+                ))
+                .into());
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
@@ -222,13 +234,31 @@ impl Cluster {
     }
 }
 
-/// Whether an executor went away, not the job went wrong.
-fn is_loss(error: &Error) -> bool {
-    let Error::Other { context, source } = error else { return false };
-    let text = format!("{context} {source}");
-    [LOST, "tcp connect error", "Connection refused", "broken pipe", "times, most recent failure reason"]
-        .iter()
-        .any(|sign| text.contains(sign))
+/// Why a job gave no rows.
+enum Failure {
+    /// An executor went away: the job may be run again.
+    Lost(Error),
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Other(error)
+    }
+}
+
+impl Failure {
+    /// What the scheduler says of a failed job.
+    fn of_job(id: &str, said: &str) -> Failure {
+        let signs =
+            ["tcp connect error", "Connection refused", "broken pipe", "times, most recent failure reason"];
+        let said = if said == CANCELLED { LOST } else { said };
+        let error = Error::other(format!("job {id}: {said}"));
+        match said == LOST || signs.iter().any(|sign| said.contains(sign)) {
+            true => Failure::Lost(error),
+            false => Failure::Other(error),
+        }
+    }
 }
 
 /// The rows of one partition, from the executor that holds it.
@@ -239,19 +269,25 @@ async fn fetch(place: PartitionLocation, config: &GrpcClientConfig) -> Result<Ve
     };
     let doing = || format!("fetching a result from executor {} at {}", executor.id, executor.host);
     let port = u16::try_from(executor.port).context(doing())?;
-    let client = BallistaClient::try_new(
-        &executor.host,
-        port,
-        MESSAGE_BYTES,
-        false,
-        None,
-        config.io_retries_times,
-        config.io_retry_wait_time_ms,
-        0,
-        0,
-    );
-    let mut client = client.await.context(doing())?;
-    let partition = partition.into();
-    let rows = client.fetch_partition(&executor.id, &partition, place.file_id, layout, true);
-    rows.await.context(doing())?.try_collect().await.context(doing())
+    let open = async {
+        let client = BallistaClient::try_new(
+            &executor.host,
+            port,
+            MESSAGE_BYTES,
+            false,
+            None,
+            config.io_retries_times,
+            config.io_retry_wait_time_ms,
+            0,
+            0,
+        );
+        let partition = partition.into();
+        client.await?.fetch_partition(&executor.id, &partition, place.file_id, layout, true).await
+    };
+    let mut rows = timeout(SILENCE, open).await.context(doing())?.context(doing())?;
+    let mut batches = Vec::new();
+    while let Some(batch) = timeout(SILENCE, rows.next()).await.context(doing())? {
+        batches.push(batch.context(doing())?);
+    }
+    Ok(batches)
 }

@@ -25,11 +25,7 @@ use datafusion::physical_plan::{
 fn speaks_for_left(join_type: JoinType) -> bool {
     !matches!(
         join_type,
-        JoinType::Inner
-            | JoinType::Right
-            | JoinType::RightSemi
-            | JoinType::RightAnti
-            | JoinType::RightMark
+        JoinType::Inner | JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark
     )
 }
 

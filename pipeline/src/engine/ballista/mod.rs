@@ -47,7 +47,9 @@ pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
 }
 
 /// Adds to the engine's rules those that make a plan fit for a cluster.
-pub(super) fn with_cluster_rules(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) -> Result<()> {
+pub(super) fn with_cluster_rules(
+    rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
+) -> Result<()> {
     let Some(chosen) = rules.iter().position(|rule| rule.name() == "join_selection") else {
         return internal_err!("the engine has no rule that selects joins");
     };

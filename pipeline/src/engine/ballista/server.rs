@@ -9,16 +9,13 @@ use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::extension::SessionConfigExt;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
-use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::SessionConfig;
-use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
-use tonic::transport::Server;
 
-use super::loss::FailOnLoss;
+use super::loss::{CancelOnLoss, Scheduler};
 use super::{MESSAGE_BYTES, NodeCodec};
 use crate::engine::session::{POOL_SHARE, planning_state, state_for};
 use crate::lake::{Stores, name_writer};
@@ -74,7 +71,7 @@ pub async fn run_scheduler(options: &SchedulerOptions) -> Result<()> {
         grpc_server_max_decoding_message_size: message_bytes,
         grpc_server_max_encoding_message_size: message_bytes,
         grpc_client_max_message_size: message_bytes,
-        // a job whose task fails fails, see `FailOnLoss`
+        // a job whose task fails is a job that fails, see `CancelOnLoss`
         task_max_failures: 1,
         stage_max_failures: 1,
         executor_timeout_seconds: DEAD_AFTER,
@@ -89,17 +86,14 @@ pub async fn run_scheduler(options: &SchedulerOptions) -> Result<()> {
     };
     let doing = format!("cannot run a scheduler at {address}");
     let cluster = BallistaCluster::new_from_config(&config).await.context(&doing)?;
-    let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config));
-    let scheduler = scheduler.await.context(&doing)?;
-    let events = scheduler.cluster_state_events().await.context(&doing)?;
-    let service = SchedulerGrpcServer::new(FailOnLoss::new(scheduler, events))
-        .max_encoding_message_size(MESSAGE_BYTES)
-        .max_decoding_message_size(MESSAGE_BYTES);
-    Server::builder()
-        .add_service(service)
-        .serve_with_shutdown(address, told_to_end())
-        .await
-        .context(doing)
+    let executors = Arc::new(CancelOnLoss::new(&cluster));
+    let cluster = BallistaCluster::new(executors.clone(), cluster.job_state());
+    let scheduler: Scheduler = create_scheduler(cluster, Arc::new(config)).await.context(&doing)?;
+    executors.belongs_to(&scheduler);
+    tokio::select! {
+        ended = start_grpc_service(address, scheduler) => ended.context(doing),
+        _ = told_to_end() => Ok(()),
+    }
 }
 
 /// Runs an executor until the process is told to end.

@@ -302,7 +302,11 @@ mod tests {
             .with_config(config)
             .with_runtime_env(runtime.build_arc().unwrap())
             .with_default_features();
-        let state = if hashing { builder.with_physical_optimizer_rules(optimizer_rules()).build() } else { builder.build() };
+        let state = if hashing {
+            builder.with_physical_optimizer_rules(optimizer_rules()).build()
+        } else {
+            builder.build()
+        };
         let context = SessionContext::new_with_state(state);
         let query = "select k, v, n from (
             select value % 7000 as k, value as v,
