@@ -177,20 +177,38 @@ from staging.functions
 group by customer
 ";
 
+/// A model learned from two of the three sales, its centroids moved over all three.
+const MODEL: &str = "-- Two kinds of sales.
+-- kind: kmeans
+-- k: 2
+-- scale: standard
+-- sample_rows: 2
+-- polish: 5
+select id, amount, pieces from staging.sales
+";
+
+const KINDS: &str = "-- The kind of each sale.
+-- grain: id
+-- store: table
+select id, kmeans_assign(make_array(amount, pieces), $kinds) as kind from staging.sales
+";
+
 #[test]
-fn every_function_and_the_fixpoint_work_on_executors() {
+fn functions_models_and_the_fixpoint_work_on_executors() {
     let project = tiny(&[
         ("staging/functions.sql", FUNCTIONS),
         ("features/aggregates.sql", AGGREGATES),
         ("identity/steps.sql", STEPS),
         ("staging/zero.sql", ZERO),
+        ("models/kinds.sql", MODEL),
+        ("features/kinds.sql", KINDS),
     ]);
     let cluster = Cluster::start(2);
     let engine = cluster.engine();
     let (local, remote) = (tiny_lake(), tiny_lake());
     ok(&["run", "--project", text(project.path()), "--lake", text(local.path())]);
     ok(&["run", "--project", text(project.path()), "--lake", text(remote.path()), "--engine", &engine]);
-    for stage in ["staging.functions", "features.aggregates", "identity.steps", "spend"] {
+    for stage in ["staging.functions", "features.aggregates", "identity.steps", "features.kinds", "spend"] {
         let query = format!("select * from {stage} order by 1");
         let found = rows(remote.path(), &query);
         assert!(found.len() >= 2, "{stage}");

@@ -38,6 +38,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         number::Log::default().into(),
         learn::KmeansAssign::default().into(),
         learn::KmeansExplain::default().into(),
+        learn::KmeansGrid::default().into(),
         learn::KmeansSegmentName::default().into(),
         learn::QuantileScore::default().into(),
         learn::ReferenceMean::default().into(),

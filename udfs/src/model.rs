@@ -1,5 +1,6 @@
 //! Models as typed parameters: Arrow structs in SQL, parsed and checked structs in Rust.
 
+mod grid;
 mod kmeans;
 mod reference;
 
@@ -10,6 +11,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{KmeansModel, Transform, kmeans_model_type};
 pub use reference::{ReferenceModel, reference_model_type};
 

@@ -2,9 +2,11 @@
 //! k-means++ (Arthur, Vassilvitskii 2007). Random numbers are functions of (seed, start, round, row), so that
 //! no row's luck depends on another row.
 
-use super::lloyd::{Centroids, fixed_distance, parallel, useful_threads};
+use strata_udfs::model::{GRID, squared_steps};
+
+use super::lloyd::{Centroids, parallel, useful_threads};
 use super::sample::mix;
-use super::scale::{GRID, Matrix};
+use super::scale::Matrix;
 
 /// Rounds of oversampling, as in Spark MLlib.
 const ROUNDS: u64 = 2;
@@ -88,7 +90,7 @@ impl<'a> Candidates<'a> {
                     if squared < *distance {
                         (*nearest, *distance) = (before + candidate, squared);
                     }
-                    total += fixed_distance(*distance);
+                    total += squared_steps(*distance);
                 }
                 total
             });

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::scale::{GRID, Matrix, fixed};
+use strata_udfs::model::{GRID, squared_steps, steps};
+
+use super::scale::Matrix;
 use crate::{Error, Result};
 
 /// Centroids that one instruction stream compares at once.
@@ -53,12 +55,6 @@ impl Centroids {
         }
         best
     }
-}
-
-/// A squared distance in grid steps.
-pub(crate) fn fixed_distance(squared: f64) -> i128 {
-    // The i64 path holds whatever clipped features give and is many times faster.
-    if squared < 1_073_741_824.0 { i128::from((squared * GRID) as i64) } else { (squared * GRID) as i128 }
 }
 
 /// Runs `work` on consecutive ranges of rows, one a thread, each with its own part of two per-row slices;
@@ -201,7 +197,7 @@ impl<'a> State<'a> {
                     let row = points.row(i);
                     let (nearest, squared) = centroids.nearest(row);
                     *distance = squared;
-                    partial.inertia += fixed_distance(squared);
+                    partial.inertia += squared_steps(squared);
                     if nearest != *label {
                         partial.changed += 1;
                         shift(&mut partial.sums, &mut partial.counts, *label, row, -1);
@@ -269,7 +265,7 @@ fn shift(sums: &mut [i128], counts: &mut [i64], cluster: u32, row: &[f64], sign:
     let cluster = cluster as usize;
     counts[cluster] += sign;
     for (sum, value) in sums[cluster * row.len()..].iter_mut().zip(row) {
-        *sum += i128::from(sign * fixed(*value));
+        *sum += i128::from(sign * steps(*value));
     }
 }
 

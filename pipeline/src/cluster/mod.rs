@@ -3,6 +3,7 @@
 mod init;
 mod lloyd;
 mod naming;
+mod polish;
 mod quality;
 mod quantiles;
 mod radix;
@@ -16,17 +17,19 @@ mod train;
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
-use strata_udfs::model::{kmeans_model_type, reference_model_type};
+use datafusion::logical_expr::LogicalPlan;
+use strata_udfs::model::{KmeansModel, kmeans_model_type, reference_model_type};
 
 pub use quality::{KmeansQuality, gate};
 pub use quantiles::train_reference;
 pub use settings::{Gate, KmeansSettings, ReferenceSettings, Scale};
 pub use train::{TrainedKmeans, train_kmeans};
 
-use crate::{Error, Result};
+use crate::{Context, Error, Result};
 
 /// What turns the rows of a model stage into a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +97,26 @@ impl Trainer {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
                 Ok(Trained { model: model.to_scalar(), quality: None })
             }
+        }
+    }
+
+    /// Moves centroids that were trained on a sample by steps over all rows, which `rows` gives as for
+    /// [`Trainer::train`]; `collect` runs a plan. A model trained on all rows stays as it is.
+    ///
+    /// # Errors
+    /// Those of `collect`.
+    pub async fn polish<F, Fut>(&self, trained: Trained, rows: &LogicalPlan, collect: F) -> Result<Trained>
+    where
+        F: Fn(LogicalPlan) -> Fut,
+        Fut: Future<Output = Result<Vec<RecordBatch>>>,
+    {
+        match (self, &trained.quality) {
+            (Trainer::Kmeans(settings), Some(quality)) if quality.sample_rows < quality.rows => {
+                let model = KmeansModel::from_scalar(&trained.model).context("read the trained model")?;
+                let model = polish::polish(model, settings.polish, rows, collect).await?;
+                Ok(Trained { model: model.to_scalar(), ..trained })
+            }
+            _ => Ok(trained),
         }
     }
 

@@ -6,11 +6,11 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Float64Type;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
-use strata_udfs::model::ReferenceModel;
+use strata_udfs::model::{GRID, ReferenceModel};
 
 use super::radix::{Search, from_key, to_key};
 use super::sample::{as_f64, check_numeric};
-use super::scale::{GRID, quantile_rank};
+use super::scale::quantile_rank;
 use super::settings::ReferenceSettings;
 use crate::{Context, Error, Result};
 

@@ -2,14 +2,11 @@
 
 use std::collections::HashSet;
 
-use strata_udfs::model::{KmeansModel, Transform};
+use strata_udfs::model::{KmeansModel, Transform, on_grid};
 
 use super::sample::Sample;
 use super::settings::{KmeansSettings, Scale};
 use crate::{Error, Result};
-
-/// Steps of the fixed-point grid per unit: 2^32.
-pub(crate) const GRID: f64 = 4_294_967_296.0;
 
 /// Bound of an unscaled value, 2^30: below it a fixed-point value fits an i64, and the squared distance of two
 /// rows, in grid steps and over all features and rows, an i128.
@@ -34,17 +31,6 @@ impl Matrix {
     pub fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
     }
-}
-
-/// A value as a whole number of grid steps. Exact for every value that [`quantise`] returned.
-pub(crate) fn fixed(value: f64) -> i64 {
-    (value * GRID) as i64
-}
-
-/// The nearest value on the grid, so that floating and fixed point see the same number; -0 becomes 0. From
-/// 2^21 on every double lies on the grid already.
-fn quantise(value: f64) -> f64 {
-    (value * GRID).round_ties_even() / GRID + 0.0
 }
 
 /// Rank (from 1) of the inverse-CDF quantile among `n` values: the smallest rank r with r / n >= `probability`.
@@ -86,7 +72,7 @@ pub(crate) fn learn_scaling(settings: &KmeansSettings, sample: &Sample) -> Resul
     let width = sample.features.len();
     let mut values = Vec::with_capacity(sample.rows.len() * width);
     for row in &sample.rows {
-        values.extend(row.values.iter().enumerate().map(|(f, x)| quantise(model.scale_value(f, Some(*x)))));
+        values.extend(row.values.iter().enumerate().map(|(f, x)| on_grid(model.scale_value(f, Some(*x)))));
     }
     Ok((model, Matrix { values, width }))
 }
@@ -175,6 +161,8 @@ pub(crate) fn distinct_rows(points: &Matrix, enough: usize) -> usize {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use strata_udfs::model::{GRID, steps};
+
     use super::super::sample::SampleRow;
     use super::*;
 
@@ -237,7 +225,7 @@ pub(crate) mod tests {
     fn log1p_is_applied_before_scaling() {
         let settings = KmeansSettings { default_transform: Transform::Log1p, ..settings(Scale::None) };
         let (_, m) = learn_scaling(&settings, &one(&[0.0, 1.5, 1e9])).unwrap();
-        assert_eq!(m.values, [0.0, quantise(0.9162907318741551), quantise(20.72326583794641)]);
+        assert_eq!(m.values, [0.0, on_grid(0.9162907318741551), on_grid(20.72326583794641)]);
     }
 
     #[test]
@@ -286,10 +274,10 @@ pub(crate) mod tests {
     #[test]
     fn grid_is_exact_both_ways() {
         for v in [0.0, -0.0, 1.0 / 3.0, -7.999_999, 123_456.789, -987_654_321.123_456, UNSCALED_BOUND] {
-            let q = quantise(v);
+            let q = on_grid(v);
             assert!((q - v).abs() <= 0.5 / GRID);
-            assert_eq!(fixed(q) as i128, (q * GRID) as i128);
-            assert_eq!(q.to_bits(), (fixed(q) as f64 / GRID).to_bits());
+            assert_eq!(steps(q) as i128, (q * GRID) as i128);
+            assert_eq!(q.to_bits(), (steps(q) as f64 / GRID).to_bits());
         }
     }
 

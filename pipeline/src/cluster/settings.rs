@@ -72,19 +72,22 @@ pub struct KmeansSettings {
     pub tolerance: f64,
     /// Most rows trained on, those with the smallest hashes of their keys. Header key `sample_rows`, 200,000.
     pub sample_rows: usize,
+    /// Lloyd steps over all rows, when the sample does not hold them all. Header key `polish`, 0 by default.
+    pub polish: usize,
     /// When to refuse the result.
     pub gate: Gate,
     /// Threads to train with: never changes the result, and no header key. All cores by default.
     pub threads: usize,
 }
 
-const KMEANS_KEYS: [&str; 12] = [
+const KMEANS_KEYS: [&str; 13] = [
     "clip",
     "k",
     "max_iterations",
     "max_share",
     "max_spread",
     "min_size",
+    "polish",
     "sample_rows",
     "scale",
     "seed",
@@ -107,6 +110,7 @@ impl KmeansSettings {
             max_iterations: 100,
             tolerance: 1e-4,
             sample_rows: 200_000,
+            polish: 0,
             gate: Gate::default(),
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
@@ -161,6 +165,7 @@ impl KmeansSettings {
                 |n| (1..=10_000_000).contains(n),
                 "a whole number from 1 to 10000000 (the sample is held in memory)",
             )?,
+            polish: number(header, "polish", default.polish, |n| *n <= 1000, "a whole number, 0 to 1000")?,
             gate: Gate {
                 max_share: number(
                     header,
@@ -199,7 +204,7 @@ impl KmeansSettings {
         transforms.extend(self.transform.iter().map(|(feature, t)| format!("{feature}={t}")));
         format!(
             "kmeans k={} transform={} scale={} clip={} seed={} starts={} max_iterations={} tolerance={:e} \
-             sample_rows={} max_share={} min_size={} max_spread={}",
+             sample_rows={} polish={} max_share={} min_size={} max_spread={}",
             self.k,
             transforms.join(","),
             self.scale,
@@ -209,6 +214,7 @@ impl KmeansSettings {
             self.max_iterations,
             self.tolerance,
             self.sample_rows,
+            self.polish,
             self.gate.max_share,
             self.gate.min_size,
             self.gate.max_spread

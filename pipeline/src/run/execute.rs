@@ -290,6 +290,10 @@ impl Runner<'_> {
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
         trainer.gate(&trained).map_err(|error| super::in_stage(&stage.name, error))?;
+        let trained = trainer
+            .polish(trained, &plan, async |step| self.engine.collect(&step).await)
+            .await
+            .map_err(|error| super::in_stage(&stage.name, error))?;
         let mut manifests = Vec::new();
         for (part, print) in job {
             let mut manifest = StageManifest::of_files(&stage.name, None, &print.0, Vec::new());

@@ -6,6 +6,7 @@
 -- scale: robust
 -- starts: 16
 -- seed: 7
+-- polish: 3
 -- why: who never came and never bought is no behaviour to learn from, but is assigned like everyone
 select
     customer_id,

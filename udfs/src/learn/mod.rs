@@ -2,12 +2,14 @@
 
 mod kmeans_assign;
 mod kmeans_explain;
+mod kmeans_grid;
 mod kmeans_segment_name;
 mod quantile_score;
 mod reference_mean;
 
 pub use kmeans_assign::{KmeansAssign, assign, assignment_type};
 pub use kmeans_explain::{KmeansExplain, explain, explanation_type};
+pub use kmeans_grid::KmeansGrid;
 pub use kmeans_segment_name::KmeansSegmentName;
 pub use quantile_score::QuantileScore;
 pub use reference_mean::ReferenceMean;

@@ -1,0 +1,139 @@
+//! Steps of Lloyd's iteration over all rows, each one aggregate that the engine runs wherever the rows are.
+
+use std::future::Future;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Decimal128Type, Int32Type, Int64Type};
+use datafusion::functions::core::expr_fn::get_field;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::functions_nested::expr_fn::{array_element, make_array};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, col, lit};
+use strata_udfs::learn::KmeansGrid;
+use strata_udfs::model::{GRID, KmeansModel};
+
+use crate::{Context, Error, Result};
+
+/// Moves the centroids of `model`, trained on a sample, to the means of all rows that are nearest to them, up to
+/// `steps` times or until none moves. `rows` gives a key and then the features; `collect` runs a plan. A segment that no
+/// row is nearest to stays where it is.
+///
+/// # Errors
+/// Those of `collect`; [`Error::Other`] when the result is not as planned.
+pub(super) async fn polish<F, Fut>(
+    mut model: KmeansModel,
+    steps: usize,
+    rows: &LogicalPlan,
+    collect: F,
+) -> Result<KmeansModel>
+where
+    F: Fn(LogicalPlan) -> Fut,
+    Fut: Future<Output = Result<Vec<RecordBatch>>>,
+{
+    for step in 1..=steps {
+        let plan = sums(rows, &model).context("cannot plan a step of k-means over all rows")?;
+        let before = model.centroids.clone();
+        let inertia = move_centroids(&mut model, &collect(plan).await?)?;
+        tracing::debug!(step, inertia, "k-means over all rows");
+        if model.centroids == before {
+            break;
+        }
+    }
+    Ok(model)
+}
+
+/// A row a segment: its number, rows, squared distances, and the sum of each scaled feature, in steps of the grid.
+fn sums(rows: &LogicalPlan, model: &KmeansModel) -> datafusion::common::Result<LogicalPlan> {
+    let features = rows.schema().columns().into_iter().skip(1);
+    let vector = make_array(features.map(|feature| cast(Expr::Column(feature), DataType::Float64)).collect());
+    let grid = ScalarUDF::from(KmeansGrid::default()).call(vec![vector, lit(model.to_scalar())]);
+    let steps = (1..=model.d()).map(|f| sum(array_element(col("steps"), lit(f as i64))).alias(format!("f{f}")));
+    let figures = [count(lit(1)).alias("rows"), sum(col("squared")).alias("inertia")];
+    LogicalPlanBuilder::from(rows.clone())
+        .project([grid.alias("grid")])?
+        .project(["segment", "squared", "steps"].map(|part| get_field(col("grid"), part).alias(part)))?
+        .aggregate([col("segment")], figures.into_iter().chain(steps))?
+        .build()
+}
+
+/// Moves each centroid to the mean of its rows; the inertia around the centroids as they were.
+fn move_centroids(model: &mut KmeansModel, sums: &[RecordBatch]) -> Result<f64> {
+    let wrong = || Error::other("the sums of k-means are not as planned");
+    let mut inertia = 0i128;
+    for batch in sums {
+        let segments = batch.column(0).as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
+        let counts = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
+        let column = |at: usize| batch.column(at).as_primitive_opt::<Decimal128Type>().ok_or_else(wrong);
+        inertia += column(2)?.iter().flatten().sum::<i128>();
+        for f in 0..model.d() {
+            let values = column(3 + f)?;
+            for ((segment, count), sum) in segments.iter().zip(counts).zip(values) {
+                let (Some(segment), Some(count), Some(sum)) = (segment, count, sum) else { return Err(wrong()) };
+                let at = segment as usize * model.d() + f;
+                *model.centroids.get_mut(at).ok_or_else(wrong)? = sum as f64 / (count as f64 * GRID);
+            }
+        }
+    }
+    Ok(inertia as f64 / GRID)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use datafusion::catalog::MemTable;
+    use datafusion::datasource::provider_as_source;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+
+    use super::super::lloyd::lloyd;
+    use super::super::sample::mix;
+    use super::super::scale::{Matrix, learn_scaling, tests::sample};
+    use super::super::settings::KmeansSettings;
+    use super::*;
+
+    /// Steps over batches in any number of partitions are the steps of the trainer, to the bit.
+    #[tokio::test]
+    async fn equals_lloyd_on_all_rows() {
+        let value = |i: u64| if i.is_multiple_of(17) { f64::NAN } else { (mix(i) >> 44) as f64 / 1000.0 };
+        let rows: Vec<Vec<f64>> = (0..900).map(|i| (0..3).map(|f| value(3 * i + f)).collect()).collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let sample = sample(&["a", "b", "c"], &rows);
+        let settings = KmeansSettings::new(5);
+        let (mut model, points) = learn_scaling(&settings, &sample).unwrap();
+        model.centroids = points.values[..15].to_vec();
+        model.names = (0..5).map(|i| i.to_string()).collect();
+        let batches = sample.rows.chunks(70).map(|rows| {
+            let keys = arrow::array::StringArray::from_iter_values(rows.iter().map(|row| row.key.as_str()));
+            let mut columns = vec![("id", Arc::new(keys) as arrow::array::ArrayRef, true)];
+            for (f, name) in ["a", "b", "c"].into_iter().enumerate() {
+                let known = |x: f64| (!x.is_nan()).then_some(x);
+                let values: arrow::array::Float64Array =
+                    rows.iter().map(|row| known(row.values[f])).collect();
+                columns.push((name, Arc::new(values), true));
+            }
+            RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+        });
+        let batches: Vec<RecordBatch> = batches.collect();
+        for partitions in [1, 4] {
+            let parts = batches.chunks(batches.len().div_ceil(partitions)).map(<[_]>::to_vec).collect();
+            let table = MemTable::try_new(batches[0].schema(), parts).unwrap();
+            let plan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(table)), None);
+            let plan = plan.unwrap().build().unwrap();
+            let config = SessionConfig::new().with_target_partitions(partitions);
+            let context = SessionContext::new_with_config(config);
+            for steps in [1, 3, 100] {
+                let run = async |plan| {
+                    let frame = context.execute_logical_plan(plan).await.context("planning")?;
+                    frame.collect().await.context("running")
+                };
+                let polished = polish(model.clone(), steps, &plan, run).await.unwrap();
+                let expected = settled(&points, &model.centroids, steps);
+                assert_eq!(polished.centroids, expected, "{steps} steps on {partitions} partitions");
+            }
+        }
+    }
+
+    /// The means after so many steps: one more pass tells them.
+    fn settled(points: &Matrix, start: &[f64], steps: usize) -> Vec<f64> {
+        lloyd(points, start.to_vec(), steps + 1, None, 1).unwrap().centroids
+    }
+}
