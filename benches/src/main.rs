@@ -2,7 +2,9 @@
 //!
 //! `cargo run -p strata-benches -- --scale 1` generates a world, takes the floor (warm, median of several), runs
 //! `strata` as a process of its own, and prints seconds, CPU seconds, peak memory and ratios, as text and as JSON.
+//! `--executors 2` runs the same on a cluster of this machine, `--s3 s3://bucket/folder` over object storage.
 
+mod cluster;
 mod process;
 
 use std::path::{Path, PathBuf};
@@ -14,8 +16,9 @@ use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use cluster::Cluster;
 use process::{Usage, measure};
 
 #[derive(Debug, Parser)]
@@ -23,7 +26,7 @@ struct Args {
     /// Scale of the world: 1 is 100,000 people and 20 million events.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// Memory given to the run.
+    /// Memory given to the run, and to each executor.
     #[arg(long, default_value = "4GiB")]
     memory: String,
     /// Times that the floor is taken; the median counts.
@@ -32,6 +35,12 @@ struct Args {
     /// Use this lake, and its raw files if it has some, instead of a temporary one.
     #[arg(long)]
     lake: Option<PathBuf>,
+    /// Run once more on a cluster of so many executors of one core each.
+    #[arg(long)]
+    executors: Option<usize>,
+    /// Run once more over a world in this folder of an S3 store, which AWS_* variables name.
+    #[arg(long)]
+    s3: Option<String>,
 }
 
 #[tokio::main]
@@ -41,22 +50,89 @@ async fn main() -> Result<()> {
     let lake = args.lake.clone().unwrap_or_else(|| temporary.path().to_path_buf());
     let strata = build_strata()?;
     let lake_text = lake.to_str().context("the lake's path is not UTF-8")?;
-    let scale = args.scale.to_string();
     let generated = if lake.join("raw").exists() {
         None
     } else {
-        let usage =
-            measure(&strata, &["generate", "--threads", "1", "--scale", &scale, "--lake", lake_text])?;
-        Some(usage)
+        Some(measure(&strata, &generate(&args.scale.to_string(), lake_text))?)
     };
     let floor = scan_floor(&lake, args.times).await?;
-    for folder in ["stages", "published", "locks"] {
-        let _ = std::fs::remove_dir_all(lake.join(folder));
-    }
+    clear(&lake);
     let run =
         ["run", "--lake", lake_text, "--memory", &args.memory, "--as-of", "latest", "--log-format", "json"];
     let usage = measure(&strata, &run)?;
-    report(&args, &lake, generated.as_ref(), &floor, &usage)
+    let alone = report(&args, &lake, generated.as_ref(), &floor, &usage)?;
+    if let Some(executors) = args.executors {
+        clear(&lake);
+        let cluster = Cluster::start(&strata, executors, &args.memory)?;
+        let threads = executors.to_string();
+        let engine = cluster.engine();
+        let driver = measure(&strata, &[&run[..], &["--engine", &engine, "--threads", &threads]].concat())?;
+        let workers = cluster.usage();
+        let taken = Usage { cpu_seconds: driver.cpu_seconds + workers.cpu_seconds, ..driver };
+        compare(&format!("{executors} executors"), &usage, &taken);
+        println!("peak memory      {:.0} MiB of an executor", mib(workers.peak_bytes));
+        compare_stages(&alone, &stages_of(&lake)?);
+    }
+    if let Some(s3) = &args.s3 {
+        measure(&strata, &generate(&args.scale.to_string(), s3))?;
+        let on_s3 = ["run", "--lake", s3, "--memory", &args.memory, "--as-of", "latest"];
+        compare("S3", &usage, &measure(&strata, &on_s3)?);
+    }
+    Ok(())
+}
+
+fn generate<'a>(scale: &'a str, lake: &'a str) -> [&'a str; 7] {
+    ["generate", "--threads", "1", "--scale", scale, "--lake", lake]
+}
+
+/// Takes everything but the raw files away.
+fn clear(lake: &Path) {
+    for folder in ["stages", "published", "locks"] {
+        let _ = std::fs::remove_dir_all(lake.join(folder));
+    }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / (1 << 20) as f64
+}
+
+/// The stages of the first run of a lake, as its manifest tells.
+fn stages_of(lake: &Path) -> Result<serde_json::Map<String, Value>> {
+    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
+    let manifest: Value = serde_json::from_str(&manifest)?;
+    manifest["stages"].as_object().cloned().context("a manifest has stages")
+}
+
+/// Prints a run beside the same run by one process on disk.
+fn compare(what: &str, alone: &Usage, other: &Usage) {
+    println!(
+        "{what:16} {:.2} s = {:.2} of one process on disk, CPU {:.1} s = {:.2}",
+        other.wall_seconds,
+        other.wall_seconds / alone.wall_seconds,
+        other.cpu_seconds,
+        other.cpu_seconds / alone.cpu_seconds
+    );
+    println!(
+        "{}",
+        json!({ "what": what, "wall_seconds": other.wall_seconds, "cpu_seconds": other.cpu_seconds,
+            "ratio": other.wall_seconds / alone.wall_seconds })
+    );
+}
+
+/// Prints what stages take longer by: the median of all, and those that differ most. Stages run side by side.
+fn compare_stages(alone: &serde_json::Map<String, Value>, other: &serde_json::Map<String, Value>) {
+    let seconds = |stage: &Value| stage["elapsed_ms"].as_f64().unwrap_or_default() / 1000.0;
+    let mut longer: Vec<(f64, f64, &str)> = alone
+        .iter()
+        .filter_map(|(name, stage)| Some((seconds(stage), seconds(other.get(name)?), name.as_str())))
+        .collect();
+    longer.sort_by(|a, b| (b.1 - b.0).total_cmp(&(a.1 - a.0)));
+    if let Some((before, after, _)) = longer.get(longer.len() / 2) {
+        println!("a stage          {:+.2} s (median of {})", after - before, longer.len());
+    }
+    for (before, after, name) in longer.iter().take(8) {
+        println!("                 {:+.2} s {name} ({before:.2} s by one process)", after - before);
+    }
 }
 
 /// Builds the binary in the profile of this program.
@@ -150,15 +226,19 @@ fn folder_bytes(path: &Path) -> Result<u64> {
     std::fs::read_dir(path)?.map(|entry| folder_bytes(&entry?.path())).sum()
 }
 
-fn report(args: &Args, lake: &Path, generated: Option<&Usage>, floor: &Floor, run: &Usage) -> Result<()> {
-    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
-    let manifest: serde_json::Value = serde_json::from_str(&manifest)?;
-    let stages = manifest["stages"].as_object().context("a manifest has stages")?;
+fn report(
+    args: &Args,
+    lake: &Path,
+    generated: Option<&Usage>,
+    floor: &Floor,
+    run: &Usage,
+) -> Result<serde_json::Map<String, Value>> {
+    let stages = stages_of(lake)?;
     let read: u64 = stages.values().filter_map(|stage| stage["scan"]["bytes"].as_u64()).sum();
     let facts = stages["facts.daily_activity"]["elapsed_ms"].as_f64().unwrap_or_default() / 1000.0;
     let events = stages["facts.daily_activity"]["rows_in"].as_f64().unwrap_or_default();
     let median = floor.median();
-    println!("raw              {} rows, {:.0} MiB", floor.rows, floor.bytes as f64 / (1 << 20) as f64);
+    println!("raw              {} rows, {:.0} MiB", floor.rows, mib(floor.bytes));
     if let Some(usage) = generated {
         println!("generator        {:.0} complete events/s and core", events / usage.cpu_seconds);
     }
@@ -166,8 +246,8 @@ fn report(args: &Args, lake: &Path, generated: Option<&Usage>, floor: &Floor, ru
     println!("events to facts  {facts:.2} s = {:.1} floors", facts / median);
     println!("whole run        {:.2} s = {:.1} floors", run.wall_seconds, run.wall_seconds / median);
     println!("CPU              {:.1} s", run.cpu_seconds);
-    println!("peak memory      {:.0} MiB of {}", run.peak_bytes as f64 / (1 << 20) as f64, args.memory);
-    println!("bytes read       {:.0} MiB", read as f64 / (1 << 20) as f64);
+    println!("peak memory      {:.0} MiB of {}", mib(run.peak_bytes), args.memory);
+    println!("bytes read       {:.0} MiB", mib(read));
     let result = json!({
         "scale": args.scale, "rows": floor.rows, "raw_bytes": floor.bytes, "floor_seconds": floor.seconds,
         "generate_cpu_seconds": generated.map(|usage| usage.cpu_seconds), "facts_seconds": facts,
@@ -175,5 +255,5 @@ fn report(args: &Args, lake: &Path, generated: Option<&Usage>, floor: &Floor, ru
         "run_read_bytes": read,
     });
     println!("{result}");
-    Ok(())
+    Ok(stages)
 }

@@ -13,6 +13,7 @@ const TICKS: f64 = 100.0;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What a finished process took.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     pub wall_seconds: f64,
     pub cpu_seconds: f64,
@@ -23,7 +24,7 @@ pub struct Usage {
 pub fn measure(program: &Path, args: &[&str]) -> Result<Usage> {
     let started = Instant::now();
     let mut child = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let mut usage = Usage { wall_seconds: 0.0, cpu_seconds: 0.0, peak_bytes: 0 };
+    let mut usage = Usage::default();
     loop {
         if let Some((cpu_seconds, peak_bytes)) = look(child.id()) {
             usage.cpu_seconds = cpu_seconds.max(usage.cpu_seconds);
@@ -41,7 +42,7 @@ pub fn measure(program: &Path, args: &[&str]) -> Result<Usage> {
 }
 
 /// CPU seconds so far (user and system) and the peak of resident memory.
-fn look(pid: u32) -> Option<(f64, u64)> {
+pub fn look(pid: u32) -> Option<(f64, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;

@@ -46,7 +46,8 @@ fn sums(rows: &LogicalPlan, model: &KmeansModel) -> datafusion::common::Result<L
     let features = rows.schema().columns().into_iter().skip(1);
     let vector = make_array(features.map(|feature| cast(Expr::Column(feature), DataType::Float64)).collect());
     let grid = ScalarUDF::from(KmeansGrid::default()).call(vec![vector, lit(model.to_scalar())]);
-    let steps = (1..=model.d()).map(|f| sum(array_element(col("steps"), lit(f as i64))).alias(format!("f{f}")));
+    let steps =
+        (1..=model.d()).map(|f| sum(array_element(col("steps"), lit(f as i64))).alias(format!("f{f}")));
     let figures = [count(lit(1)).alias("rows"), sum(col("squared")).alias("inertia")];
     LogicalPlanBuilder::from(rows.clone())
         .project([grid.alias("grid")])?
@@ -67,7 +68,9 @@ fn move_centroids(model: &mut KmeansModel, sums: &[RecordBatch]) -> Result<f64> 
         for f in 0..model.d() {
             let values = column(3 + f)?;
             for ((segment, count), sum) in segments.iter().zip(counts).zip(values) {
-                let (Some(segment), Some(count), Some(sum)) = (segment, count, sum) else { return Err(wrong()) };
+                let (Some(segment), Some(count), Some(sum)) = (segment, count, sum) else {
+                    return Err(wrong());
+                };
                 let at = segment as usize * model.d() + f;
                 *model.centroids.get_mut(at).ok_or_else(wrong)? = sum as f64 / (count as f64 * GRID);
             }

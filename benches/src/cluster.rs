@@ -1,0 +1,79 @@
+//! A cluster of processes on this machine, stopped when it is dropped.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::process::{Usage, look};
+
+/// How long a process may take to listen.
+const START: Duration = Duration::from_secs(20);
+
+/// A scheduler and executors of one core each.
+pub struct Cluster {
+    processes: Vec<Child>,
+    scheduler: String,
+}
+
+impl Cluster {
+    /// Starts the processes; `memory` is what each executor may take.
+    pub fn start(strata: &Path, executors: usize, memory: &str) -> Result<Cluster> {
+        let port = free_port()?;
+        let scheduler = format!("127.0.0.1:{port}");
+        let mut cluster = Cluster { processes: Vec::new(), scheduler: scheduler.clone() };
+        cluster.spawn(strata, &["scheduler", "--port", &port.to_string()], port)?;
+        for _ in 0..executors {
+            let (port, task_port) = (free_port()?, free_port()?);
+            let (text, task_text) = (port.to_string(), task_port.to_string());
+            let executor = ["executor", "--scheduler", &scheduler, "--vcores", "1", "--memory", memory];
+            let ports = ["--port", &text, "--task-port", &task_text];
+            cluster.spawn(strata, &[&executor[..], &ports].concat(), port)?;
+        }
+        Ok(cluster)
+    }
+
+    fn spawn(&mut self, strata: &Path, arguments: &[&str], port: u16) -> Result<()> {
+        let quiet =
+            Command::new(strata).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        self.processes.push(quiet);
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if began.elapsed() > START {
+                bail!("strata {arguments:?} does not listen at port {port}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// The value of `--engine`.
+    pub fn engine(&self) -> String {
+        format!("ballista://{}", self.scheduler)
+    }
+
+    /// What all processes have taken so far: CPU seconds summed, the highest of their peaks.
+    pub fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        for (cpu_seconds, peak_bytes) in self.processes.iter().filter_map(|process| look(process.id())) {
+            usage.cpu_seconds += cpu_seconds;
+            usage.peak_bytes = usage.peak_bytes.max(peak_bytes);
+        }
+        usage
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
