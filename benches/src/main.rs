@@ -135,12 +135,23 @@ fn compare_stages(alone: &serde_json::Map<String, Value>, other: &serde_json::Ma
     }
 }
 
-/// Builds the binary in the profile of this program.
+/// Builds the binary in the profile of this program. What `cargo run` tells this program of itself is kept from that
+/// build: build scripts of dependencies would take it for a change and have nearly everything compiled again.
 fn build_strata() -> Result<PathBuf> {
-    let built = std::process::Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "-p", "strata", "--bin", "strata"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()?;
+    let mut build = std::process::Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "-p", "strata", "--bin", "strata"]);
+    build.current_dir(env!("CARGO_MANIFEST_DIR"));
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+                .iter()
+                .any(|s| name.starts_with(s))
+        });
+        if told {
+            build.env_remove(name);
+        }
+    }
+    let built = build.status()?;
     if !built.success() {
         bail!("the strata binary does not build");
     }
