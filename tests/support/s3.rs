@@ -26,6 +26,8 @@ pub struct S3 {
     _folder: TempDir,
     /// Port of the S3 service.
     pub port: u16,
+    /// Port of the service by which files are put beside S3.
+    filer: u16,
 }
 
 impl S3 {
@@ -54,15 +56,21 @@ impl S3 {
             .stderr(log)
             .spawn()
             .expect("the server starts");
-        let s3 = S3 { server, _folder: folder, port };
+        let s3 = S3 { server, _folder: folder, port, filer };
         until("the bucket", || {
-            let made = request(filer, "POST", "/buckets/lake/")?;
+            let made = request(filer, "POST", "/buckets/lake/", &[])?;
             made.contains(" 201 ").then_some(())
         });
         until("the S3 service", || {
-            request(port, "GET", "/lake?list-type=2").filter(|said| said.contains(" 403 "))
+            request(port, "GET", "/lake?list-type=2", &[]).filter(|said| said.contains(" 403 "))
         });
         s3
+    }
+
+    /// Puts a file into the bucket.
+    pub fn put(&self, path: &str, body: &[u8]) {
+        let said = request(self.filer, "PUT", &format!("/buckets/lake/{path}"), body).expect("an answer");
+        assert!(said.contains(" 201 "), "{said}");
     }
 
     /// The environment by which `user` finds the server.
@@ -86,13 +94,15 @@ impl Drop for S3 {
     }
 }
 
-/// The answer to a plain HTTP request, once the server answers.
-fn request(port: u16, method: &str, path: &str) -> Option<String> {
+/// The answer to an HTTP request, once the server answers.
+fn request(port: u16, method: &str, path: &str, body: &[u8]) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
     );
     stream.write_all(head.as_bytes()).ok()?;
+    stream.write_all(body).ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     Some(String::from_utf8_lossy(&answer).into_owned())

@@ -2,16 +2,21 @@
 
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::query::Reader;
-use crate::{Context, Error, Result};
+use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::ValueEnum;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
 use super::print::print_query;
 use super::{LakeArgs, MachineArgs};
+use crate::query::Reader;
+use crate::{Context, Error, Result};
 
 #[derive(Debug, clap::Args)]
 pub struct SqlArgs {
@@ -96,7 +101,7 @@ pub async fn write_rows(
             let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(out);
             let mut batch = Some(RecordBatch::new_empty(schema));
             while let Some(rows) = batch {
-                writer.write(&rows).map_err(|error| Error::Usage(format!("csv: {error}")))?;
+                writer.write(&flat(&rows).context("cannot write CSV")?).context("cannot write CSV")?;
                 batch = next(stream.next().await)?;
             }
         }
@@ -117,4 +122,26 @@ pub async fn write_rows(
         }
     }
     Ok(())
+}
+
+/// The rows with lists and structs as text, in the form in which tables show them: CSV has no nested values.
+fn flat(rows: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
+    let shown = |column: &ArrayRef| -> std::result::Result<ArrayRef, ArrowError> {
+        if !column.data_type().is_nested() {
+            return Ok(column.clone());
+        }
+        let format = FormatOptions::default();
+        let formatter = ArrayFormatter::try_new(column, &format)?;
+        let text =
+            (0..column.len()).map(|row| column.is_valid(row).then(|| formatter.value(row).to_string()));
+        Ok(Arc::new(text.collect::<StringArray>()))
+    };
+    let columns = rows.columns().iter().map(shown).collect::<std::result::Result<Vec<_>, _>>()?;
+    let named = rows
+        .schema()
+        .fields()
+        .iter()
+        .zip(&columns)
+        .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    RecordBatch::try_new(Arc::new(Schema::new(named.collect::<Vec<_>>())), columns)
 }
