@@ -137,11 +137,8 @@ fn flat(rows: &RecordBatch) -> std::result::Result<RecordBatch, ArrowError> {
         Ok(Arc::new(text.collect::<StringArray>()))
     };
     let columns = rows.columns().iter().map(shown).collect::<std::result::Result<Vec<_>, _>>()?;
-    let named = rows
-        .schema()
-        .fields()
-        .iter()
-        .zip(&columns)
-        .map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
-    RecordBatch::try_new(Arc::new(Schema::new(named.collect::<Vec<_>>())), columns)
+    let schema = rows.schema();
+    let named = schema.fields().iter().zip(&columns);
+    let fields = named.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+    RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), columns)
 }
