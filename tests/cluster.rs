@@ -92,6 +92,19 @@ fn an_executor_killed_at_any_moment_changes_nothing() {
 }
 
 #[test]
+fn an_executor_that_is_silent_counts_as_lost() {
+    let cluster = Cluster::start(2);
+    let lake = small_lake();
+    let engine = cluster.engine();
+    let mut run = Running::start(&["run", "--lake", text(lake.path()), "--engine", &engine]);
+    std::thread::sleep(Duration::from_millis(800));
+    cluster.executors[0].signal("STOP");
+    assert!(run.ended().is_none(), "the run ended before the executor was stopped");
+    assert!(run.wait().success(), "{}", run.said());
+    assert_eq!(published_hashes(lake.path()), published_hashes(small_run()));
+}
+
+#[test]
 fn a_driver_killed_at_any_moment_is_resumed_on_s3() {
     let s3 = S3::start();
     set_environment(s3.environment("admin"));

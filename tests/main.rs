@@ -57,8 +57,11 @@ mod s3;
 // The plan of every stage as a cluster gets it, and that it arrives as it was sent.
 mod plans;
 
-// A cluster of processes: the same bytes, functions on executors, lost drivers.
+// A cluster of processes: the same bytes, functions on executors, lost drivers and executors.
 mod cluster;
+
+// The script and the container files that start a cluster.
+mod deploy;
 
 // Generated documents and the commands that documents name.
 mod docs;

@@ -5,8 +5,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The packages, pinned.
-const PACKAGES: &[&str] =
-    &["deltalake==1.6.6", "pyarrow", "polars==2.1.0", "duckdb==2.0.0", "scikit-learn==1.9.1"];
+const PACKAGES: &[&str] = &[
+    "deltalake==1.6.6",
+    "pyarrow",
+    "polars==2.1.0",
+    "duckdb==2.0.0",
+    "scikit-learn==1.9.1",
+    "pyyaml==6.0.3",
+    "dockerfile-parse==2.0.1",
+];
 
 /// Where environments and data sets are kept between runs.
 pub fn cache() -> PathBuf {

