@@ -146,18 +146,17 @@ fn threads_a_cluster_and_s3_publish_the_same_bytes_of_real_data() {
         ok(&[&args[..], more].concat());
         assert_eq!(hashes(lake, &tables), expected, "{more:?}");
     };
+    let s3 = S3::start();
+    set_environment(s3.environment("admin"));
     let cluster = Cluster::start(2);
     let engine = cluster.engine();
     for more in [["--threads", "1"], ["--threads", "7"], ["--threads", "16"], ["--engine", &engine]] {
         run(journey_lake().path(), &more);
     }
-    let s3 = S3::start();
-    set_environment(s3.environment("admin"));
-    let cluster = Cluster::start(2);
     for name in RAW {
         s3.put(&format!("journey/raw/{name}.parquet"), &std::fs::read(data(name)).unwrap());
     }
-    run(Path::new("s3://lake/journey"), &["--engine", &cluster.engine()]);
+    run(Path::new("s3://lake/journey"), &["--engine", &engine]);
 }
 
 const COMPARE: &str = r#"

@@ -9,7 +9,7 @@ use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -86,12 +86,7 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         config = ballista::distributed(config);
         ballista::with_cluster_rules(&mut rules).context("cannot set up the engine")?;
     }
-    let state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .with_default_features()
-        .with_physical_optimizer_rules(rules);
-    register_functions(state.build())
+    build_state(config, runtime, rules)
 }
 
 /// A state over any store, with a configuration made elsewhere: for planning, and for the sessions of a scheduler.
@@ -100,12 +95,7 @@ pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
         .with_object_store_registry(Arc::new(Stores::default()))
         .build_arc()
         .context("cannot set up a session")?;
-    let state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .with_default_features()
-        .with_physical_optimizer_rules(optimizer_rules());
-    register_functions(state.build())
+    build_state(config, runtime, optimizer_rules())
 }
 
 /// The same state with joins that sort and spill instead of hashing one side into memory.
@@ -145,8 +135,18 @@ pub(super) fn optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sy
     std::iter::once(own).chain(PhysicalOptimizer::new().rules).collect()
 }
 
-/// The one place where functions are registered, for every session of every process.
-fn register_functions(mut state: SessionState) -> Result<SessionState> {
+/// The one place where states are made and functions registered, for every session of every process.
+fn build_state(
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
+) -> Result<SessionState> {
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rules(rules);
+    let mut state = state.build();
     strata_udfs::register(&mut state).context("cannot register the functions")?;
     Ok(state)
 }

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::new_null_array;
 use arrow::array::{
     Array, ArrayRef, Float64Builder, Int32Builder, ListArray, NullBufferBuilder, StructArray,
 };
@@ -13,9 +12,9 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::each_scaled;
-use crate::args::{constant, evaluate, expect_arity, list_column, nullable_fields, vector_type};
-use crate::model::{KmeansModel, kmeans_model_type, model_argument_type};
+use super::{each_scaled, of_vectors, vector_and_model};
+use crate::args::nullable_fields;
+use crate::model::KmeansModel;
 
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     nullable_fields(&[
@@ -65,11 +64,7 @@ impl ScalarUDFImpl for KmeansAssign {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(self.name(), types, &["vector", "model"])?;
-        Ok(vec![
-            vector_type(self.name(), "vector", &types[0])?,
-            model_argument_type(self.name(), &types[1], &kmeans_model_type())?,
-        ])
+        vector_and_model(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -81,14 +76,7 @@ impl ScalarUDFImpl for KmeansAssign {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let model = constant(self.name(), "model", &args, 1)?;
-        evaluate(&args, |rows| {
-            if model.is_null() {
-                return Ok(new_null_array(&assignment_type(), rows));
-            }
-            let vectors = list_column(&args, 0, rows)?;
-            Ok(Arc::new(assign(&vectors, &KmeansModel::from_scalar(model)?)?))
-        })
+        of_vectors(self.name(), &args, |vectors, model| Ok(Arc::new(assign(vectors, model)?)))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

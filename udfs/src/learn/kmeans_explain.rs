@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{
-    Array, Float64Builder, ListArray, NullBufferBuilder, StringBuilder, StructArray, new_null_array,
-};
+use arrow::array::{Array, Float64Builder, ListArray, NullBufferBuilder, StringBuilder, StructArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::Result;
@@ -13,9 +11,9 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::each_scaled;
-use crate::args::{constant, evaluate, expect_arity, list_column, nullable_fields, vector_type};
-use crate::model::{KmeansModel, kmeans_model_type, model_argument_type};
+use super::{each_scaled, of_vectors, vector_and_model};
+use crate::args::nullable_fields;
+use crate::model::KmeansModel;
 
 static FIELDS: LazyLock<Fields> =
     LazyLock::new(|| nullable_fields(&[("feature", DataType::Utf8), ("contribution", DataType::Float64)]));
@@ -62,11 +60,7 @@ impl ScalarUDFImpl for KmeansExplain {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(self.name(), types, &["vector", "model"])?;
-        Ok(vec![
-            vector_type(self.name(), "vector", &types[0])?,
-            model_argument_type(self.name(), &types[1], &kmeans_model_type())?,
-        ])
+        vector_and_model(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -78,14 +72,7 @@ impl ScalarUDFImpl for KmeansExplain {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let model = constant(self.name(), "model", &args, 1)?;
-        evaluate(&args, |rows| {
-            if model.is_null() {
-                return Ok(new_null_array(&explanation_type(), rows));
-            }
-            let vectors = list_column(&args, 0, rows)?;
-            Ok(Arc::new(explain(&vectors, &KmeansModel::from_scalar(model)?)?))
-        })
+        of_vectors(self.name(), &args, |vectors, model| Ok(Arc::new(explain(vectors, model)?)))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

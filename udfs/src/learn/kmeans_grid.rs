@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayRef, Decimal128Array, Decimal128Builder, Int32Builder, ListArray, NullBufferBuilder,
-    StructArray, new_null_array,
+    StructArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
@@ -14,9 +14,9 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::each_scaled;
-use crate::args::{constant, evaluate, expect_arity, list_column, nullable_fields, vector_type};
-use crate::model::{KmeansModel, kmeans_model_type, model_argument_type, on_grid, squared_steps, steps};
+use super::{each_scaled, of_vectors, vector_and_model};
+use crate::args::nullable_fields;
+use crate::model::{KmeansModel, on_grid, squared_steps, steps};
 
 /// A scaled value has at most 19 digits, so that the engine's sums of type decimal(30, 0) hold 10^10 rows.
 const STEPS: DataType = DataType::Decimal128(20, 0);
@@ -67,11 +67,7 @@ impl ScalarUDFImpl for KmeansGrid {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(self.name(), types, &["vector", "model"])?;
-        Ok(vec![
-            vector_type(self.name(), "vector", &types[0])?,
-            model_argument_type(self.name(), &types[1], &kmeans_model_type())?,
-        ])
+        vector_and_model(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -83,14 +79,7 @@ impl ScalarUDFImpl for KmeansGrid {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let model = constant(self.name(), "model", &args, 1)?;
-        evaluate(&args, |rows| {
-            if model.is_null() {
-                return Ok(new_null_array(&DataType::Struct(FIELDS.clone()), rows));
-            }
-            let vectors = list_column(&args, 0, rows)?;
-            Ok(Arc::new(place(&vectors, &KmeansModel::from_scalar(model)?)?))
-        })
+        of_vectors(self.name(), &args, |vectors, model| Ok(Arc::new(place(vectors, model)?)))
     }
 
     fn documentation(&self) -> Option<&Documentation> {

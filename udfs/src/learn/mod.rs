@@ -14,11 +14,37 @@ pub use kmeans_segment_name::KmeansSegmentName;
 pub use quantile_score::QuantileScore;
 pub use reference_mean::ReferenceMean;
 
-use arrow::array::{Array, AsArray, ListArray};
-use arrow::datatypes::Float64Type;
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, new_null_array};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, exec_err, internal_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
-use crate::model::KmeansModel;
+use crate::args::{constant, evaluate, expect_arity, list_column, vector_type};
+use crate::model::{KmeansModel, kmeans_model_type, model_argument_type};
+
+/// The types of the arguments of a function of a vector and a k-means model.
+fn vector_and_model(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
+    expect_arity(function, types, &["vector", "model"])?;
+    Ok(vec![
+        vector_type(function, "vector", &types[0])?,
+        model_argument_type(function, &types[1], &kmeans_model_type())?,
+    ])
+}
+
+/// What `kernel` makes of a column of vectors and a constant model; NULL for a model of NULL.
+fn of_vectors(
+    function: &str,
+    args: &ScalarFunctionArgs,
+    kernel: impl Fn(&ListArray, &KmeansModel) -> Result<ArrayRef>,
+) -> Result<ColumnarValue> {
+    let model = constant(function, "model", args, 1)?;
+    evaluate(args, |rows| {
+        if model.is_null() {
+            return Ok(new_null_array(args.return_field.data_type(), rows));
+        }
+        kernel(&list_column(args, 0, rows)?, &KmeansModel::from_scalar(model)?)
+    })
+}
 
 /// Scales each vector and hands it, or `None` for NULL, to `visit`; `scaled` is one buffer for all rows.
 fn each_scaled(
