@@ -16,7 +16,7 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use strata::engine::{Engine, EngineOptions, planning_state};
 use strata::lake::{DataFile, Lake, StageManifest, files_at};
 use strata::project::{Kind, Params, PlanNames, Project, Relation, Source, Stage, StageSql, plan_select};
-use strata::run::{RunManifest, SourceFiles, last_run, params_of, source_table, written_table};
+use strata::run::{RunManifest, SourceFiles, last_run, params_of, source_table, stage_table, written_table};
 use tempfile::TempDir;
 
 use crate::support::shuffle::{Random, shuffled};
@@ -59,7 +59,8 @@ impl Finished {
 
     /// The rows of a relation as the run's stages saw them.
     async fn rows(&self, relation: &Relation) -> RecordBatch {
-        let plan = LogicalPlanBuilder::scan("input", provider_as_source(self.stored(relation).await), None);
+        let plan =
+            LogicalPlanBuilder::scan("input", provider_as_source(self.stored(relation, false).await), None);
         let plan = plan.and_then(LogicalPlanBuilder::build).unwrap();
         let batches = self.engine.collect(&plan).await.unwrap();
         let schema =
@@ -67,24 +68,28 @@ impl Finished {
         concat_batches(&schema, &batches).unwrap()
     }
 
-    /// A relation as the run's stages read it.
-    pub async fn stored(&self, relation: &Relation) -> Arc<dyn TableProvider> {
+    /// A relation as the run's stages read it; a source in the order of days where the stage is computed by day.
+    pub async fn stored(&self, relation: &Relation, by_day: bool) -> Arc<dyn TableProvider> {
         let files = match relation {
             Relation::Source(name) => {
                 let source = &self.project.sources[name];
                 let as_of =
                     self.run.as_of.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
                 let files = SourceFiles::inspect(&self.lake, source).await.unwrap().known_at(as_of);
-                return source_table(&self.lake, source, &files, Some(as_of), false).unwrap();
+                return source_table(&self.lake, source, &files, Some(as_of), by_day).unwrap();
             }
             Relation::Previous(name) => {
                 let Some(Kind::Fixpoint { start, .. }) = self.project.stage(name).map(|stage| &stage.kind)
                 else {
                     panic!("{name} is no fixpoint");
                 };
-                return Box::pin(self.stored(&self.project.inputs(name)[start])).await;
+                return Box::pin(self.stored(&self.project.inputs(name)[start], by_day)).await;
             }
-            Relation::Stage(name) => self.result(name, false).await,
+            Relation::Stage(name) => {
+                let files = self.result(name, false).await;
+                let stage = self.project.stage(name).unwrap();
+                return stage_table(&self.lake, stage, &files.iter().collect::<Vec<_>>()).unwrap();
+            }
             Relation::Quarantine(name) => self.result(name, true).await,
             Relation::Carried(name) => {
                 let stem = name.rsplit('.').next().unwrap();

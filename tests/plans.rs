@@ -1,4 +1,4 @@
-//! The plan of every stage of the built-in project as a cluster gets it: pinned in a file, so that an exchange or a sort
+//! The plan of every stage and audit of the built-in project as a cluster gets it: pinned in a file, so that an exchange or a sort
 //! that comes or goes is seen; and every plan can travel to an executor.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -14,24 +14,25 @@ use crate::support::repository;
 
 /// `STRATA_UPDATE=1` writes the plans anew.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_stage_has_the_distributed_plan_that_is_written_down() {
+async fn stages_and_audits_have_the_distributed_plans_that_are_written_down() {
     let finished = Finished::new().await;
     let options = EngineOptions { threads: 4, memory_bytes: 4 << 30, ..EngineOptions::default() };
     let engine = Engine::distributed(&finished.lake, options).unwrap();
     let mut found = String::new();
-    for stage in &finished.project.stages {
+    let stages = finished.project.stages.iter().map(|stage| (stage.name.clone(), stage.by_day));
+    let audits = finished.project.audits.iter().map(|audit| (format!("audits.{}", audit.name), false));
+    for (name, by_day) in stages.chain(audits) {
         let mut tables = BTreeMap::new();
-        for relation in finished.project.stored_inputs(&stage.name) {
-            tables.insert(relation.clone(), finished.stored(&relation).await);
+        for relation in finished.project.stored_inputs(&name) {
+            tables.insert(relation.clone(), finished.stored(&relation, by_day).await);
         }
         let provide = |relation: &_| Ok(tables.get(relation).cloned().expect("a stored input"));
-        let logical = finished.project.plan(engine.state(), &stage.name, &finished.params, &provide).unwrap();
+        let logical = finished.project.plan(engine.state(), &name, &finished.params, &provide).unwrap();
         let sent = engine.physical_plan(&logical).await.unwrap();
         let shown = displayable(sent.as_ref()).indent(false).to_string();
-        let arrived =
-            engine.travelled(sent.clone()).unwrap_or_else(|error| panic!("{}: {error}", stage.name));
-        assert_eq!(arrived.schema(), sent.schema(), "{}", stage.name);
-        writeln!(found, "== {}\n{}", stage.name, without_files(&shown)).unwrap();
+        let arrived = engine.travelled(sent.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(arrived.schema(), sent.schema(), "{name}");
+        writeln!(found, "== {name}\n{}", without_files(&shown)).unwrap();
     }
     // it changes with every change of the program
     let run_id = finished.params["run_id"].to_string();

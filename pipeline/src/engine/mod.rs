@@ -3,6 +3,7 @@
 
 mod ballista;
 mod files_table;
+mod filters;
 mod metrics;
 mod row_number;
 mod session;

@@ -16,6 +16,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use super::ballista;
+use super::filters::logical_rules;
 use super::row_number::HashRowNumber;
 use crate::lake::{Lake, Stores};
 use crate::{Context, Result};
@@ -145,6 +146,7 @@ fn build_state(
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(rules);
     let mut state = state.build();
     strata_udfs::register(&mut state).context("cannot register the functions")?;

@@ -14,7 +14,7 @@ use super::Sources;
 use super::history::{RunManifest, StageRun};
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
-use super::tables::{daily_table, source_table, written_table};
+use super::tables::{source_table, stage_table, written_table};
 use crate::engine::{Engine, ScanMetrics};
 use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, files_at, stage_data_prefix};
 use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
@@ -414,8 +414,9 @@ impl Runner<'_> {
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let quarantined = matches!(relation, Relation::Quarantine(_));
                 let results = lock(&self.results)?;
-                let parts =
-                    results.get(name).ok_or_else(|| Error::other(format!("{name} is not there yet")))?;
+                let (Some(stage), Some(parts)) = (self.project.stage(name), results.get(name)) else {
+                    return Err(Error::other(format!("{name} is not there yet")));
+                };
                 let chosen = parts
                     .iter()
                     .filter(|(part, _)| days.is_none_or(|days| part.is_some_and(|day| days.contains(&day))));
@@ -423,8 +424,10 @@ impl Runner<'_> {
                     .flat_map(|(_, manifest)| &manifest.files)
                     .filter(|file| file.quarantined == quarantined)
                     .collect();
-                let day = self.project.stage(name).and_then(|stage| stage.day.as_deref());
-                daily_table(self.lake, &schema()?, &files, day.filter(|_| days.is_some()))
+                match quarantined {
+                    true => written_table(self.lake, &schema()?, &files),
+                    false => stage_table(self.lake, stage, &files),
+                }
             }
             Relation::Carried(name) => {
                 let stem = name.rsplit('.').next().unwrap_or(name);

@@ -26,7 +26,7 @@ pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
 pub use publish::{RUNS, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
-pub use tables::{source_table, written_table};
+pub use tables::{source_table, stage_table, written_table};
 
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{Lake, Lock, StageManifest};

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 use super::raw::SourceFiles;
 use crate::engine::{FilesTable, TableFile};
 use crate::lake::{DataFile, Lake};
-use crate::project::{Format, Source};
+use crate::project::{Format, Source, Stage};
 use crate::{Context, Error, Result};
 
 /// The raw files of a source as a table. With a cut, only rows known before it (µs) are seen; rows that do not say
@@ -66,11 +66,17 @@ pub fn source_table(
 /// Files that a sink wrote, as a table with the columns of `schema`: those that the files store, and those whose
 /// values stand in the files' partition entries.
 pub fn written_table(lake: &Lake, schema: &SchemaRef, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
-    daily_table(lake, schema, files, None)
+    table_of(lake, schema, files, None)
 }
 
-/// The same, read in the order of the days that stand in the column `by_day`.
-pub fn daily_table(
+/// The rows that a stage kept; those of a stage by day in the order of days, so that what is grouped by day and
+/// something else needs no exchange.
+pub fn stage_table(lake: &Lake, stage: &Stage, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
+    let day = stage.day.as_deref().filter(|_| stage.by_day);
+    table_of(lake, &stage.result_schema(), files, day)
+}
+
+fn table_of(
     lake: &Lake,
     schema: &SchemaRef,
     files: &[&DataFile],
