@@ -11,19 +11,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 
-use super::campaigns;
-use super::intent::{Intent, rushes, upcoming};
-use super::manners::{CLASSES, Manner};
-use super::messages::{CHANNELS, EFFECT, assignment};
-use super::orders::{Basket, purchases_on};
-use super::persons::{Person, System, household, persona_name};
-use super::places::STATION;
-use super::sessions::{
-    COMMUTE, COMMUTES, EventType, NONE, Session, ZONES, home_zone, is_app, is_working_day, platform,
-    sessions_on, walk,
-};
+use super::manners::CLASSES;
+use super::messages::CHANNELS;
+use super::observed::{Observed, Searches, observe};
+use super::persons::persona_name;
 use super::texts;
-use super::world::{DAY, HOUR, SEASON_LEVELS, World};
+use super::world::{SEASON_LEVELS, World};
 use super::write;
 use crate::{Context, Result};
 
@@ -33,83 +26,6 @@ const MOST_PERSONS: u32 = 4096;
 const LEVELS: usize = 24;
 /// Personas.
 const PERSONAS: usize = 8;
-
-/// How often something happened of how often it could have.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    hits: u32,
-    trials: u32,
-}
-
-impl Count {
-    fn add(&mut self, hit: bool) {
-        self.hits += u32::from(hit);
-        self.trials += 1;
-    }
-
-    /// Logarithm of the likelihood of a probability.
-    fn log_likelihood(self, p: f64) -> f64 {
-        let p = p.clamp(1e-9, 1.0 - 1e-9);
-        f64::from(self.hits) * libm::log(p) + f64::from(self.trials - self.hits) * libm::log(1.0 - p)
-    }
-}
-
-/// A person and what is seen of them.
-#[derive(Debug)]
-struct Observed {
-    persona: usize,
-    manner: Manner,
-    discount: f64,
-    class: usize,
-    labels: Labels,
-    carts: Count,
-    revisits: Count,
-    rushes: Count,
-    commutes: Count,
-    /// Probability of being seen at the station on the way without being a commuter.
-    passes: f64,
-    rainy: Count,
-    /// Share of rainy days, and of dry days soon followed by rain, weighted by activity.
-    rain: (f64, f64),
-    discounted: Count,
-    opened: [Count; 4],
-    session_days: Vec<u32>,
-    /// Assignments to campaigns, and orders within the effect of one: without and with a message.
-    assignments: u32,
-    expected: (f64, f64),
-}
-
-/// Classes that follow from the latent rates of `truth/persons`.
-#[derive(Debug, Clone, Copy)]
-pub struct Labels {
-    /// Buys at a discount more often than not.
-    pub price_sensitive: bool,
-    /// Activity at the end of the world is under a tenth of its mean.
-    pub churned: bool,
-    /// The holidays draw the person more than 1.5 units above the mean.
-    pub seasonal: bool,
-    /// Activity at the end relative to its mean, season and weekends apart.
-    pub activity_at_end: f64,
-}
-
-impl Labels {
-    /// The labels of a person.
-    pub fn of(person: &Person) -> Labels {
-        let trend = person.traits[7];
-        // exp(trend x) for x from -1 to 1, at its end, over its mean
-        let mean = if trend.abs() < 1e-6 { 1.0 } else { libm::sinh(trend) / trend };
-        let activity_at_end = libm::exp(trend) / mean;
-        Labels {
-            price_sensitive: person.habits.discount > 0.5,
-            churned: activity_at_end < 0.1,
-            seasonal: person.traits[8] > 1.5,
-            activity_at_end,
-        }
-    }
-}
-
-/// The searches of the sample by day: all, and those of the rising term.
-type Searches = Vec<(u32, u32)>;
 
 /// Rows of `truth/ceilings`. `n` is the number of persons (of assignments for uplift, of days for the rising term) that
 /// stand behind a value, 0 for one that follows from the laws alone.
@@ -156,126 +72,6 @@ impl Row {
     fn new(label: &'static str, measure: &'static str, value: f64, n: usize) -> Row {
         Row { label, measure, value, n }
     }
-}
-
-fn observe(world: &World, person: u32, searches: &mut Searches) -> Observed {
-    let drawn = Person::draw(&world.settings, person);
-    let manner = world.people.manners[person as usize];
-    let class = usize::from(world.people.activity[person as usize]);
-    let head = household(world.settings.seed, person).head;
-    let mut seen = Observed {
-        persona: drawn.persona,
-        manner,
-        discount: f64::from(drawn.habits.discount),
-        class,
-        labels: Labels::of(&drawn),
-        carts: Count::default(),
-        revisits: Count::default(),
-        rushes: Count::default(),
-        commutes: Count::default(),
-        passes: passes(f64::from(drawn.habits.hour), head),
-        rainy: Count::default(),
-        rain: rain(world, manner.city, class),
-        discounted: Count::default(),
-        opened: [Count::default(); 4],
-        session_days: Vec::new(),
-        assignments: 0,
-        expected: (0.0, 0.0),
-    };
-    let mut starts = Vec::new();
-    for day in 0..world.days() {
-        sessions_on(world, person, day, |session| {
-            let may_buy = world.people.account_on(person, day, &[System::App, System::Web], 0).is_some();
-            starts.push((session.start, may_buy));
-            seen.session(world, &session, searches);
-        });
-        purchases_on(world, person, day, |purchase| {
-            let basket = Basket::draw(world, person, day, purchase.slot);
-            seen.discounted.add(basket.is_discounted());
-        });
-    }
-    seen.messages(world, person, f64::from(drawn.habits.buys), &starts);
-    seen
-}
-
-impl Observed {
-    fn session(&mut self, world: &World, session: &Session, searches: &mut Searches) {
-        let day = (session.start / DAY) as u32;
-        self.session_days.push(day);
-        let basket = session.buys.then(|| Basket::draw(world, session.person, session.day, session.slot));
-        let carts = &mut self.carts;
-        walk(world, session, basket.as_ref(), |step| match step.event {
-            EventType::Cart if !session.buys => carts.add(true),
-            EventType::Dwell if !session.buys => carts.add(false),
-            EventType::Search => {
-                let (all, risen) = &mut searches[day as usize];
-                *all += 1;
-                *risen += u32::from(step.query == world.rising.query);
-            }
-            _ => {}
-        });
-        if session.buys {
-            self.rushes.add(rushes(world, session));
-        } else {
-            self.rainy.add(world.weather.rains(self.manner.city, day));
-            if upcoming(world, session).is_some() {
-                self.revisits.add(Intent::of(world, session, None).wanted.is_some());
-            }
-        }
-        if is_working_day(world, session.day) && is_app(platform(world, session.device)) {
-            let on_the_way =
-                COMMUTES.iter().any(|from| (*from..from + COMMUTE).contains(&(session.start % DAY)));
-            let at_station = session.place != NONE && session.place % ZONES == STATION;
-            self.commutes.add(on_the_way && at_station);
-        }
-    }
-
-    fn messages(&mut self, world: &World, person: u32, buys: f64, starts: &[(i64, bool)]) {
-        let raised = (buys * libm::exp(f64::from(self.manner.uplift))).min(0.9).max(buys);
-        for campaign in campaigns::sending(0, world.days() - 1) {
-            let Some(given) = assignment(world, campaign, person, 0..world.days()) else { continue };
-            if given.treated {
-                let opened = given.outcome(world, campaign, person).opened.is_some();
-                self.opened[campaigns::channel(campaign)].add(opened);
-            }
-            let affected = |start: i64| (0..EFFECT).contains(&(start - given.sent));
-            let sessions = starts.iter().filter(|(start, may_buy)| *may_buy && affected(*start)).count();
-            self.assignments += 1;
-            self.expected.0 += buys * sessions as f64;
-            self.expected.1 += raised * sessions as f64;
-        }
-    }
-}
-
-/// Probability that a session whose time and place follow from habit alone starts on the way at the city's station.
-fn passes(hour: f64, head: u32) -> f64 {
-    let cumulated = |x: f64| match x.clamp(-5.0, 5.0) / 5.0 {
-        x if x < 0.0 => (1.0 + x) * (1.0 + x) / 2.0,
-        x => 1.0 - (1.0 - x) * (1.0 - x) / 2.0,
-    };
-    let hours = |time: i64| time as f64 / HOUR as f64;
-    let on_the_way: f64 = COMMUTES
-        .iter()
-        .flat_map(|from| [-24.0, 0.0, 24.0].map(|turn| hours(*from) - hour + turn))
-        .map(|from| cumulated(from + hours(COMMUTE)) - cumulated(from))
-        .sum();
-    let at_home = if home_zone(head) == STATION { 251.0 / 256.0 } else { 0.0 };
-    on_the_way * (at_home + 5.0 / 256.0 / f64::from(ZONES))
-}
-
-/// Share of rainy days, and of dry days soon followed by rain, weighted by activity.
-fn rain(world: &World, city: u16, class: usize) -> (f64, f64) {
-    let (mut wet, mut awaited, mut total) = (0.0, 0.0, 0.0);
-    for day in 0..world.days() {
-        let activity = f64::from(world.activity(day)[class]);
-        total += activity;
-        if world.weather.rains(city, day) {
-            wet += activity;
-        } else if world.weather.next_rain(city, day).is_some() {
-            awaited += activity;
-        }
-    }
-    (wet / total, awaited / total)
 }
 
 /// What is known of persons beforehand: one group, or one for each persona.

@@ -29,6 +29,7 @@ mod manners;
 mod mess;
 mod messages;
 mod names;
+mod observed;
 mod order_columns;
 mod orders;
 mod persons;

@@ -11,11 +11,11 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 
-use super::ceilings::Labels;
 use super::events::ascii;
 use super::manners::{CLASSES, Manner};
 use super::mess::{Key, Planted};
 use super::messages::CHANNELS;
+use super::observed::Labels;
 use super::persons::{
     Person, SHARED_DEVICE_SLOT, TRAITS, account_number, device_number, household, persona_name,
 };

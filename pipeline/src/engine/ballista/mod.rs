@@ -43,6 +43,8 @@ pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
     optimizer.prefer_hash_join = own.prefer_hash_join;
     optimizer.hash_join_single_partition_threshold = own.hash_join_single_partition_threshold;
     optimizer.hash_join_single_partition_threshold_rows = own.hash_join_single_partition_threshold_rows;
+    // a task has its own part of each scan, which does not say that it is one of ranges; interleaving asks for that
+    optimizer.prefer_existing_union = true;
     config
 }
 
