@@ -11,7 +11,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::window::{StandardWindowExpr, WindowExpr};
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
@@ -62,9 +62,13 @@ fn is_row_number(expr: &Arc<dyn WindowExpr>) -> bool {
     function.is_some_and(|function| function.fun().name() == "row_number")
 }
 
+/// The share of the pool, as a divisor, that the partitions of one node hold at most. A fair share among all that can
+/// spill would be far smaller where many stages run side by side.
+const SHARE: usize = 8;
+
 /// Appends `row_number() over (partition by .. order by ..)` to its input. Where the input is sorted by some of the
 /// keys, such as the day, it holds the rows of one value of these and keeps that order; else it holds its whole
-/// partition. Where the pool refuses that, it sorts and spills instead.
+/// partition. Where that is too much, it sorts and spills these rows instead.
 #[derive(Debug)]
 pub struct RowNumberExec {
     input: Arc<dyn ExecutionPlan>,
@@ -172,12 +176,20 @@ impl ExecutionPlan for RowNumberExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context.clone())?;
-        let memory = MemoryConsumer::new(format!("RowNumberExec[{partition}]")).with_can_spill(true);
+        let memory = MemoryConsumer::new(format!("RowNumberExec[{partition}]"));
+        let pool = context.memory_pool();
+        let most_bytes = match pool.memory_limit() {
+            MemoryLimit::Finite(bytes) => {
+                bytes / SHARE / self.properties.output_partitioning().partition_count()
+            }
+            _ => usize::MAX,
+        };
         let job = number::Job {
             window: self.window.clone(),
             schema: self.schema.clone(),
             sorted_by: self.sorted_by.clone(),
-            memory: Some(memory.register(context.memory_pool())),
+            memory: memory.register(pool),
+            most_bytes,
             metrics: BaselineMetrics::new(&self.metrics, partition),
             context,
         };

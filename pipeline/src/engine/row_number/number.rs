@@ -1,4 +1,5 @@
-//! Numbering the rows of one partition: a hash table finds the keys that repeat, and only their rows are sorted.
+//! Numbering the rows of one partition: a hash table finds the keys that repeat, and only their rows are sorted. Where
+//! memory is short, the rows of a day are sorted, spilled if need be, and numbered as they come.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -6,20 +7,19 @@ use std::sync::{Arc, Mutex};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, interleave, lexsort_to_indices};
 use arrow::datatypes::SchemaRef;
-use arrow::row::{RowConverter, Rows, SortField};
+use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::window::WindowExpr;
 use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
-use datafusion::physical_plan::windows::BoundedWindowAggExec;
-use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use hashbrown::HashTable;
 
 /// Bytes a row takes beside its own columns: its encoded key with offset, its place in the table, its hash.
@@ -30,8 +30,10 @@ pub(super) struct Job {
     pub window: Arc<dyn WindowExpr>,
     pub schema: SchemaRef,
     pub sorted_by: Vec<PhysicalSortExpr>,
-    /// What is held; given back for good when the engine sorts instead.
-    pub memory: Option<MemoryReservation>,
+    /// What is held.
+    pub memory: MemoryReservation,
+    /// Most bytes to hold; where the rows of one value of `sorted_by` need more, they are sorted.
+    pub most_bytes: usize,
     pub metrics: BaselineMetrics,
     pub context: Arc<TaskContext>,
 }
@@ -39,10 +41,13 @@ pub(super) struct Job {
 /// Where the input is.
 enum Input {
     Open(SendableRecordBatchStream),
-    /// Sorted from here on, its rows numbered.
-    Sorted(SendableRecordBatchStream),
+    /// Rows of one value of `sorted_by`, sorted by key, and the input that goes on after them.
+    Sorted(SendableRecordBatchStream, Numbering, Rest),
     Ended,
 }
+
+/// The first batch after sorted rows, and the input after that.
+type Rest = Arc<Mutex<Option<(RecordBatch, SendableRecordBatchStream)>>>;
 
 /// Rows that are held, and rows that are numbered.
 struct Run {
@@ -68,26 +73,26 @@ impl Job {
         batch.get_array_memory_size() + batch.num_rows() * BYTES_PER_ROW
     }
 
-    /// Whether no key of `next` stands in `last`, since the input is sorted by some of the keys and these differ.
-    fn is_apart(&self, last: &RecordBatch, next: &RecordBatch) -> Result<bool> {
-        for sort in &self.sorted_by {
-            let before = ScalarValue::try_from_array(&value(sort, last)?, last.num_rows() - 1)?;
-            if before != ScalarValue::try_from_array(&value(sort, next)?, 0)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The window as the engine would run it, over rows that are held and the rest.
-    fn sort_instead(
-        &mut self,
-        read: Vec<RecordBatch>,
-        rest: SendableRecordBatchStream,
-    ) -> Result<SendableRecordBatchStream> {
-        self.memory = None;
+    /// Sorts rows that are held and those of the rest that are not apart from them.
+    fn sort(&self, held: Vec<RecordBatch>, rest: SendableRecordBatchStream) -> Result<Input> {
+        let Some(last) = held.last().cloned() else {
+            return datafusion::common::internal_err!("nothing is held");
+        };
         let schema = rest.schema();
-        let all = futures::stream::iter(read.into_iter().map(Ok)).chain(rest.into_stream());
+        let after = Rest::default();
+        let state = (rest, last, self.sorted_by.clone(), after.clone());
+        let together = futures::stream::try_unfold(state, |(mut rest, last, sorted_by, after)| async move {
+            let Some(next) = rest.next().await.transpose()? else { return Ok(None) };
+            if next.num_rows() > 0 && is_apart(&sorted_by, &last, &next)? {
+                if let Ok(mut after) = after.lock() {
+                    *after = Some((next, rest));
+                }
+                return Ok(None);
+            }
+            let last = if next.num_rows() > 0 { next.clone() } else { last };
+            Ok(Some((next, (rest, last, sorted_by, after))))
+        });
+        let all = futures::stream::iter(held.into_iter().map(Ok)).chain(together);
         let stream: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all));
         let source = Once { schema: schema.clone(), stream: Mutex::new(Some(stream)) };
         let input = StreamingTableExec::try_new(schema, vec![Arc::new(source)], None, [], false, None)?;
@@ -97,13 +102,48 @@ impl Job {
             return datafusion::common::internal_err!("row_number without keys");
         };
         let sorted = SortExec::new(order, Arc::new(input)).with_preserve_partitioning(true);
-        let window = BoundedWindowAggExec::try_new(
-            vec![self.window.clone()],
-            Arc::new(sorted),
-            InputOrderMode::Sorted,
-            false,
-        )?;
-        window.execute(0, self.context.clone())
+        Ok(Input::Sorted(sorted.execute(0, self.context.clone())?, Numbering::default(), after))
+    }
+}
+
+/// Whether no key of `next` stands in `last`, since the input is sorted by some of the keys and these differ.
+fn is_apart(sorted_by: &[PhysicalSortExpr], last: &RecordBatch, next: &RecordBatch) -> Result<bool> {
+    for sort in sorted_by {
+        let before = ScalarValue::try_from_array(&value(sort, last)?, last.num_rows() - 1)?;
+        if before != ScalarValue::try_from_array(&value(sort, next)?, 0)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Numbers rows that come sorted by key.
+#[derive(Default)]
+struct Numbering {
+    converter: Option<RowConverter>,
+    last: Option<OwnedRow>,
+    number: u64,
+}
+
+impl Numbering {
+    fn number(&mut self, batch: &RecordBatch, window: &dyn WindowExpr) -> Result<UInt64Array> {
+        let keys = evaluate(batch, window)?;
+        let converter = match &mut self.converter {
+            Some(converter) => converter,
+            none => none.insert(converter_of(&keys)?),
+        };
+        let keys = converter.convert_columns(&keys)?;
+        let numbers = (0..batch.num_rows()).map(|row| {
+            let before = match row.checked_sub(1) {
+                Some(before) => Some(keys.row(before)),
+                None => self.last.as_ref().map(OwnedRow::row),
+            };
+            self.number = if before == Some(keys.row(row)) { self.number + 1 } else { 1 };
+            self.number
+        });
+        let numbers = numbers.collect();
+        self.last = batch.num_rows().checked_sub(1).map(|row| keys.row(row).owned()).or(self.last.take());
+        Ok(numbers)
     }
 }
 
@@ -111,16 +151,13 @@ impl Run {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             if let Some((batch, numbers)) = self.numbered.pop_front() {
-                if let Some(memory) = &self.job.memory {
-                    memory.shrink(Job::bytes(&batch).min(memory.size()));
-                }
+                self.job.memory.shrink(Job::bytes(&batch).min(self.job.memory.size()));
                 self.job.metrics.record_output(batch.num_rows());
                 let columns: Vec<ArrayRef> =
                     batch.columns().iter().cloned().chain([Arc::new(numbers) as ArrayRef]).collect();
                 return Ok(Some(RecordBatch::try_new(self.job.schema.clone(), columns)?));
             }
             match &mut self.input {
-                Input::Sorted(rows) => return rows.next().await.transpose(),
                 Input::Ended => return Ok(None),
                 Input::Open(rows) => match rows.next().await.transpose()? {
                     Some(batch) => self.hold(batch)?,
@@ -128,6 +165,19 @@ impl Run {
                         self.input = Input::Ended;
                         self.number()?;
                     }
+                },
+                Input::Sorted(rows, numbering, rest) => match rows.next().await.transpose()? {
+                    Some(batch) => {
+                        let numbers = numbering.number(&batch, self.job.window.as_ref())?;
+                        self.numbered.push_back((batch, numbers));
+                    }
+                    None => match rest.lock().ok().and_then(|mut rest| rest.take()) {
+                        Some((batch, rest)) => {
+                            self.input = Input::Open(rest);
+                            self.hold(batch)?;
+                        }
+                        None => self.input = Input::Ended,
+                    },
                 },
             }
         }
@@ -138,15 +188,19 @@ impl Run {
             return Ok(());
         }
         if let Some(last) = self.held.last()
-            && self.job.is_apart(last, &batch)?
+            && is_apart(&self.job.sorted_by, last, &batch)?
         {
             self.number()?;
         }
-        let fits = self.job.memory.as_ref().is_some_and(|memory| memory.try_grow(Job::bytes(&batch)).is_ok());
+        let bytes = Job::bytes(&batch);
+        let fits =
+            self.job.memory.size() + bytes <= self.job.most_bytes && self.job.memory.try_grow(bytes).is_ok();
         self.held.push(batch);
         if !fits && let Input::Open(rest) = std::mem::replace(&mut self.input, Input::Ended) {
-            // rows that are numbered are handed out first
-            self.input = Input::Sorted(self.job.sort_instead(std::mem::take(&mut self.held), rest)?);
+            // rows that are numbered are handed out first; what is held now counts as the sort's
+            let held = std::mem::take(&mut self.held);
+            self.job.memory.resize(self.numbered.iter().map(|(batch, _)| Job::bytes(batch)).sum());
+            self.input = self.job.sort(held, rest)?;
         }
         Ok(())
     }
@@ -210,8 +264,7 @@ fn number(batches: &[RecordBatch], window: &dyn WindowExpr) -> Result<Vec<UInt64
 fn repeated_keys(batches: &[RecordBatch], window: &dyn WindowExpr) -> Result<Vec<(Place, Place)>> {
     let keys = batches.iter().map(|batch| evaluate(batch, window)).collect::<Result<Vec<_>>>()?;
     let Some(first) = keys.first() else { return Ok(Vec::new()) };
-    let fields = first.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let converter = RowConverter::new(fields)?;
+    let converter = converter_of(first)?;
     let encoded =
         keys.iter().map(|columns| converter.convert_columns(columns)).collect::<Result<Vec<Rows>, _>>()?;
     let state = RandomState::default();
@@ -243,6 +296,11 @@ fn repeated_keys(batches: &[RecordBatch], window: &dyn WindowExpr) -> Result<Vec
     firsts.dedup();
     repeats.extend(firsts.into_iter().map(|first| (first, first)));
     Ok(repeats)
+}
+
+fn converter_of(keys: &[ArrayRef]) -> Result<RowConverter> {
+    let fields = keys.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    Ok(RowConverter::new(fields)?)
 }
 
 fn evaluate(batch: &RecordBatch, window: &dyn WindowExpr) -> Result<Vec<ArrayRef>> {
@@ -282,14 +340,31 @@ fn rank(
 
 #[cfg(test)]
 mod tests {
-    use datafusion::prelude::{SessionConfig, SessionContext};
+    use std::sync::Arc;
+
+    use datafusion::datasource::MemTable;
+    use datafusion::prelude::{SessionConfig, SessionContext, col};
 
     use crate::engine::session::optimizer_rules;
 
-    /// Rows of a query that numbers rows of few and many copies, by the window and by hashing.
-    async fn rows(hashing: bool, memory: Option<usize>) -> (String, String) {
+    const FEW_AND_MANY_COPIES: &str = "select k, v, n from (
+        select value % 7000 as k, value as v,
+            row_number() over (partition by nullif(value % 7000, 3), value % 2 order by value % 5 desc, value) as n
+        from generate_series(1, 60000)) where n > 1 order by k, v, n";
+
+    /// Days in order, of which every third has forty times as many rows as the other two together.
+    const DAYS: &str = "select case when value % 12300 < 12000 then value / 12300 * 3
+                else value / 12300 * 3 + 1 + value % 2 end as day, value as v
+        from generate_series(1, 60000) order by day, v % 11";
+
+    const BY_DAY: &str = "select day, v, n from (
+        select day, v, row_number() over (partition by day, v % 300 order by v % 7 desc, v) as n from days)
+        where n > 1 order by day, v, n";
+
+    /// A session that numbers rows by the window or by hashing.
+    fn session(hashing: bool, partitions: usize, memory: Option<usize>) -> SessionContext {
         let config = SessionConfig::new()
-            .with_target_partitions(3)
+            .with_target_partitions(partitions)
             .with_batch_size(500)
             .with_sort_spill_reservation_bytes(64 << 10);
         let mut runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new();
@@ -307,11 +382,11 @@ mod tests {
         } else {
             builder.build()
         };
-        let context = SessionContext::new_with_state(state);
-        let query = "select k, v, n from (
-            select value % 7000 as k, value as v,
-                row_number() over (partition by nullif(value % 7000, 3), value % 2 order by value % 5 desc, value) as n
-            from generate_series(1, 60000)) where n > 1 order by k, v, n";
+        SessionContext::new_with_state(state)
+    }
+
+    /// Rows and plan of a query.
+    async fn rows(query: &str, context: &SessionContext) -> (String, String) {
         let frame = context.sql(query).await.unwrap();
         let plan = frame.clone().create_physical_plan().await.unwrap();
         let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
@@ -321,9 +396,9 @@ mod tests {
 
     #[tokio::test]
     async fn hashing_numbers_rows_as_the_window_does() {
-        let (expected, plan) = rows(false, None).await;
+        let (expected, plan) = rows(FEW_AND_MANY_COPIES, &session(false, 3, None)).await;
         assert!(!plan.contains("RowNumberExec"), "{plan}");
-        let (hashed, plan) = rows(true, None).await;
+        let (hashed, plan) = rows(FEW_AND_MANY_COPIES, &session(true, 3, None)).await;
         assert!(plan.contains("RowNumberExec"), "{plan}");
         assert_eq!(hashed, expected);
         assert!(expected.lines().count() > 1000);
@@ -331,8 +406,27 @@ mod tests {
 
     #[tokio::test]
     async fn rows_that_do_not_fit_are_sorted_and_spilled() {
-        let (expected, _) = rows(false, None).await;
-        let (spilled, _) = rows(true, Some(3 << 20)).await;
+        let (expected, _) = rows(FEW_AND_MANY_COPIES, &session(false, 3, None)).await;
+        let (spilled, _) = rows(FEW_AND_MANY_COPIES, &session(true, 3, Some(3 << 20))).await;
         assert_eq!(spilled, expected);
+    }
+
+    #[tokio::test]
+    async fn after_a_day_that_does_not_fit_the_next_is_hashed_again() {
+        let days = session(false, 1, None).sql(DAYS).await.unwrap().collect().await.unwrap();
+        let run = async |hashing, memory| {
+            let context = session(hashing, 1, memory);
+            let table = MemTable::try_new(days[0].schema(), vec![days.clone()]).unwrap();
+            let table = table.with_sort_order(vec![vec![col("day").sort(true, false)]]);
+            context.register_table("days", Arc::new(table)).unwrap();
+            rows(BY_DAY, &context).await
+        };
+        let (expected, _) = run(false, None).await;
+        assert!(expected.lines().count() > 1000);
+        for memory in [None, Some(4 << 20)] {
+            let (found, plan) = run(true, memory).await;
+            assert!(plan.contains("sorted_by=[day"), "{plan}");
+            assert_eq!(found, expected, "{memory:?}");
+        }
     }
 }
