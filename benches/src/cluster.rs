@@ -57,7 +57,7 @@ impl Cluster {
     /// What all processes have taken so far: CPU seconds summed, the highest of their peaks.
     pub fn usage(&self) -> Usage {
         let mut usage = Usage::default();
-        for (cpu_seconds, peak_bytes) in self.processes.iter().filter_map(|process| look(process.id())) {
+        for (cpu_seconds, peak_bytes) in self.processes.iter().map(|process| look(process.id())) {
             usage.cpu_seconds += cpu_seconds;
             usage.peak_bytes = usage.peak_bytes.max(peak_bytes);
         }

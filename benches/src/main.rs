@@ -4,6 +4,7 @@
 //! `strata` as a process of its own, and prints seconds, CPU seconds, peak memory and ratios, as text and as JSON.
 //! `--executors 2` runs the same on a cluster of this machine, `--s3 s3://bucket/folder` over object storage.
 
+mod binary;
 mod cluster;
 mod process;
 
@@ -18,6 +19,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
+use binary::{build_strata, clear, generate, mib};
 use cluster::Cluster;
 use process::{Usage, measure};
 
@@ -53,20 +55,21 @@ async fn main() -> Result<()> {
     let generated = if lake.join("raw").exists() {
         None
     } else {
-        Some(measure(&strata, &generate(&args.scale.to_string(), lake_text))?)
+        Some(measure(&strata, &generate(&args.scale.to_string(), lake_text))?.0)
     };
     let floor = scan_floor(&lake, args.times).await?;
     clear(&lake);
     let run =
         ["run", "--lake", lake_text, "--memory", &args.memory, "--as-of", "latest", "--log-format", "json"];
-    let usage = measure(&strata, &run)?;
+    let (usage, _) = measure(&strata, &run)?;
     let alone = report(&args, &lake, generated.as_ref(), &floor, &usage)?;
     if let Some(executors) = args.executors {
         clear(&lake);
         let cluster = Cluster::start(&strata, executors, &args.memory)?;
         let threads = executors.to_string();
         let engine = cluster.engine();
-        let driver = measure(&strata, &[&run[..], &["--engine", &engine, "--threads", &threads]].concat())?;
+        let driver = [&run[..], &["--engine", &engine, "--threads", &threads]].concat();
+        let (driver, _) = measure(&strata, &driver)?;
         let workers = cluster.usage();
         let taken = Usage { cpu_seconds: driver.cpu_seconds + workers.cpu_seconds, ..driver };
         compare(&format!("{executors} executors"), &usage, &taken);
@@ -76,24 +79,9 @@ async fn main() -> Result<()> {
     if let Some(s3) = &args.s3 {
         measure(&strata, &generate(&args.scale.to_string(), s3))?;
         let on_s3 = ["run", "--lake", s3, "--memory", &args.memory, "--as-of", "latest"];
-        compare("S3", &usage, &measure(&strata, &on_s3)?);
+        compare("S3", &usage, &measure(&strata, &on_s3)?.0);
     }
     Ok(())
-}
-
-fn generate<'a>(scale: &'a str, lake: &'a str) -> [&'a str; 7] {
-    ["generate", "--threads", "1", "--scale", scale, "--lake", lake]
-}
-
-/// Takes everything but the raw files away.
-fn clear(lake: &Path) {
-    for folder in ["stages", "published", "locks"] {
-        let _ = std::fs::remove_dir_all(lake.join(folder));
-    }
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / (1 << 20) as f64
 }
 
 /// The stages of the first run of a lake, as its manifest tells.
@@ -133,30 +121,6 @@ fn compare_stages(alone: &serde_json::Map<String, Value>, other: &serde_json::Ma
     for (before, after, name) in longer.iter().take(8) {
         println!("                 {:+.2} s {name} ({before:.2} s by one process)", after - before);
     }
-}
-
-/// Builds the binary in the profile of this program. What `cargo run` tells this program of itself is kept from that
-/// build: build scripts of dependencies would take it for a change and have nearly everything compiled again.
-fn build_strata() -> Result<PathBuf> {
-    let mut build = std::process::Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "-p", "strata", "--bin", "strata"]);
-    build.current_dir(env!("CARGO_MANIFEST_DIR"));
-    for (name, _) in std::env::vars_os() {
-        let told = name.to_str().is_some_and(|name| {
-            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
-                .iter()
-                .any(|s| name.starts_with(s))
-        });
-        if told {
-            build.env_remove(name);
-        }
-    }
-    let built = build.status()?;
-    if !built.success() {
-        bail!("the strata binary does not build");
-    }
-    let this = std::env::current_exe()?;
-    Ok(this.parent().context("target/PROFILE")?.join("strata"))
 }
 
 /// What the floor's scan cost: wall seconds of each time, sorted, and rows by table.

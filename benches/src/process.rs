@@ -1,7 +1,9 @@
 //! What a process cost, read from /proc while it runs.
 
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -12,6 +14,9 @@ const TICKS: f64 = 100.0;
 /// How often /proc is read: what a process does after the last look is not counted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// Lines of complaint that an error shows.
+const LINES_SHOWN: usize = 20;
+
 /// What a finished process took.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
@@ -20,29 +25,47 @@ pub struct Usage {
     pub peak_bytes: u64,
 }
 
-/// Runs a command to its end, which must be a success.
-pub fn measure(program: &Path, args: &[&str]) -> Result<Usage> {
+/// Runs a command to its end, which must be a success, with what it prints.
+pub fn measure(program: &Path, args: &[&str]) -> Result<(Usage, String)> {
     let started = Instant::now();
-    let mut child = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let (mut said, mut complained) = (tempfile::tempfile()?, tempfile::tempfile()?);
+    let mut child =
+        Command::new(program).args(args).stdout(said.try_clone()?).stderr(complained.try_clone()?).spawn()?;
     let mut usage = Usage::default();
     loop {
-        if let Some((cpu_seconds, peak_bytes)) = look(child.id()) {
-            usage.cpu_seconds = cpu_seconds.max(usage.cpu_seconds);
-            usage.peak_bytes = peak_bytes.max(usage.peak_bytes);
-        }
+        let (cpu_seconds, peak_bytes) = look(child.id());
+        usage.cpu_seconds = cpu_seconds.max(usage.cpu_seconds);
+        usage.peak_bytes = peak_bytes.max(usage.peak_bytes);
         if let Some(status) = child.try_wait()? {
             if !status.success() {
-                bail!("strata {args:?} ended with {status}");
+                let last = text(&mut complained)?;
+                let last = last.lines().rev().take(LINES_SHOWN).collect::<Vec<_>>();
+                let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+                bail!("{} {args:?} ended with {status}:\n{last}", program.display());
             }
             usage.wall_seconds = started.elapsed().as_secs_f64();
-            return Ok(usage);
+            return Ok((usage, text(&mut said)?));
         }
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
-/// CPU seconds so far (user and system) and the peak of resident memory.
-pub fn look(pid: u32) -> Option<(f64, u64)> {
+fn text(file: &mut File) -> Result<String> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// CPU seconds so far (user and system) and the peak of resident memory of a process and those that it started.
+pub fn look(pid: u32) -> (f64, u64) {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let own = look_at_one(pid).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok()).map(look);
+    children.fold(own, |sum, child| (sum.0 + child.0, sum.1 + child.1))
+}
+
+fn look_at_one(pid: u32) -> Option<(f64, u64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: f64 = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;

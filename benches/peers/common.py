@@ -1,0 +1,93 @@
+"""What the peers share: the clustering step by scikit-learn, and the report of phases."""
+
+import json
+import resource
+import time
+from datetime import datetime, timedelta
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+# The vector of an account; those in LOGGED enter as log1p.
+VECTOR = [
+    "recency_days",
+    "active_days",
+    "views_per_active_day",
+    "viewed_products",
+    "evening_share",
+    "weekend_share",
+    "recent_share",
+    "orders",
+    "bought_products",
+    "avg_order_value",
+]
+LOGGED = {"active_days", "views_per_active_day", "viewed_products", "orders", "bought_products", "avg_order_value"}
+SEGMENTS = 8
+STARTS = 16
+SAMPLE = 262_144
+
+
+def day_of(as_of):
+    """The calendar day of an instant (UTC, `YYYY-MM-DD HH:MM:SS`) in Asia/Shanghai."""
+    return (datetime.fromisoformat(as_of) + timedelta(hours=8)).date()
+
+
+def scaled(columns):
+    """The matrix (accounts x 10): log1p where VECTOR says so, then mean 0 and variance 1."""
+    matrix = np.empty((len(columns[VECTOR[0]]), len(VECTOR)))
+    for at, name in enumerate(VECTOR):
+        values = np.asarray(columns[name], dtype=np.float64)
+        matrix[:, at] = np.log1p(values) if name in LOGGED else values
+    matrix -= matrix.mean(axis=0)
+    matrix /= matrix.std(axis=0)
+    return matrix
+
+
+def inertia(matrix, labels):
+    """Sum of squared distances to the mean of each label's rows."""
+    total = 0.0
+    for label in np.unique(labels):
+        rows = matrix[labels == label]
+        total += ((rows - rows.mean(axis=0)) ** 2).sum()
+    return float(total)
+
+
+def segments(columns):
+    """Labels by k-means: learned on a sample from several starts, then three steps over all rows."""
+    matrix = scaled(columns)
+    rows = len(matrix)
+    sample = matrix
+    if rows > SAMPLE:
+        sample = matrix[np.random.default_rng(7).choice(rows, SAMPLE, replace=False)]
+    model = KMeans(n_clusters=SEGMENTS, n_init=STARTS, random_state=7).fit(sample)
+    if rows > SAMPLE:
+        model = KMeans(SEGMENTS, init=model.cluster_centers_, n_init=1, max_iter=3, tol=0).fit(matrix)
+    return model.predict(matrix)
+
+
+class Phases:
+    """Wall seconds of each phase; printed as one line of JSON with CPU seconds and peak memory."""
+
+    def __init__(self, name, started):
+        self.name = name
+        self.seconds = {"start": time.perf_counter() - started}
+        self.last = time.perf_counter()
+
+    def done(self, phase):
+        now = time.perf_counter()
+        self.seconds[phase] = now - self.last
+        self.last = now
+
+    def report(self, **more):
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        print(
+            json.dumps(
+                {
+                    "peer": self.name,
+                    "seconds": self.seconds,
+                    "cpu_seconds": used.ru_utime + used.ru_stime,
+                    "peak_bytes": used.ru_maxrss * 1024,
+                    **more,
+                }
+            )
+        )
