@@ -1,5 +1,5 @@
-//! The plan of every stage and audit of the built-in project as a cluster gets it: pinned in a file, so that an exchange or a sort
-//! that comes or goes is seen; and every plan can travel to an executor.
+//! The plan of every stage and audit of the built-in project as a cluster gets it: pinned in a file, so that an exchange
+//! or a sort that comes or goes is seen; and every plan can travel to an executor.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

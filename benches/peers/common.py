@@ -26,6 +26,22 @@ SEGMENTS = 8
 STARTS = 16
 SAMPLE = 262_144
 
+# The end of the features in SQL, as DuckDB and Spark both read it: of `j`, which joins what accounts did and bought.
+COUNTS = [
+    "active_days", "events", "views", "searches", "carts", "dwell_ms", "evening_days", "weekend_days",
+    "active_days_90", "viewed_products", "orders", "purchase_days", "bought_products", "items", "gross",
+]  # fmt: skip
+COUNTS_OR_ZERO = ", ".join(f"coalesce({name}, 0) as {name}" for name in COUNTS)
+FEATURES_OF_COUNTS = """
+    active_days, events, views, searches, carts, dwell_ms, viewed_products, orders, purchase_days, bought_products,
+    items, gross,
+    coalesce(cast(views as double) / nullif(active_days, 0), 0) as views_per_active_day,
+    coalesce(cast(evening_days as double) / nullif(active_days, 0), 0) as evening_share,
+    coalesce(cast(weekend_days as double) / nullif(active_days, 0), 0) as weekend_share,
+    coalesce(cast(active_days_90 as double) / nullif(active_days, 0), 0) as recent_share,
+    coalesce(cast(gross as double) / nullif(orders, 0), 0) as avg_order_value
+"""
+
 
 def day_of(as_of):
     """The calendar day of an instant (UTC, `YYYY-MM-DD HH:MM:SS`) in Asia/Shanghai."""

@@ -9,7 +9,7 @@ started = time.perf_counter()
 import duckdb  # noqa: E402
 import pyarrow  # noqa: E402
 
-from common import Phases, day_of, segments  # noqa: E402
+from common import COUNTS_OR_ZERO, FEATURES_OF_COUNTS, Phases, day_of, segments  # noqa: E402
 
 EVENTS = """
 create temp view judged as
@@ -146,12 +146,7 @@ j as (
     select
         coalesce(d.account_id, p.account_id) as account_id,
         last_active_on, last_order_on,
-        coalesce(active_days, 0) as active_days, coalesce(events, 0) as events, coalesce(views, 0) as views,
-        coalesce(searches, 0) as searches, coalesce(carts, 0) as carts, coalesce(dwell_ms, 0) as dwell_ms,
-        coalesce(evening_days, 0) as evening_days, coalesce(weekend_days, 0) as weekend_days,
-        coalesce(active_days_90, 0) as active_days_90, coalesce(viewed_products, 0) as viewed_products,
-        coalesce(orders, 0) as orders, coalesce(purchase_days, 0) as purchase_days,
-        coalesce(bought_products, 0) as bought_products, coalesce(items, 0) as items, coalesce(gross, 0) as gross
+        {counts}
     from d
     left join v using (account_id)
     full join p on d.account_id = p.account_id
@@ -159,13 +154,7 @@ j as (
 select
     account_id,
     coalesce(date '{day}' - greatest(last_active_on, last_order_on), 400) as recency_days,
-    active_days, events, views, searches, carts, dwell_ms, viewed_products, orders, purchase_days, bought_products,
-    items, gross,
-    coalesce(views::double / nullif(active_days, 0), 0) as views_per_active_day,
-    coalesce(evening_days::double / nullif(active_days, 0), 0) as evening_share,
-    coalesce(weekend_days::double / nullif(active_days, 0), 0) as weekend_share,
-    coalesce(active_days_90::double / nullif(active_days, 0), 0) as recent_share,
-    coalesce(gross::double / nullif(orders, 0), 0) as avg_order_value
+    {features}
 from j
 """
 
@@ -181,7 +170,7 @@ def main(raw, out, as_of, threads, memory):
     db.execute(f"copy days to '{out}.facts.parquet' (format parquet, compression zstd)")
     phases.done("facts")
     db.execute(LINES.format(raw=raw, as_of=as_of))
-    db.execute(FEATURES.format(day=day_of(as_of)))
+    db.execute(FEATURES.format(day=day_of(as_of), counts=COUNTS_OR_ZERO, features=FEATURES_OF_COUNTS))
     phases.done("features")
     table = db.sql("select * from features order by account_id").to_arrow_table()
     columns = {name: table[name].to_numpy() for name in table.column_names if name != "account_id"}

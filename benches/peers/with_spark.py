@@ -10,7 +10,16 @@ from pyspark.ml.feature import StandardScaler, VectorAssembler  # noqa: E402
 from pyspark.sql import SparkSession  # noqa: E402
 from pyspark.sql import functions as F  # noqa: E402
 
-from common import LOGGED, SAMPLE, SEGMENTS, VECTOR, Phases, day_of  # noqa: E402
+from common import (  # noqa: E402
+    COUNTS_OR_ZERO,
+    FEATURES_OF_COUNTS,
+    LOGGED,
+    SAMPLE,
+    SEGMENTS,
+    VECTOR,
+    Phases,
+    day_of,
+)
 
 # Each start is several jobs to Spark; the others take sixteen.
 SPARK_STARTS = 4
@@ -162,12 +171,7 @@ j as (
     select
         coalesce(d.account_id, p.account_id) as account_id,
         last_active_on, last_order_on,
-        coalesce(active_days, 0) as active_days, coalesce(events, 0) as events, coalesce(views, 0) as views,
-        coalesce(searches, 0) as searches, coalesce(carts, 0) as carts, coalesce(dwell_ms, 0) as dwell_ms,
-        coalesce(evening_days, 0) as evening_days, coalesce(weekend_days, 0) as weekend_days,
-        coalesce(active_days_90, 0) as active_days_90, coalesce(viewed_products, 0) as viewed_products,
-        coalesce(orders, 0) as orders, coalesce(purchase_days, 0) as purchase_days,
-        coalesce(bought_products, 0) as bought_products, coalesce(items, 0) as items, coalesce(gross, 0) as gross
+        {counts}
     from d
     left join v on d.account_id = v.account_id
     full join p on d.account_id = p.account_id
@@ -176,13 +180,7 @@ j as (
 select
     account_id,
     coalesce(datediff(date '{day}', greatest(last_active_on, last_order_on)), 400) as recency_days,
-    active_days, events, views, searches, carts, dwell_ms, viewed_products, orders, purchase_days, bought_products,
-    items, gross,
-    coalesce(views / nullif(active_days, 0), 0) as views_per_active_day,
-    coalesce(evening_days / nullif(active_days, 0), 0) as evening_share,
-    coalesce(weekend_days / nullif(active_days, 0), 0) as weekend_share,
-    coalesce(active_days_90 / nullif(active_days, 0), 0) as recent_share,
-    coalesce(double(gross) / nullif(orders, 0), 0) as avg_order_value
+    {features}
 from j
 """
 
@@ -222,7 +220,7 @@ def main(raw, out, as_of, threads, memory):
     spark.read.parquet(out + ".facts.parquet").createOrReplaceTempView("days")
     phases.done("facts")
     spark.sql(LINES.format(as_of=as_of)).cache().createOrReplaceTempView("lines")
-    features = spark.sql(FEATURES.format(day=day_of(as_of))).cache()
+    features = spark.sql(FEATURES.format(day=day_of(as_of), counts=COUNTS_OR_ZERO, features=FEATURES_OF_COUNTS)).cache()
     features.count()
     phases.done("features")
     labelled = segments(features)

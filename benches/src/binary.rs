@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// Builds the binary in the profile of this program. What `cargo run` tells this program of itself is kept from that
 /// build: build scripts of dependencies would take it for a change and have nearly everything compiled again.
@@ -43,4 +44,17 @@ pub fn clear(lake: &Path) {
 /// Mebibytes.
 pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / (1 << 20) as f64
+}
+
+/// The manifest of the first run of a lake.
+pub fn manifest(lake: &Path) -> Result<Value> {
+    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
+    Ok(serde_json::from_str(&manifest)?)
+}
+
+/// The median; of an even number of values the higher of the middle two, 0 of none.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }

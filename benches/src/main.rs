@@ -19,7 +19,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use binary::{build_strata, clear, generate, mib};
+use binary::{build_strata, clear, generate, manifest, median, mib};
 use cluster::Cluster;
 use process::{Usage, measure};
 
@@ -86,9 +86,7 @@ async fn main() -> Result<()> {
 
 /// The stages of the first run of a lake, as its manifest tells.
 fn stages_of(lake: &Path) -> Result<serde_json::Map<String, Value>> {
-    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
-    let manifest: Value = serde_json::from_str(&manifest)?;
-    manifest["stages"].as_object().cloned().context("a manifest has stages")
+    manifest(lake)?["stages"].as_object().cloned().context("a manifest has stages")
 }
 
 /// Prints a run beside the same run by one process on disk.
@@ -128,12 +126,6 @@ struct Floor {
     seconds: Vec<f64>,
     rows: u64,
     bytes: u64,
-}
-
-impl Floor {
-    fn median(&self) -> f64 {
-        self.seconds.get(self.seconds.len() / 2).copied().unwrap_or_default()
-    }
 }
 
 /// An order-free hash of every column of every raw table, by plain DataFusion: its scan, its hash, summed up.
@@ -212,7 +204,7 @@ fn report(
     let read: u64 = stages.values().filter_map(|stage| stage["scan"]["bytes"].as_u64()).sum();
     let facts = stages["facts.daily_activity"]["elapsed_ms"].as_f64().unwrap_or_default() / 1000.0;
     let events = stages["facts.daily_activity"]["rows_in"].as_f64().unwrap_or_default();
-    let median = floor.median();
+    let median = median(floor.seconds.iter().copied());
     println!("raw              {} rows, {:.0} MiB", floor.rows, mib(floor.bytes));
     if let Some(usage) = generated {
         println!("generator        {:.0} complete events/s and core", events / usage.cpu_seconds);

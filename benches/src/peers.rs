@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use binary::{build_strata, clear, generate, mib};
+use binary::{build_strata, clear, generate, manifest, median, mib};
 use process::{Usage, measure};
 
 #[derive(Debug, Parser)]
@@ -141,20 +141,13 @@ impl Engine {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
-}
-
 fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path is not UTF-8")
 }
 
 /// The instant of the lake's last run, in UTC, as the peers read it.
 fn as_of(lake: &Path) -> Result<String> {
-    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
-    let manifest: Value = serde_json::from_str(&manifest)?;
+    let manifest = manifest(lake)?;
     let as_of = manifest["as_of"].as_str().context("a run has an as_of")?;
     Ok(as_of.trim_end_matches('Z').replace('T', " "))
 }

@@ -38,9 +38,9 @@ pub fn measure(program: &Path, args: &[&str]) -> Result<(Usage, String)> {
         usage.peak_bytes = peak_bytes.max(usage.peak_bytes);
         if let Some(status) = child.try_wait()? {
             if !status.success() {
-                let last = text(&mut complained)?;
-                let last = last.lines().rev().take(LINES_SHOWN).collect::<Vec<_>>();
-                let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
+                let complaint = text(&mut complained)?;
+                let lines: Vec<&str> = complaint.lines().collect();
+                let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
                 bail!("{} {args:?} ended with {status}:\n{last}", program.display());
             }
             usage.wall_seconds = started.elapsed().as_secs_f64();

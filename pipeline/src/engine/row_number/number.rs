@@ -19,6 +19,7 @@ use datafusion::physical_plan::metrics::BaselineMetrics;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::channel::oneshot;
 use futures::{Stream, StreamExt};
 use hashbrown::HashTable;
 
@@ -46,8 +47,8 @@ enum Input {
     Ended,
 }
 
-/// The first batch after sorted rows, and the input after that.
-type Rest = Arc<Mutex<Option<(RecordBatch, SendableRecordBatchStream)>>>;
+/// The first batch after sorted rows, and the input after that; nothing when the input ended with them.
+type Rest = oneshot::Receiver<(RecordBatch, SendableRecordBatchStream)>;
 
 /// Rows that are held, and rows that are numbered.
 struct Run {
@@ -79,18 +80,17 @@ impl Job {
             return datafusion::common::internal_err!("nothing is held");
         };
         let schema = rest.schema();
-        let after = Rest::default();
-        let state = (rest, last, self.sorted_by.clone(), after.clone());
-        let together = futures::stream::try_unfold(state, |(mut rest, last, sorted_by, after)| async move {
+        let (go_on, after) = oneshot::channel();
+        let state = (rest, last, self.sorted_by.clone(), go_on);
+        let together = futures::stream::try_unfold(state, |(mut rest, last, sorted_by, go_on)| async move {
             let Some(next) = rest.next().await.transpose()? else { return Ok(None) };
             if next.num_rows() > 0 && is_apart(&sorted_by, &last, &next)? {
-                if let Ok(mut after) = after.lock() {
-                    *after = Some((next, rest));
-                }
+                // nobody waits when the query was given up
+                let _ = go_on.send((next, rest));
                 return Ok(None);
             }
             let last = if next.num_rows() > 0 { next.clone() } else { last };
-            Ok(Some((next, (rest, last, sorted_by, after))))
+            Ok(Some((next, (rest, last, sorted_by, go_on))))
         });
         let all = futures::stream::iter(held.into_iter().map(Ok)).chain(together);
         let stream: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema.clone(), all));
@@ -171,7 +171,7 @@ impl Run {
                         let numbers = numbering.number(&batch, self.job.window.as_ref())?;
                         self.numbered.push_back((batch, numbers));
                     }
-                    None => match rest.lock().ok().and_then(|mut rest| rest.take()) {
+                    None => match rest.try_recv().unwrap_or_default() {
                         Some((batch, rest)) => {
                             self.input = Input::Open(rest);
                             self.hold(batch)?;
