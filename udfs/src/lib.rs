@@ -2,6 +2,7 @@
 //! register the same list, since functions travel between them by name.
 
 mod args;
+pub mod groups;
 pub mod learn;
 pub mod model;
 pub mod number;
@@ -51,9 +52,8 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
 
 /// All aggregate functions.
 pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
-    let functions: [AggregateUDF; 2] =
-        [rows::RowDigest::default().into(), rows::ModeByWeight::default().into()];
-    functions.into_iter().map(Arc::new).collect()
+    let rows: AggregateUDF = rows::RowDigest::default().into();
+    groups::all().into_iter().chain([rows]).map(Arc::new).collect()
 }
 
 /// Registers all functions; those of the names `ln`, `log`, `log2`, `log10`, `exp`, `power` and `pow` replace

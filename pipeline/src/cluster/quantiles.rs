@@ -10,7 +10,6 @@ use strata_udfs::model::{GRID, ReferenceModel};
 
 use super::radix::{Search, from_key, to_key};
 use super::sample::{as_f64, check_numeric};
-use super::scale::quantile_rank;
 use super::settings::ReferenceSettings;
 use crate::{Context, Error, Result};
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use strata_udfs::groups::quantile_rank;
 use strata_udfs::model::{KmeansModel, Transform, on_grid};
 
 use super::sample::Sample;
@@ -31,13 +32,6 @@ impl Matrix {
     pub fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
     }
-}
-
-/// Rank (from 1) of the inverse-CDF quantile among `n` values: the smallest rank r with r / n >= `probability`.
-/// The factor forgives the rounding of probabilities that binary cannot hold.
-pub(crate) fn quantile_rank(probability: f64, n: u64) -> u64 {
-    let rank = (probability * n as f64 * (1.0 - f64::EPSILON)).ceil() as u64;
-    rank.clamp(1, n.max(1))
 }
 
 /// Learns centre and scale of each feature from the sample's known values. Returns a model that lacks centroids
@@ -254,21 +248,6 @@ pub(crate) mod tests {
             KmeansSettings { transform: vec![("y".into(), Transform::Log1p)], ..settings(Scale::Robust) };
         let error = learn_scaling(&wrong, &one(&[1.0])).unwrap_err().to_string();
         assert!(error.contains("no feature `y`; they have x"), "{error}");
-    }
-
-    #[test]
-    fn ranks_forgive_binary_fractions() {
-        assert_eq!(quantile_rank(0.2, 5), 1);
-        assert_eq!(quantile_rank(0.55, 100), 55);
-        assert_eq!(quantile_rank(0.5, 4), 2);
-        assert_eq!(quantile_rank(0.5, 5), 3);
-        assert_eq!(quantile_rank(0.999, 3), 3);
-        assert_eq!(quantile_rank(1e-9, 3), 1);
-        for n in 1..2000u64 {
-            for percent in 1..100u64 {
-                assert_eq!(quantile_rank(percent as f64 / 100.0, n), (percent * n).div_ceil(100));
-            }
-        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ fn hashes(columns: &[ArrayRef], index: usize) -> Result<&UInt64Array> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::mode_by_weight::tests::every_split;
+    use crate::groups::tests::every_split;
 
     #[test]
     fn every_split_and_order_gives_the_same_digest() {

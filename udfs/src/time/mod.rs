@@ -11,6 +11,7 @@ pub use day_start::{DayStart, start_of_day};
 pub use interval_index::{IntervalIndex, count_until};
 pub use local::{LocalField, LocalTime, local_dates, local_fields};
 pub use parse_date::{ParseDate, parse_date_days};
+pub(crate) use timestamps::timestamp_type;
 pub use zone::{Span, ZoneOffsets};
 
 /// Microseconds of a civil day without a change of the clocks.

@@ -9,7 +9,7 @@ use datafusion::common::{Result, internal_err, plan_err};
 
 /// The type to which a timestamp argument is cast: none, except that NULL becomes a timestamp. A zone in
 /// the type says how to print the instant and changes nothing here.
-pub(super) fn timestamp_type(function: &str, name: &str, data_type: &DataType) -> Result<DataType> {
+pub(crate) fn timestamp_type(function: &str, name: &str, data_type: &DataType) -> Result<DataType> {
     match data_type {
         DataType::Timestamp(_, _) => Ok(data_type.clone()),
         DataType::Null => Ok(DataType::Timestamp(TimeUnit::Microsecond, None)),

@@ -32,7 +32,7 @@ select
     bit_or(cast(1 as bigint) << cast(local_hour as bigint)) as hours,
     min(event_time) as first_event_at,
     max(event_time) as last_event_at,
-    array_agg(distinct viewed order by viewed) filter (
+    value_set(viewed) filter (
         where viewed is not null and account_id is not null and rule is null
     ) as products,
     rule

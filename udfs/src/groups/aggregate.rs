@@ -1,0 +1,433 @@
+//! The frame of all aggregates here: one way to read rows, to merge states and to emit, for groups and for the whole.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::mem::size_of;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, ListArray};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int64Type};
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::format_state_name;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, Signature,
+    Volatility,
+};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Literal;
+
+use super::entries::{Entries, Entry, Taken};
+use super::keys::Keys;
+
+/// What an aggregate function declares.
+pub trait Aggregate: Debug + Default + Eq + Hash + Send + Sync + 'static {
+    /// What it does with rows.
+    type Measure: Measure;
+    /// The name in SQL.
+    const NAME: &'static str;
+
+    /// The entry of the reference.
+    fn documentation(&self) -> Option<&Documentation>;
+
+    /// The types to which arguments are cast.
+    fn coerce(types: &[DataType]) -> Result<Vec<DataType>>;
+
+    /// The type of the result for arguments of the types that `coerce` gave.
+    fn returns(types: &[DataType]) -> Result<DataType>;
+
+    /// The type of what it tells apart within a group.
+    fn keys(types: &[DataType]) -> DataType;
+
+    /// The measure for arguments of these types, some of which are constants.
+    fn measure(types: &[DataType], constants: &Constants) -> Result<Self::Measure>;
+
+    /// The function as the engine knows it.
+    fn function() -> AggregateUDF {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        AggregateUDF::new_from_impl(Function { aggregate: Self::default(), signature })
+    }
+}
+
+/// What an aggregate does with rows: entries of its groups, how two of them become one, and what they come to.
+pub trait Measure: Debug + Send + Sync + 'static {
+    /// What is known of a key.
+    type Value: Value;
+
+    /// The same, without anything read.
+    fn fresh(&self) -> Self;
+
+    /// Calls `add` with row, key and value of everything that the columns hold.
+    fn read(&mut self, columns: &[ArrayRef], add: impl FnMut(usize, i64, Self::Value)) -> Result<()>;
+
+    /// Takes the next entry of a group into the last, or returns false where both are kept.
+    fn fold(&self, last: &mut Entry<Self::Value>, next: &Entry<Self::Value>) -> bool;
+
+    /// The result of each group.
+    fn result(&self, groups: &Taken<Self::Value>) -> Result<ArrayRef>;
+
+    /// What keys stand for.
+    fn keys(&self) -> &Keys;
+
+    /// The same, to read more of them.
+    fn keys_mut(&mut self) -> &mut Keys;
+}
+
+/// What is known of a key, and how it travels between the phases of an aggregation.
+pub trait Value: Copy + Ord + Debug + Send + Sync + 'static {
+    /// The type of the state, if there is one.
+    const STATE: Option<DataType>;
+
+    /// The state of values.
+    fn state(values: impl Iterator<Item = Self>) -> Option<ArrayRef>;
+
+    /// The values of a state of `rows` values.
+    fn read(state: Option<&ArrayRef>, rows: usize) -> Result<Vec<Self>>;
+}
+
+impl Value for () {
+    const STATE: Option<DataType> = None;
+
+    fn state(_: impl Iterator<Item = Self>) -> Option<ArrayRef> {
+        None
+    }
+
+    fn read(_: Option<&ArrayRef>, rows: usize) -> Result<Vec<Self>> {
+        Ok(vec![(); rows])
+    }
+}
+
+impl Value for i64 {
+    const STATE: Option<DataType> = Some(DataType::Int64);
+
+    fn state(values: impl Iterator<Item = Self>) -> Option<ArrayRef> {
+        Some(Arc::new(Int64Array::from_iter_values(values)))
+    }
+
+    fn read(state: Option<&ArrayRef>, _: usize) -> Result<Vec<Self>> {
+        match state.and_then(|state| state.as_primitive_opt::<Int64Type>()) {
+            Some(values) => Ok(values.values().to_vec()),
+            None => internal_err!("expected Int64 in a state"),
+        }
+    }
+}
+
+impl Value for i128 {
+    const STATE: Option<DataType> = Some(DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0));
+
+    fn state(values: impl Iterator<Item = Self>) -> Option<ArrayRef> {
+        let decimals = Decimal128Array::from_iter_values(values);
+        Some(Arc::new(decimals.with_data_type(DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0))))
+    }
+
+    fn read(state: Option<&ArrayRef>, _: usize) -> Result<Vec<Self>> {
+        match state.and_then(|state| state.as_primitive_opt::<Decimal128Type>()) {
+            Some(values) => Ok(values.values().to_vec()),
+            None => internal_err!("expected Decimal128 in a state"),
+        }
+    }
+}
+
+/// The arguments that are constants.
+#[derive(Debug)]
+pub struct Constants<'a> {
+    function: &'a str,
+    arguments: &'a [Arc<dyn PhysicalExpr>],
+}
+
+impl Constants<'_> {
+    /// The constant at a place.
+    pub fn get(&self, place: usize, name: &str) -> Result<&ScalarValue> {
+        match self.arguments.get(place).and_then(|argument| argument.downcast_ref::<Literal>()) {
+            Some(literal) => Ok(literal.value()),
+            None => plan_err!("{}: argument {name} must be a constant or a parameter", self.function),
+        }
+    }
+
+    /// A text.
+    pub fn text(&self, place: usize, name: &str) -> Result<String> {
+        match self.get(place, name)?.try_as_str() {
+            Some(Some(text)) => Ok(text.to_string()),
+            _ => plan_err!("{}: argument {name} must be a text", self.function),
+        }
+    }
+
+    /// An interval of hours, minutes, seconds or days of 24 hours, in microseconds, above zero.
+    pub fn duration(&self, place: usize, name: &str) -> Result<i64> {
+        const DAY: i64 = 86_400_000_000;
+        let micros = match self.get(place, name)? {
+            ScalarValue::IntervalMonthDayNano(Some(interval)) if interval.months == 0 => {
+                Some(i64::from(interval.days) * DAY + interval.nanoseconds / 1000)
+            }
+            ScalarValue::IntervalDayTime(Some(interval)) => {
+                Some(i64::from(interval.days) * DAY + i64::from(interval.milliseconds) * 1000)
+            }
+            _ => None,
+        };
+        match micros {
+            Some(micros) if micros > 0 => Ok(micros),
+            _ => plan_err!(
+                "{}: argument {name} must be an interval above zero without months, such as interval '30 minutes'",
+                self.function
+            ),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Function<A> {
+    aggregate: A,
+    signature: Signature,
+}
+
+fn types_of(fields: &[FieldRef]) -> Vec<DataType> {
+    fields.iter().map(|field| field.data_type().clone()).collect()
+}
+
+impl<A: Aggregate> Function<A> {
+    fn accumulate(&self, args: &AccumulatorArgs) -> Result<Groups<A::Measure>> {
+        if args.is_distinct {
+            return plan_err!("{}(distinct ...) is not supported; select distinct rows first", A::NAME);
+        }
+        let constants = Constants { function: A::NAME, arguments: args.exprs };
+        let measure = A::measure(&types_of(args.expr_fields), &constants)?;
+        Ok(Groups { measure, entries: Entries::default() })
+    }
+}
+
+impl<A: Aggregate> AggregateUDFImpl for Function<A> {
+    fn name(&self) -> &str {
+        A::NAME
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        A::coerce(types)
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        A::returns(types)
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        match data_type {
+            DataType::Int64 => Ok(ScalarValue::Int64(Some(0))),
+            DataType::Boolean => Ok(ScalarValue::Boolean(Some(false))),
+            DataType::List(item) => Ok(ScalarValue::List(ScalarValue::new_list(&[], item.data_type(), true))),
+            other => ScalarValue::try_from(other),
+        }
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
+        let keys = Keys::state_type(&A::keys(&types_of(args.input_fields)));
+        let values = <A::Measure as Measure>::Value::STATE;
+        let parts = std::iter::once(("keys", keys)).chain(values.map(|values| ("values", values)));
+        Ok(parts
+            .map(|(part, item)| {
+                let name = format_state_name(args.name, part);
+                Arc::new(Field::new_list(name, Field::new_list_field(item, true), true))
+            })
+            .collect())
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
+        Ok(Box::new(self.accumulate(&args)?))
+    }
+
+    fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(Box::new(self.accumulate(&args)?))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.aggregate.documentation()
+    }
+}
+
+/// A measure and the entries of its groups.
+#[derive(Debug)]
+pub struct Groups<M: Measure> {
+    measure: M,
+    entries: Entries<M::Value>,
+}
+
+impl<M: Measure> Groups<M> {
+    /// Reads rows into the groups of their places.
+    fn read(
+        &mut self,
+        columns: &[ArrayRef],
+        group: impl Fn(usize) -> usize,
+        filter: Option<&BooleanArray>,
+    ) -> Result<()> {
+        let entries = &mut self.entries;
+        match filter {
+            None => self.measure.read(columns, |row, key, value| entries.push(group(row), key, value))?,
+            Some(filter) => self.measure.read(columns, |row, key, value| {
+                if filter.value(row) && filter.is_valid(row) {
+                    entries.push(group(row), key, value);
+                }
+            })?,
+        }
+        self.settle_some()
+    }
+
+    /// Reads states into the groups of their places.
+    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
+        let Some(keys) = states.first().and_then(|keys| keys.as_list_opt::<i32>()) else {
+            return internal_err!("a state must have lists of keys");
+        };
+        let codes = self.measure.keys_mut().read_state(&items(keys))?;
+        let values = states.get(1).and_then(|values| values.as_list_opt::<i32>()).map(items);
+        let values = M::Value::read(values.as_ref(), codes.len())?;
+        if values.len() != codes.len() {
+            return internal_err!("a state has {} keys and {} values", codes.len(), values.len());
+        }
+        for (row, places) in places(keys) {
+            for place in places {
+                self.entries.push(group(row), codes[place], values[place]);
+            }
+        }
+        self.settle_some()
+    }
+
+    fn settle_some(&mut self) -> Result<()> {
+        if self.entries.is_loose() {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        self.entries.settle(|last, next| self.measure.fold(last, next));
+        self.shrink()
+    }
+
+    fn shrink(&mut self) -> Result<()> {
+        let used = self.entries.len();
+        self.measure.keys_mut().shrink(used, self.entries.iter_mut().map(|entry| &mut entry.key))
+    }
+
+    fn take<T>(&mut self, emit: EmitTo, give: impl FnOnce(&M, &Taken<M::Value>) -> Result<T>) -> Result<T> {
+        self.settle()?;
+        let groups = match emit {
+            EmitTo::All => self.entries.groups(),
+            EmitTo::First(groups) => groups,
+        };
+        let taken = self.entries.take(groups);
+        let given = give(&self.measure, &taken)?;
+        self.shrink()?;
+        Ok(given)
+    }
+
+    fn take_state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.take(emit, |measure, taken| {
+            let keys = measure.keys().state(taken.entries.iter().map(|entry| entry.key))?;
+            let values = M::Value::state(taken.entries.iter().map(|entry| entry.value));
+            std::iter::once(keys).chain(values).map(|items| lists(taken.lengths(), items)).collect()
+        })
+    }
+}
+
+/// The items of all lists, one after the other.
+pub fn items(lists: &ListArray) -> ArrayRef {
+    let (start, end) = (lists.value_offsets()[0] as usize, lists.value_offsets()[lists.len()] as usize);
+    lists.values().slice(start, end - start)
+}
+
+/// Each row that has a list, with the places of its items in `items`.
+pub fn places(lists: &ListArray) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let offsets = lists.value_offsets();
+    let place = |row: usize| (offsets[row] - offsets[0]) as usize;
+    (0..lists.len()).filter(|row| lists.is_valid(*row)).map(move |row| (row, place(row)..place(row + 1)))
+}
+
+/// Lists of these lengths, one after the other.
+pub fn lists(lengths: Vec<usize>, items: ArrayRef) -> Result<ArrayRef> {
+    let field = Arc::new(Field::new_list_field(items.data_type().clone(), true));
+    Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), items, None)?))
+}
+
+impl<M: Measure> GroupsAccumulator for Groups<M> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.entries.grow(total_num_groups)?;
+        self.read(values, |row| group_indices[row], opt_filter)
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.entries.grow(total_num_groups)?;
+        self.merge(values, |row| group_indices[row])
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        self.take(emit_to, |measure, taken| measure.result(taken))
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.take_state(emit_to)
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        let mut rows = Self { measure: self.measure.fresh(), entries: Entries::default() };
+        rows.entries.grow(values.first().map_or(0, |column| column.len()))?;
+        rows.read(values, |row| row, opt_filter)?;
+        rows.take_state(EmitTo::All)
+    }
+
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.entries.size() + self.measure.keys().size()
+    }
+}
+
+impl<M: Measure> Accumulator for Groups<M> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.entries.grow(1)?;
+        self.read(values, |_| 0, None)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.entries.grow(1)?;
+        self.merge(states, |_| 0)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.entries.grow(1)?;
+        self.take_state(EmitTo::All)?.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.entries.grow(1)?;
+        // a window asks again after more rows
+        self.settle()?;
+        let taken = self.entries.take(1);
+        let result = self.measure.result(&taken)?;
+        self.entries.put_back(taken);
+        ScalarValue::try_from_array(&result, 0)
+    }
+
+    fn size(&self) -> usize {
+        GroupsAccumulator::size(self)
+    }
+}
