@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, AsArray};
 use arrow::datatypes::Float64Type;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+use strata_udfs::groups::quantile_rank;
 use strata_udfs::model::{GRID, ReferenceModel};
 
 use super::radix::{Search, from_key, to_key};
