@@ -58,3 +58,8 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
+
+/// A path as an argument.
+pub fn text(path: &Path) -> Result<&str> {
+    path.to_str().context("a path is not UTF-8")
+}

@@ -7,15 +7,15 @@
 
 mod binary;
 mod process;
+mod python;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use binary::{build_strata, clear, generate, manifest, median, mib};
+use binary::{build_strata, clear, generate, manifest, median, mib, text};
 use process::{Usage, measure};
 
 #[derive(Debug, Parser)]
@@ -53,9 +53,9 @@ fn main() -> Result<()> {
     let args = Args::parse();
     let temporary = tempfile::tempdir()?;
     let lake = args.lake.clone().unwrap_or_else(|| temporary.path().to_path_buf());
-    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+    let scripts = python::scripts();
     let strata = build_strata()?;
-    let python = environment(&scripts)?;
+    let python = python::environment()?;
     if !lake.join("raw").exists() {
         measure(&strata, &generate(&args.scale.to_string(), text(&lake)?))?;
     }
@@ -141,35 +141,9 @@ impl Engine {
     }
 }
 
-fn text(path: &Path) -> Result<&str> {
-    path.to_str().context("a path is not UTF-8")
-}
-
 /// The instant of the lake's last run, in UTC, as the peers read it.
 fn as_of(lake: &Path) -> Result<String> {
     let manifest = manifest(lake)?;
     let as_of = manifest["as_of"].as_str().context("a run has an as_of")?;
     Ok(as_of.trim_end_matches('Z').replace('T', " "))
-}
-
-/// The interpreter of an environment with the peers' packages, which is made on first use.
-fn environment(scripts: &Path) -> Result<PathBuf> {
-    let wanted = std::fs::read_to_string(scripts.join("requirements.txt"))?;
-    let this = std::env::current_exe()?;
-    let venv = this.ancestors().nth(2).context("target/PROFILE/peers")?.join("peers-venv");
-    let (python, stamp) = (venv.join("bin/python"), venv.join("packages"));
-    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
-        return Ok(python);
-    }
-    let made = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv).status()?.success()
-        && Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(scripts.join("requirements.txt"))
-            .status()?
-            .success();
-    if !made {
-        bail!("the peers cannot be installed into {}; python3 with venv is needed", venv.display());
-    }
-    std::fs::write(&stamp, wanted)?;
-    Ok(python)
 }

@@ -2,6 +2,7 @@
 //! k-means++ (Arthur, Vassilvitskii 2007). Random numbers are functions of (seed, start, round, row), so that
 //! no row's luck depends on another row.
 
+use pulp::Arch;
 use strata_udfs::model::{GRID, squared_steps};
 
 use super::lloyd::{Centroids, parallel, useful_threads};
@@ -84,15 +85,17 @@ impl<'a> Candidates<'a> {
         let added = Centroids::new(&flat, points.width);
         let totals =
             parallel((&mut self.nearest, &mut self.distances), self.threads, |range, nearest, distances| {
-                let mut total = 0;
-                for ((i, nearest), distance) in range.zip(nearest).zip(distances) {
-                    let (candidate, squared) = added.nearest(points.row(i));
-                    if squared < *distance {
-                        (*nearest, *distance) = (before + candidate, squared);
+                Arch::new().dispatch(|| {
+                    let mut total = 0;
+                    for ((i, nearest), distance) in range.zip(nearest).zip(distances) {
+                        let (candidate, squared) = added.nearest(points.row(i));
+                        if squared < *distance {
+                            (*nearest, *distance) = (before + candidate, squared);
+                        }
+                        total += squared_steps(*distance);
                     }
-                    total += squared_steps(*distance);
-                }
-                total
+                    total
+                })
             });
         self.rows.extend(rows);
         self.total = totals.into_iter().sum();

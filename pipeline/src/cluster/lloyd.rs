@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use pulp::Arch;
 use strata_udfs::model::{GRID, squared_steps, steps};
 
 use super::scale::Matrix;
+use super::screen::{BLOCK, Rough, Screen, UNSURE};
 use crate::{Error, Result};
 
 /// Centroids that one instruction stream compares at once.
@@ -37,7 +39,7 @@ impl Centroids {
     }
 
     /// The nearest centroid (the first of equals) and its squared Euclidean distance, summed in feature order.
-    #[inline]
+    #[inline(always)]
     pub fn nearest(&self, row: &[f64]) -> (u32, f64) {
         let mut best = (NONE, f64::INFINITY);
         for (b, block) in self.blocks.chunks_exact(self.width * LANES).enumerate() {
@@ -57,6 +59,30 @@ impl Centroids {
     }
 }
 
+/// Centroids to which rows are assigned: by their rough distances, by the exact ones where those do not tell.
+#[derive(Debug)]
+pub struct Assigner<'a> {
+    points: &'a Matrix,
+    rough: Rough<'a>,
+    exact: Centroids,
+}
+
+impl<'a> Assigner<'a> {
+    /// `flat`: centroid after centroid.
+    pub fn new(screen: &'a Screen<'a>, flat: &[f64]) -> Self {
+        let points = screen.points();
+        Assigner { points, rough: screen.centroids(flat), exact: Centroids::new(flat, points.width) }
+    }
+
+    /// The nearest centroid (the first of equals) of each of consecutive rows; the first is a multiple of [`BLOCK`].
+    pub fn assign(&self, rows: Range<usize>, nearest: &mut [u32]) {
+        self.rough.nearest(rows.start, nearest);
+        for (i, nearest) in rows.zip(nearest).filter(|(_, nearest)| **nearest == UNSURE) {
+            *nearest = self.exact.nearest(self.points.row(i)).0;
+        }
+    }
+}
+
 /// Runs `work` on consecutive ranges of rows, one a thread, each with its own part of two per-row slices;
 /// results come in row order.
 pub(crate) fn parallel<A: Send, B: Send, T: Send>(
@@ -68,7 +94,7 @@ pub(crate) fn parallel<A: Send, B: Send, T: Send>(
     if threads <= 1 || rows == 0 {
         return vec![work(0..rows, a, b)];
     }
-    let step = rows.div_ceil(threads);
+    let step = rows.div_ceil(threads).next_multiple_of(BLOCK);
     std::thread::scope(|scope| {
         let work = &work;
         let parts = a.chunks_mut(step).zip(b.chunks_mut(step)).enumerate();
@@ -88,7 +114,7 @@ pub(crate) fn useful_threads(points: &Matrix, threads: usize) -> usize {
 
 /// What a run of Lloyd's iteration ends with.
 #[derive(Debug, Clone)]
-pub(crate) struct Fit {
+pub struct Fit {
     /// k x width, centroid after centroid.
     pub centroids: Vec<f64>,
     /// The nearest of these centroids for each row.
@@ -112,47 +138,46 @@ impl Fit {
 ///
 /// # Errors
 /// [`Error::Contract`] when a fixed-point sum overflows, which needs more than 2^64 rows.
-pub(crate) fn lloyd(
-    points: &Matrix,
+pub fn lloyd(
+    screen: &Screen,
     centroids: Vec<f64>,
     max_iterations: usize,
     tolerance: Option<f64>,
     threads: usize,
 ) -> Result<Fit> {
-    let mut state = State::new(points, centroids, useful_threads(points, threads));
-    let mut previous: Option<i128> = None;
+    let mut state = State::new(screen, centroids, threads);
+    let mut previous: Option<f64> = None;
     let mut iterations = 0;
     loop {
-        let pass = state.assign()?;
+        let changed = state.assign()?;
         iterations += 1;
-        let settled = !state.fill_empty()? && pass.changed == 0;
+        let spread = state.spread();
+        let settled = !state.fill_empty()? && changed == 0;
         let slow = match (previous, tolerance) {
-            (Some(before), Some(t)) => (before - pass.inertia) as f64 <= t * before as f64,
+            (Some(before), Some(t)) => before - spread <= t * before,
             _ => false,
         };
         if settled || slow || iterations >= max_iterations {
-            let State { centroids, labels, .. } = state;
-            return Ok(Fit { centroids, labels, inertia: pass.inertia, iterations });
+            return state.end(iterations);
         }
-        previous = Some(pass.inertia);
+        previous = Some(spread);
         state.update();
     }
 }
 
 /// Assigns every row to the nearest of given centroids, once.
-pub(crate) fn assign(points: &Matrix, centroids: Vec<f64>, threads: usize) -> Result<Fit> {
-    let mut state = State::new(points, centroids, useful_threads(points, threads));
-    let pass = state.assign()?;
-    Ok(Fit { centroids: state.centroids, labels: state.labels, inertia: pass.inertia, iterations: 1 })
+pub(crate) fn assign(screen: &Screen, centroids: Vec<f64>, threads: usize) -> Result<Fit> {
+    let mut state = State::new(screen, centroids, threads);
+    state.assign()?;
+    state.end(1)
 }
 
 struct State<'a> {
     points: &'a Matrix,
+    screen: &'a Screen<'a>,
     threads: usize,
     centroids: Vec<f64>,
     labels: Vec<u32>,
-    /// Squared distance to the own centroid.
-    distances: Vec<f64>,
     /// k x width fixed-point sums and k counts of the rows as labelled.
     sums: Vec<i128>,
     counts: Vec<i64>,
@@ -161,56 +186,47 @@ struct State<'a> {
 /// What one thread's rows change: since sums are exact, moving only the rows that changed cluster gives the
 /// same sums as adding all rows anew.
 struct Partial {
-    inertia: i128,
     changed: u64,
     sums: Vec<i128>,
     counts: Vec<i64>,
 }
 
-struct Pass {
-    inertia: i128,
-    changed: u64,
-}
-
 impl<'a> State<'a> {
-    fn new(points: &'a Matrix, centroids: Vec<f64>, threads: usize) -> Self {
-        let (k, rows) = (centroids.len() / points.width, points.len());
+    fn new(screen: &'a Screen<'a>, centroids: Vec<f64>, threads: usize) -> Self {
+        let points = screen.points();
         State {
             points,
-            threads,
-            labels: vec![NONE; rows],
-            distances: vec![0.0; rows],
+            screen,
+            threads: useful_threads(points, threads),
+            labels: vec![NONE; points.len()],
             sums: vec![0; centroids.len()],
-            counts: vec![0; k],
+            counts: vec![0; centroids.len() / points.width],
             centroids,
         }
     }
 
-    fn assign(&mut self) -> Result<Pass> {
+    /// Gives every row its nearest centroid; says how many rows changed.
+    fn assign(&mut self) -> Result<u64> {
         let (points, k) = (self.points, self.counts.len());
-        let centroids = Centroids::new(&self.centroids, points.width);
-        let partials =
-            parallel((&mut self.labels, &mut self.distances), self.threads, |rows, labels, distances| {
-                let mut partial =
-                    Partial { inertia: 0, changed: 0, sums: vec![0; k * points.width], counts: vec![0; k] };
-                for ((i, label), distance) in rows.zip(labels).zip(distances) {
+        let assigner = Assigner::new(self.screen, &self.centroids);
+        let mut found = vec![0; self.labels.len()];
+        let partials = parallel((&mut self.labels, &mut found), self.threads, |rows, labels, found| {
+            assigner.assign(rows.clone(), found);
+            let mut partial = Partial { changed: 0, sums: vec![0; k * points.width], counts: vec![0; k] };
+            for ((i, label), nearest) in rows.zip(labels).zip(found) {
+                if nearest != label {
                     let row = points.row(i);
-                    let (nearest, squared) = centroids.nearest(row);
-                    *distance = squared;
-                    partial.inertia += squared_steps(squared);
-                    if nearest != *label {
-                        partial.changed += 1;
-                        shift(&mut partial.sums, &mut partial.counts, *label, row, -1);
-                        shift(&mut partial.sums, &mut partial.counts, nearest, row, 1);
-                        *label = nearest;
-                    }
+                    partial.changed += 1;
+                    shift(&mut partial.sums, &mut partial.counts, *label, row, -1);
+                    shift(&mut partial.sums, &mut partial.counts, *nearest, row, 1);
+                    *label = *nearest;
                 }
-                partial
-            });
-        let mut pass = Pass { inertia: 0, changed: 0 };
+            }
+            partial
+        });
+        let mut changed = 0;
         for partial in partials {
-            pass.inertia = pass.inertia.checked_add(partial.inertia).ok_or_else(overflow)?;
-            pass.changed += partial.changed;
+            changed += partial.changed;
             for (sum, delta) in self.sums.iter_mut().zip(partial.sums) {
                 *sum = sum.checked_add(delta).ok_or_else(overflow)?;
             }
@@ -218,18 +234,61 @@ impl<'a> State<'a> {
                 *count += delta;
             }
         }
-        Ok(pass)
+        Ok(changed)
+    }
+
+    /// Inertia but for rounding, from the sums alone: the squares of all rows, less what their clusters explain. The
+    /// sums are exact, so it is the same for any split of the rows.
+    fn spread(&self) -> f64 {
+        let width = self.points.width;
+        let mut explained = 0.0;
+        for (c, count) in self.counts.iter().enumerate() {
+            for (f, origin) in self.screen.origin().iter().enumerate() {
+                let sum = self.sums[c * width + f] - i128::from(*count) * i128::from(steps(*origin));
+                let centroid = self.centroids[c * width + f] - origin;
+                explained += centroid * (2.0 * (sum as f64 / GRID) - *count as f64 * centroid);
+            }
+        }
+        (self.screen.squares() - explained).max(0.0)
+    }
+
+    /// The squared distance of each row to its nearest centroid, and their sum in grid steps.
+    fn distances(&self) -> Result<(Vec<f64>, i128)> {
+        let (points, exact) = (self.points, Centroids::new(&self.centroids, self.points.width));
+        let (mut distances, mut nothing) = (vec![0.0; self.labels.len()], vec![(); self.labels.len()]);
+        let totals = parallel((&mut distances, &mut nothing), self.threads, |rows, distances, _| {
+            Arch::new().dispatch(|| {
+                let mut total = 0;
+                for (i, distance) in rows.zip(distances) {
+                    *distance = exact.nearest(points.row(i)).1;
+                    total += squared_steps(*distance);
+                }
+                total
+            })
+        });
+        let add = |sum: i128, total| sum.checked_add(total).ok_or_else(overflow);
+        Ok((distances, totals.into_iter().try_fold(0, add)?))
+    }
+
+    /// The fit as it stands.
+    fn end(self, iterations: usize) -> Result<Fit> {
+        let (_, inertia) = self.distances()?;
+        Ok(Fit { centroids: self.centroids, labels: self.labels, inertia, iterations })
     }
 
     /// Gives each empty cluster the farthest row (the first of equals) of a cluster that can spare one.
     /// Says whether there was an empty cluster.
     fn fill_empty(&mut self) -> Result<bool> {
         let empty: Vec<usize> = (0..self.counts.len()).filter(|c| self.counts[*c] == 0).collect();
-        for cluster in &empty {
+        if empty.is_empty() {
+            return Ok(false);
+        }
+        let (mut distances, _) = self.distances()?;
+        for cluster in empty {
             let mut farthest: Option<usize> = None;
-            for (i, distance) in self.distances.iter().enumerate() {
+            for (i, distance) in distances.iter().enumerate() {
                 let spare = self.counts[self.labels[i] as usize] > 1;
-                if spare && farthest.is_none_or(|f| *distance > self.distances[f]) {
+                if spare && farthest.is_none_or(|f| *distance > distances[f]) {
                     farthest = Some(i);
                 }
             }
@@ -238,11 +297,11 @@ impl<'a> State<'a> {
             };
             let row = self.points.row(i);
             shift(&mut self.sums, &mut self.counts, self.labels[i], row, -1);
-            shift(&mut self.sums, &mut self.counts, *cluster as u32, row, 1);
-            self.labels[i] = *cluster as u32;
-            self.distances[i] = 0.0;
+            shift(&mut self.sums, &mut self.counts, cluster as u32, row, 1);
+            self.labels[i] = cluster as u32;
+            distances[i] = 0.0;
         }
-        Ok(!empty.is_empty())
+        Ok(true)
     }
 
     /// Moves every centroid to the mean of its rows.
@@ -284,6 +343,10 @@ mod tests {
         Matrix { values: (0..rows * width).map(value).collect(), width }
     }
 
+    fn run(points: &Matrix, centroids: Vec<f64>, threads: usize) -> Fit {
+        lloyd(&Screen::new(points), centroids, 20, None, threads).unwrap()
+    }
+
     #[test]
     fn kernel_equals_the_plain_loop() {
         for (k, width) in [(1, 1), (3, 4), (8, 12), (9, 5), (17, 2)] {
@@ -307,10 +370,10 @@ mod tests {
     fn threads_do_not_matter() {
         let points = random(20_000, 7);
         let start = points.values[..7 * 5].to_vec();
-        let one = lloyd(&points, start.clone(), 20, None, 1).unwrap();
+        let one = run(&points, start.clone(), 1);
         assert_eq!(useful_threads(&points, 3), 3);
         for threads in [2, 3, 16] {
-            let many = lloyd(&points, start.clone(), 20, None, threads).unwrap();
+            let many = run(&points, start.clone(), threads);
             assert_eq!(
                 (&one.centroids, &one.labels, one.inertia),
                 (&many.centroids, &many.labels, many.inertia)
@@ -321,12 +384,16 @@ mod tests {
     #[test]
     fn moved_sums_equal_fresh_sums() {
         let points = random(500, 3);
-        let mut state = State::new(&points, points.values[..12].to_vec(), 1);
+        let screen = Screen::new(&points);
+        let mut state = State::new(&screen, points.values[..12].to_vec(), 1);
         for _ in 0..5 {
             state.assign().unwrap();
-            let mut fresh = State::new(&points, state.centroids.clone(), 1);
+            let mut fresh = State::new(&screen, state.centroids.clone(), 1);
             fresh.assign().unwrap();
             assert_eq!((&fresh.sums, &fresh.counts), (&state.sums, &state.counts));
+            let (_, inertia) = state.distances().unwrap();
+            let inertia = inertia as f64 / GRID;
+            assert!((state.spread() - inertia).abs() < 1e-9 * inertia);
             state.update();
         }
     }
@@ -334,7 +401,7 @@ mod tests {
     #[test]
     fn empty_clusters_take_the_farthest_row() {
         let points = Matrix { values: vec![0.0, 1.0, 2.0, 50.0, 60.0], width: 1 };
-        let fit = lloyd(&points, vec![1.0, 1e6, 1e6], 20, None, 1).unwrap();
+        let fit = run(&points, vec![1.0, 1e6, 1e6], 1);
         assert_eq!(fit.labels, [0, 0, 0, 2, 1]);
         assert_eq!(fit.centroids, [1.0, 60.0, 50.0]);
         assert_eq!(fit.inertia_units(), 2.0);

@@ -9,6 +9,7 @@ mod quantiles;
 mod radix;
 mod sample;
 mod scale;
+mod screen;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use strata_udfs::model::{KmeansModel, kmeans_model_type, reference_model_type};
 
+pub use lloyd::{Assigner, Fit, lloyd};
 pub use quality::{KmeansQuality, gate};
 pub use quantiles::train_reference;
+pub use scale::Matrix;
+pub use screen::{BLOCK, Screen};
 pub use settings::{Gate, KmeansSettings, ReferenceSettings, Scale};
 pub use train::{TrainedKmeans, train_kmeans};
 

@@ -90,6 +90,7 @@ mod tests {
     use super::super::lloyd::lloyd;
     use super::super::sample::mix;
     use super::super::scale::{Matrix, learn_scaling, tests::sample};
+    use super::super::screen::Screen;
     use super::super::settings::KmeansSettings;
     use super::*;
 
@@ -137,6 +138,6 @@ mod tests {
 
     /// The means after so many steps: one more pass tells them.
     fn settled(points: &Matrix, start: &[f64], steps: usize) -> Vec<f64> {
-        lloyd(points, start.to_vec(), steps + 1, None, 1).unwrap().centroids
+        lloyd(&Screen::new(points), start.to_vec(), steps + 1, None, 1).unwrap().centroids
     }
 }

@@ -174,11 +174,12 @@ fn spread(points: &Matrix) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::lloyd::assign;
+    use super::super::screen::Screen;
     use super::*;
 
     fn quality(values: &[f64], width: usize, centroids: &[f64]) -> KmeansQuality {
         let points = Matrix { values: values.to_vec(), width };
-        let fit = assign(&points, centroids.to_vec(), 1).unwrap();
+        let fit = assign(&Screen::new(&points), centroids.to_vec(), 1).unwrap();
         KmeansQuality::of(&points, &fit, 9, true)
     }
 

@@ -15,21 +15,23 @@ pub(crate) const UNSCALED_BOUND: f64 = 1_073_741_824.0;
 
 /// Rows of equal width, one after the other.
 #[derive(Debug, Clone)]
-pub(crate) struct Matrix {
+pub struct Matrix {
+    /// Row after row.
     pub values: Vec<f64>,
+    /// Values of a row.
     pub width: usize,
 }
 
 impl Matrix {
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.values.len() / self.width
     }
 
-    pub fn row(&self, i: usize) -> &[f64] {
+    pub(crate) fn row(&self, i: usize) -> &[f64] {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
-    pub fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
+    pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
     }
 }

@@ -10,7 +10,8 @@ use super::lloyd::{Fit, assign, lloyd};
 use super::naming::segment_names;
 use super::quality::KmeansQuality;
 use super::sample::{Sample, collect};
-use super::scale::{Matrix, distinct_rows, learn_scaling};
+use super::scale::{distinct_rows, learn_scaling};
+use super::screen::Screen;
 use super::settings::{KmeansSettings, Scale};
 use crate::{Context, Error, Result};
 
@@ -57,8 +58,9 @@ fn fit(settings: &KmeansSettings, sample: Sample) -> Result<TrainedKmeans> {
         )));
     }
     let hashes: Vec<u64> = sample.rows.iter().map(|row| row.hash).collect();
-    let best = best_fit(settings, &points, &hashes)?;
-    let ordered = assign(&points, canonical(&best, points.width), settings.threads)?;
+    let screen = Screen::new(&points);
+    let best = best_fit(settings, &screen, &hashes)?;
+    let ordered = assign(&screen, canonical(&best, points.width), settings.threads)?;
     let ordered = Fit { iterations: best.iterations, ..ordered };
     model.names = segment_names(&points, &ordered.centroids, &sample.features);
     let quality = KmeansQuality::of(&points, &ordered, sample.seen, settings.scale == Scale::None);
@@ -68,11 +70,11 @@ fn fit(settings: &KmeansSettings, sample: Sample) -> Result<TrainedKmeans> {
 }
 
 /// Runs all starts, then polishes the best few until no row changes its cluster.
-fn best_fit(settings: &KmeansSettings, points: &Matrix, hashes: &[u64]) -> Result<Fit> {
+fn best_fit(settings: &KmeansSettings, screen: &Screen, hashes: &[u64]) -> Result<Fit> {
     let KmeansSettings { k, seed, max_iterations, tolerance, threads, .. } = *settings;
     let mut starts = side_by_side(settings.starts, threads, |start, threads| {
-        let centroids = starting_centroids(points, hashes, k, Random::new(seed, start as u64), threads);
-        let fit = lloyd(points, centroids, max_iterations, Some(tolerance), threads)?;
+        let centroids = starting_centroids(screen.points(), hashes, k, Random::new(seed, start as u64), threads);
+        let fit = lloyd(screen, centroids, max_iterations, Some(tolerance), threads)?;
         Ok(Fit { labels: Vec::new(), ..fit })
     })?;
     // Stable: of equal starts the first leads.
@@ -80,7 +82,7 @@ fn best_fit(settings: &KmeansSettings, points: &Matrix, hashes: &[u64]) -> Resul
     starts.dedup_by(|later, earlier| later.centroids == earlier.centroids);
     starts.truncate(POLISHED);
     let polished = side_by_side(starts.len(), threads, |i, threads| {
-        let fit = lloyd(points, starts[i].centroids.clone(), max_iterations, None, threads)?;
+        let fit = lloyd(screen, starts[i].centroids.clone(), max_iterations, None, threads)?;
         Ok(Fit { iterations: fit.iterations + starts[i].iterations, ..fit })
     })?;
     let best = polished.into_iter().min_by_key(|fit| fit.inertia);

@@ -13,7 +13,8 @@ source as (
         e.event_date,
         e.device_id,
         e.account_id,
-        case when e.account_id is null then interval_index(s.switched_at, e.event_time) else 0 end as login_segment,
+        -- rows without the instant have no place among the switches
+        interval_index(s.switched_at, case when e.account_id is null then e.event_time end) as login_segment,
         e.event_id,
         e.event_type,
         e.event_time,

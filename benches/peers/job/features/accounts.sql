@@ -17,14 +17,13 @@ joined as (
         coalesce(a.evening_days, 0) as evening_days,
         coalesce(a.weekend_days, 0) as weekend_days,
         coalesce(a.active_days_90, 0) as active_days_90,
-        coalesce(v.viewed_products, 0) as viewed_products,
+        coalesce(a.viewed_products, 0) as viewed_products,
         coalesce(p.orders, 0) as orders,
         coalesce(p.purchase_days, 0) as purchase_days,
         coalesce(p.bought_products, 0) as bought_products,
         coalesce(p.items, 0) as items,
         coalesce(p.gross, 0) as gross
     from features.activity as a
-    left join features.viewed as v on a.account_id = v.account_id
     full join features.purchases as p on a.account_id = p.account_id
 )
 

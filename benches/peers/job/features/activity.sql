@@ -10,6 +10,7 @@ select
     cast(sum(searches) as bigint) as searches,
     cast(sum(carts) as bigint) as carts,
     cast(sum(dwell_ms) as bigint) as dwell_ms,
+    cardinality(value_set(products)) as viewed_products,
     -- bits 18 to 23: the local hours from 18:00 to midnight
     count(*) filter (where (hours & 16515072) > 0) as evening_days,
     count(*) filter (where date_part('isodow', event_date) in (6, 7)) as weekend_days,
