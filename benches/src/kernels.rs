@@ -120,7 +120,10 @@ fn context() -> datafusion::common::Result<SessionContext> {
             ("product", Arc::new(Int64Array::from(products))),
             ("kind", Arc::new(StringArray::from_iter_values(kind.iter().map(|kind| kinds[*kind as usize])))),
             ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(days.iter().map(|s| s * 1_000_000)))),
-            ("value", Arc::new(Float64Array::from_iter_values(value.iter().map(|value| *value as f64 / 7.0)))),
+            (
+                "value",
+                Arc::new(Float64Array::from_iter_values(value.iter().map(|value| *value as f64 / 7.0))),
+            ),
         ];
         Ok(RecordBatch::try_from_iter(columns)?)
     });
@@ -134,7 +137,7 @@ fn run(sql: &str) -> usize {
     let (runtime, context) = &*TABLE;
     let count = async {
         let batches = context.sql(sql).await?.collect().await?;
-        datafusion::common::Result::Ok(batches.iter().map(RecordBatch::num_rows).sum())
+        datafusion::common::Result::<usize>::Ok(batches.iter().map(RecordBatch::num_rows).sum())
     };
     runtime.block_on(count).unwrap_or_else(|error| panic!("{sql}: {error}"))
 }

@@ -4,10 +4,6 @@
 //! the arithmetic that any assignment by dot products needs; passes of Lloyd's iteration beside those of FAISS from the
 //! same centroids.
 
-mod binary;
-mod process;
-mod python;
-
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -15,8 +11,9 @@ use clap::Parser;
 use serde_json::{Value, json};
 use strata::cluster::{Assigner, Fit, Matrix, Screen, lloyd};
 
-use binary::median;
-use process::measure;
+use strata_benches::binary::{median, text};
+use strata_benches::process::measure;
+use strata_benches::python;
 
 #[derive(Debug, Parser)]
 struct Args {
@@ -49,7 +46,12 @@ fn main() -> Result<()> {
     let singles = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<_>>();
     let (rows, columns, mut products) = (singles(&points.values), singles(&centroids), vec![0f32; n * k]);
     let sgemm = timed(args.times, || multiply(&rows, &columns, &mut products, (n, d, k)))?;
-    println!("assignment       {:8.2} ms, sgemm {:8.2} ms = {:.2}", assignment * 1e3, sgemm * 1e3, assignment / sgemm);
+    println!(
+        "assignment       {:8.2} ms, sgemm {:8.2} ms = {:.2}",
+        assignment * 1e3,
+        sgemm * 1e3,
+        assignment / sgemm
+    );
 
     let mut fit: Option<Fit> = None;
     let all = timed(args.times, || {
@@ -123,7 +125,7 @@ fn faiss(args: &Args, points: &Matrix, centroids: &[f64]) -> Result<Value> {
     let (script, rows) = (python::scripts().join("kmeans_faiss.py"), folder.path().join("rows"));
     let bytes = points.values.iter().chain(centroids).flat_map(|value| value.to_le_bytes());
     std::fs::write(&rows, bytes.collect::<Vec<u8>>())?;
-    let (script, rows) = (binary::text(&script)?, binary::text(&rows)?);
+    let (script, rows) = (text(&script)?, text(&rows)?);
     let numbers = [args.features, args.segments, args.passes, args.times].map(|number| number.to_string());
     let mut arguments = vec![script, rows];
     arguments.extend(numbers.iter().map(String::as_str));

@@ -4,10 +4,6 @@
 //! `strata` as a process of its own, and prints seconds, CPU seconds, peak memory and ratios, as text and as JSON.
 //! `--executors 2` runs the same on a cluster of this machine, `--s3 s3://bucket/folder` over object storage.
 
-mod binary;
-mod cluster;
-mod process;
-
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,9 +15,9 @@ use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
-use binary::{build_strata, clear, generate, manifest, median, mib};
-use cluster::Cluster;
-use process::{Usage, measure};
+use strata_benches::binary::{build_strata, clear, generate, manifest, median, mib};
+use strata_benches::cluster::Cluster;
+use strata_benches::process::{Usage, measure};
 
 #[derive(Debug, Parser)]
 struct Args {

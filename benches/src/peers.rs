@@ -5,18 +5,15 @@
 //! clusters about as good, and prints medians and ratios, as text and as JSON. The time that a peer takes to start and
 //! load its libraries is told apart.
 
-mod binary;
-mod process;
-mod python;
-
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use binary::{build_strata, clear, generate, manifest, median, mib, text};
-use process::{Usage, measure};
+use strata_benches::binary::{build_strata, clear, generate, manifest, median, mib, text};
+use strata_benches::process::{Usage, measure};
+use strata_benches::python;
 
 #[derive(Debug, Parser)]
 struct Args {

@@ -73,7 +73,8 @@ fn fit(settings: &KmeansSettings, sample: Sample) -> Result<TrainedKmeans> {
 fn best_fit(settings: &KmeansSettings, screen: &Screen, hashes: &[u64]) -> Result<Fit> {
     let KmeansSettings { k, seed, max_iterations, tolerance, threads, .. } = *settings;
     let mut starts = side_by_side(settings.starts, threads, |start, threads| {
-        let centroids = starting_centroids(screen.points(), hashes, k, Random::new(seed, start as u64), threads);
+        let centroids =
+            starting_centroids(screen.points(), hashes, k, Random::new(seed, start as u64), threads);
         let fit = lloyd(screen, centroids, max_iterations, Some(tolerance), threads)?;
         Ok(Fit { labels: Vec::new(), ..fit })
     })?;

@@ -19,7 +19,7 @@ use datafusion::logical_expr::{
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
-use super::entries::{Entries, Entry, Taken};
+use super::entries::{Entries, Entry, Folding, Taken};
 use super::keys::Keys;
 
 /// What an aggregate function declares.
@@ -61,6 +61,9 @@ pub trait Measure: Debug + Send + Sync + 'static {
 
     /// Calls `add` with row, key and value of everything that the columns hold.
     fn read(&mut self, columns: &[ArrayRef], add: impl FnMut(usize, i64, Self::Value)) -> Result<()>;
+
+    /// Which entries `fold` takes together.
+    const FOLDING: Folding;
 
     /// Takes the next entry of a group into the last, or returns false where both are kept.
     fn fold(&self, last: &mut Entry<Self::Value>, next: &Entry<Self::Value>) -> bool;
@@ -193,7 +196,7 @@ impl<A: Aggregate> Function<A> {
         }
         let constants = Constants { function: A::NAME, arguments: args.exprs };
         let measure = A::measure(&types_of(args.expr_fields), &constants)?;
-        Ok(Groups { measure, entries: Entries::default() })
+        Ok(Groups { measure, entries: Entries::new(A::Measure::FOLDING) })
     }
 }
 
@@ -267,14 +270,15 @@ impl<M: Measure> Groups<M> {
         group: impl Fn(usize) -> usize,
         filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        let entries = &mut self.entries;
-        match filter {
-            None => self.measure.read(columns, |row, key, value| entries.push(group(row), key, value))?,
-            Some(filter) => self.measure.read(columns, |row, key, value| {
-                if filter.value(row) && filter.is_valid(row) {
-                    entries.push(group(row), key, value);
-                }
-            })?,
+        let counts = |row: usize| filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row));
+        let mut read = Vec::with_capacity(columns.first().map_or(0, |column| column.len()));
+        self.measure.read(columns, |row, key, value| {
+            if counts(row) {
+                read.push((group(row), key, value));
+            }
+        })?;
+        for (group, key, value) in read {
+            self.entries.push(group, key, value, |last, next| self.measure.fold(last, next));
         }
         self.settle_some()
     }
@@ -292,7 +296,8 @@ impl<M: Measure> Groups<M> {
         }
         for (row, places) in places(keys) {
             for place in places {
-                self.entries.push(group(row), codes[place], values[place]);
+                let fold = |last: &mut _, next: &_| self.measure.fold(last, next);
+                self.entries.push(group(row), codes[place], values[place], fold);
             }
         }
         self.settle_some()
@@ -311,8 +316,10 @@ impl<M: Measure> Groups<M> {
     }
 
     fn shrink(&mut self) -> Result<()> {
-        let used = self.entries.len();
-        self.measure.keys_mut().shrink(used, self.entries.iter_mut().map(|entry| &mut entry.key))
+        if self.measure.keys().is_sparse(self.entries.len()) {
+            self.entries.recode(|used| self.measure.keys_mut().forget(used))?;
+        }
+        Ok(())
     }
 
     fn take<T>(&mut self, emit: EmitTo, give: impl FnOnce(&M, &Taken<M::Value>) -> Result<T>) -> Result<T> {
@@ -390,7 +397,7 @@ impl<M: Measure> GroupsAccumulator for Groups<M> {
         values: &[ArrayRef],
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
-        let mut rows = Self { measure: self.measure.fresh(), entries: Entries::default() };
+        let mut rows = Self { measure: self.measure.fresh(), entries: self.entries.fresh() };
         rows.entries.grow(values.first().map_or(0, |column| column.len()))?;
         rows.read(values, |row| row, opt_filter)?;
         rows.take_state(EmitTo::All)

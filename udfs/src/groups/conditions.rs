@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::{Result, internal_err, plan_err};
 
 use super::aggregate::Measure;
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
 use crate::time::timestamp_type;
 
@@ -60,6 +60,7 @@ impl<Q: Question> Conditions<Q> {
 
 impl<Q: Question> Measure for Conditions<Q> {
     type Value = i64;
+    const FOLDING: Folding = Folding::Never;
 
     fn fresh(&self) -> Self {
         Self { instants: self.instants.fresh(), question: self.question.clone() }

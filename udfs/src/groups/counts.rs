@@ -9,7 +9,7 @@ use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Aggregate, Constants, Measure};
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
 use crate::args::expect_arity;
 
@@ -117,6 +117,7 @@ enum Wanted {
 
 impl Measure for Counts {
     type Value = i64;
+    const FOLDING: Folding = Folding::Keys;
 
     fn fresh(&self) -> Self {
         Self { keys: self.keys.fresh(), wanted: self.wanted }

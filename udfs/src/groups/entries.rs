@@ -4,6 +4,7 @@ use std::mem::size_of;
 use std::ops::Range;
 
 use datafusion::common::{Result, exec_datafusion_err};
+use hashbrown::HashTable;
 
 /// Entries that may lie unsorted behind the sorted ones before they are sorted in.
 const LOOSE: usize = 1 << 16;
@@ -18,23 +19,44 @@ pub struct Entry<V> {
     pub value: V,
 }
 
+/// Which entries of a group may become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folding {
+    /// None.
+    Never,
+    /// Neighbours in the order of key and value.
+    Neighbours,
+    /// Those of one key.
+    Keys,
+    /// All.
+    Groups,
+}
+
 /// The entries of all groups: those of the front are in the order of group, key and value and folded, new ones lie
 /// behind them. Sorting in waits until they are as many as those in front, so each entry is moved a few times only,
-/// and a group costs nothing but its entries.
+/// and a group costs nothing but its entries. Where most new entries fold into others, they are looked up as they come.
 #[derive(Debug)]
 pub struct Entries<V> {
     entries: Vec<Entry<V>>,
     settled: usize,
     groups: usize,
-}
-
-impl<V> Default for Entries<V> {
-    fn default() -> Self {
-        Self { entries: Vec::new(), settled: 0, groups: 0 }
-    }
+    folding: Folding,
+    /// Where entries lie, by group and key, once looking up is worth it.
+    places: Option<HashTable<u32>>,
 }
 
 impl<V: Copy + Ord> Entries<V> {
+    /// Without any.
+    pub fn new(folding: Folding) -> Self {
+        let places = (folding == Folding::Groups).then(HashTable::new);
+        Self { entries: Vec::new(), settled: 0, groups: 0, folding, places }
+    }
+
+    /// The same, without any.
+    pub fn fresh(&self) -> Self {
+        Self::new(self.folding)
+    }
+
     /// Makes room for this many groups in all.
     pub fn grow(&mut self, groups: usize) -> Result<()> {
         if u32::try_from(groups).is_err() {
@@ -46,25 +68,96 @@ impl<V: Copy + Ord> Entries<V> {
         Ok(())
     }
 
-    /// Adds an entry to a group for which there is room.
+    /// Adds an entry to a group for which there is room. `fold` takes the second into the first, or says no.
     #[inline]
-    pub fn push(&mut self, group: usize, key: i64, value: V) {
-        self.entries.push(Entry { group: group as u32, key, value });
+    pub fn push(
+        &mut self,
+        group: usize,
+        key: i64,
+        value: V,
+        fold: impl Fn(&mut Entry<V>, &Entry<V>) -> bool,
+    ) {
+        let entry = Entry { group: group as u32, key, value };
+        let Some(places) = &mut self.places else {
+            self.entries.push(entry);
+            return;
+        };
+        let by_group = self.folding == Folding::Groups;
+        let same = |other: &Entry<V>| other.group == entry.group && (by_group || other.key == key);
+        let hash = |entry: &Entry<V>| spread(entry.group, if by_group { 0 } else { entry.key });
+        match places.find(hash(&entry), |place| same(&self.entries[*place as usize])) {
+            Some(place) => {
+                fold(&mut self.entries[*place as usize], &entry);
+            }
+            None => {
+                let place = self.entries.len() as u32;
+                places.insert_unique(hash(&entry), place, |place| hash(&self.entries[*place as usize]));
+                self.entries.push(entry);
+            }
+        }
     }
 
     /// Whether enough entries came to be sorted in.
     pub fn is_loose(&self) -> bool {
-        self.entries.len() >= 2 * self.settled + LOOSE
+        self.places.is_none() && self.entries.len() >= 2 * self.settled + LOOSE
     }
 
     /// Sorts all entries and folds neighbours of one group: `fold` takes the next one into the last, or says no.
     pub fn settle(&mut self, fold: impl Fn(&mut Entry<V>, &Entry<V>) -> bool) {
-        if self.entries.len() > self.settled {
-            // a stable sort knows the run in front, and merges
-            self.entries.sort();
+        let (before, loose) = (self.entries.len(), self.entries.len() - self.settled);
+        if loose > 0 {
+            self.sort();
             self.entries.dedup_by(|next, last| next.group == last.group && fold(last, next));
         }
-        self.settled = self.entries.len();
+        let left = self.entries.len();
+        self.settled = left;
+        let looked_up = self.places.is_some();
+        self.places = None;
+        // most of what came was there already
+        let repeats = loose >= LOOSE && 2 * (before - left) > loose;
+        if self.folding == Folding::Groups || (self.folding == Folding::Keys && (looked_up || repeats)) {
+            self.look_up();
+        }
+    }
+
+    /// Entries by group, keys and values in order within each. Where groups are many for the entries a sort is cheaper
+    /// than a place for each group.
+    fn sort(&mut self) {
+        if self.groups > 2 * self.entries.len() {
+            // a stable sort knows the run in front, and merges
+            self.entries.sort();
+            return;
+        }
+        let mut ends = vec![0u32; self.groups + 1];
+        for entry in &self.entries {
+            ends[entry.group as usize + 1] += 1;
+        }
+        for group in 0..self.groups {
+            ends[group + 1] += ends[group];
+        }
+        let mut sorted = self.entries.clone();
+        for entry in &self.entries {
+            let place = &mut ends[entry.group as usize];
+            sorted[*place as usize] = *entry;
+            *place += 1;
+        }
+        self.entries = sorted;
+        let mut start = 0;
+        for end in &ends[..self.groups] {
+            self.entries[start..*end as usize].sort_by(|a, b| (a.key, a.value).cmp(&(b.key, b.value)));
+            start = *end as usize;
+        }
+    }
+
+    /// From now on entries are looked up.
+    fn look_up(&mut self) {
+        let by_group = self.folding == Folding::Groups;
+        let hash = |entry: &Entry<V>| spread(entry.group, if by_group { 0 } else { entry.key });
+        let mut places = HashTable::with_capacity(self.entries.len());
+        for (place, entry) in self.entries.iter().enumerate() {
+            places.insert_unique(hash(entry), place as u32, |place| hash(&self.entries[*place as usize]));
+        }
+        self.places = Some(places);
     }
 
     /// Takes the first groups, whose entries are settled, away; those behind them move to the front.
@@ -77,6 +170,9 @@ impl<V: Copy + Ord> Entries<V> {
         }
         self.settled = self.entries.len();
         self.groups -= groups;
+        if self.places.is_some() {
+            self.look_up();
+        }
         Taken { entries, groups }
     }
 
@@ -84,6 +180,9 @@ impl<V: Copy + Ord> Entries<V> {
     pub fn put_back(&mut self, taken: Taken<V>) {
         (self.entries, self.groups) = (taken.entries, taken.groups);
         self.settled = self.entries.len();
+        if self.places.is_some() {
+            self.look_up();
+        }
     }
 
     /// How many groups there are.
@@ -91,9 +190,18 @@ impl<V: Copy + Ord> Entries<V> {
         self.groups
     }
 
-    /// Every entry.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry<V>> {
-        self.entries.iter_mut()
+    /// Gives keys other codes.
+    pub fn recode(
+        &mut self,
+        recode: impl FnOnce(&mut dyn Iterator<Item = &mut i64>) -> Result<()>,
+    ) -> Result<()> {
+        recode(&mut self.entries.iter_mut().map(|entry| &mut entry.key))?;
+        // the order of codes is not that of the old ones
+        self.settled = 0;
+        if self.places.is_some() {
+            self.look_up();
+        }
+        Ok(())
     }
 
     /// How many entries there are.
@@ -103,8 +211,17 @@ impl<V: Copy + Ord> Entries<V> {
 
     /// The bytes they hold.
     pub fn size(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry<V>>()
+        let places = self.places.as_ref().map_or(0, HashTable::allocation_size);
+        self.entries.capacity() * size_of::<Entry<V>>() + places
     }
+}
+
+/// A hash of group and key: a multiplication, folded.
+#[inline]
+fn spread(group: u32, key: i64) -> u64 {
+    let product = u128::from(key as u64 ^ (u64::from(group) << 32 | u64::from(group)))
+        * 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+    (product >> 64) as u64 ^ product as u64
 }
 
 /// The settled entries of consecutive groups.
@@ -150,42 +267,73 @@ impl<V> Taken<V> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn groups_are_taken_in_turn_and_the_rest_moves_up() {
-        let mut entries = Entries::default();
-        entries.grow(4).unwrap();
-        for (group, key) in [(2, 5), (0, 9), (2, 1), (2, 5), (3, 7), (0, 9)] {
-            entries.push(group, key, ());
+    fn same(last: &mut Entry<i64>, next: &Entry<i64>) -> bool {
+        let same = last.key == next.key;
+        if same {
+            last.value += next.value;
         }
-        let same = |last: &mut Entry<()>, next: &Entry<()>| last.key == next.key;
-        entries.settle(same);
-        let first = entries.take(2);
-        assert_eq!(first.each().map(<[_]>::len).collect::<Vec<_>>(), [1, 0]);
-        entries.grow(3).unwrap();
-        entries.push(2, 4, ());
-        entries.push(0, 0, ());
-        entries.settle(same);
-        let keys = |taken: &Taken<()>| -> Vec<Vec<i64>> {
-            taken.each().map(|group| group.iter().map(|entry| entry.key).collect()).collect()
-        };
-        assert_eq!(keys(&entries.take(3)), [vec![0, 1, 5], vec![7], vec![4]]);
-        assert_eq!((entries.len(), entries.groups()), (0, 0));
+        same
+    }
+
+    fn keys(taken: &Taken<i64>) -> Vec<Vec<(i64, i64)>> {
+        taken.each().map(|group| group.iter().map(|entry| (entry.key, entry.value)).collect()).collect()
     }
 
     #[test]
-    fn entries_are_sorted_in_when_they_are_as_many_as_the_settled() {
-        let mut entries = Entries::default();
-        entries.grow(1).unwrap();
-        let mut settled = 0;
+    fn groups_are_taken_in_turn_and_the_rest_moves_up() {
+        for looked_up in [false, true] {
+            let mut entries = Entries::new(Folding::Keys);
+            if looked_up {
+                entries.look_up();
+            }
+            entries.grow(4).unwrap();
+            for (group, key) in [(2, 5), (0, 9), (2, 1), (2, 5), (3, 7), (0, 9)] {
+                entries.push(group, key, 1, same);
+            }
+            entries.settle(same);
+            let first = entries.take(2);
+            assert_eq!(keys(&first), [vec![(9, 2)], vec![]]);
+            entries.grow(3).unwrap();
+            for (group, key) in [(2, 4), (0, 0), (0, 5)] {
+                entries.push(group, key, 1, same);
+            }
+            entries.settle(same);
+            assert_eq!(keys(&entries.take(3)), [vec![(0, 1), (1, 1), (5, 3)], vec![(7, 1)], vec![(4, 1)]]);
+            assert_eq!((entries.len(), entries.groups()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn new_entries_wait_until_they_are_as_many_as_the_settled() {
+        let mut entries = Entries::new(Folding::Keys);
+        entries.grow(10).unwrap();
+        let mut settled = Vec::new();
         for key in 0..1_000_000 {
-            entries.push(0, key % 1000, ());
+            entries.push(key as usize % 10, key, 1, same);
             if entries.is_loose() {
-                entries.settle(|last, next| last.key == next.key);
-                settled += 1;
-                assert_eq!(entries.len(), 1000);
+                entries.settle(same);
+                settled.push(entries.len());
             }
         }
-        assert_eq!(settled, 1_000_000 / (LOOSE + 1000));
-        assert!(entries.size() < 4 * LOOSE * size_of::<Entry<()>>());
+        assert_eq!(settled, [65_536, 196_608, 458_752, 983_040]);
+        assert!(entries.places.is_none());
+    }
+
+    #[test]
+    fn what_repeats_is_looked_up() {
+        let mut entries = Entries::new(Folding::Keys);
+        entries.grow(10).unwrap();
+        let mut settled = 0;
+        for key in 0..1_000_000 {
+            entries.push(key as usize % 10, key % 1000, 1, same);
+            if entries.is_loose() {
+                entries.settle(same);
+                settled += 1;
+            }
+        }
+        assert_eq!((settled, entries.len()), (1, 1000));
+        assert!(entries.size() < 4 * LOOSE * size_of::<Entry<i64>>());
+        entries.settle(same);
+        assert!(keys(&entries.take(10)).iter().flatten().all(|(_, count)| *count == 1000));
     }
 }

@@ -7,7 +7,7 @@ use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Aggregate, Constants, Measure};
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
 use crate::args::expect_arity;
 
@@ -104,6 +104,7 @@ pub struct Extreme {
 
 impl Measure for Extreme {
     type Value = i64;
+    const FOLDING: Folding = Folding::Groups;
 
     fn fresh(&self) -> Self {
         Self { values: self.values.fresh(), keys: self.keys.fresh(), largest: self.largest }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
@@ -19,6 +19,7 @@ use crate::args::{expect_arity, float_type};
 const STEPS: f64 = (1u64 << 32) as f64;
 /// Values from 2^53 are refused; of all others 2^41 and more can be summed in 126 bits, which 38 digits hold.
 const LIMIT: f64 = (1u64 << 53) as f64;
+const LARGEST: i128 = 1 << 126;
 const STATE: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
 
 #[user_doc(
@@ -94,11 +95,14 @@ struct FixedSums {
 }
 
 impl FixedSums {
+    #[inline]
     fn add(&mut self, group: usize, steps: i128) -> Result<()> {
-        let sum = self.sums[group].unwrap_or_default().checked_add(steps);
-        let fits = |sum: &i128| sum.unsigned_abs() < 1 << 126;
-        let too_large = || exec_datafusion_err!("fixed_sum: a sum exceeds 2^94");
-        self.sums[group] = Some(sum.filter(fits).ok_or_else(too_large)?);
+        // two numbers below 2^126 have a sum
+        let sum = self.sums[group].unwrap_or_default() + steps;
+        if !(-LARGEST..LARGEST).contains(&sum) {
+            return exec_err!("fixed_sum: a sum exceeds 2^94");
+        }
+        self.sums[group] = Some(sum);
         Ok(())
     }
 
@@ -117,7 +121,7 @@ impl FixedSums {
             if value.is_nan() || value.abs() >= LIMIT {
                 return exec_err!("fixed_sum: {value} cannot be summed; values must be below 2^53");
             }
-            self.add(group(row), (value * STEPS).round_ties_even() as i128)?;
+            self.add(group(row), steps_of(value))?;
         }
         Ok(())
     }
@@ -134,6 +138,21 @@ impl FixedSums {
 
     fn grow(&mut self, groups: usize) {
         self.sums.resize(groups.max(self.sums.len()), None);
+    }
+}
+
+/// The nearest multiple of a step, of two the even one.
+#[inline]
+fn steps_of(value: f64) -> i128 {
+    /// What is added to it has no digit behind the point, and rounds as doubles do.
+    const POINT: f64 = 1.5 * (1u64 << 52) as f64;
+    let steps = value * STEPS;
+    if steps.abs() < (1u64 << 51) as f64 {
+        return i128::from((steps + POINT - POINT) as i64);
+    }
+    match steps.abs() < (1u64 << 62) as f64 {
+        true => i128::from(steps.round_ties_even() as i64),
+        false => steps as i128,
     }
 }
 
@@ -215,5 +234,23 @@ impl Accumulator for FixedSums {
 
     fn size(&self) -> usize {
         GroupsAccumulator::size(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_rounded_to_even_at_any_size() {
+        for size in -40..53 {
+            for mantissa in [1.0, 1.25, 1.5, 1.999_999_999_999_7, -1.0, -1.123_456_789_012_3] {
+                let value = mantissa * 2f64.powi(size);
+                assert_eq!(steps_of(value), (value * STEPS).round_ties_even() as i128, "{value}");
+            }
+        }
+        for (halves, steps) in [(1, 0), (3, 2), (5, 2), (-1, 0), (-3, -2)] {
+            assert_eq!(steps_of(f64::from(halves) / 2.0 / STEPS), steps);
+        }
     }
 }

@@ -9,7 +9,7 @@ use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Aggregate, Constants, Measure, lists};
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
 use crate::args::{expect_arity, text_type};
 use crate::time::{LocalField, ZoneOffsets, timestamp_type};
@@ -66,6 +66,7 @@ pub struct Hours {
 
 impl Measure for Hours {
     type Value = i64;
+    const FOLDING: Folding = Folding::Keys;
 
     fn fresh(&self) -> Self {
         Self { instants: self.instants.fresh(), hours: self.hours.fresh(), zone: self.zone.clone() }

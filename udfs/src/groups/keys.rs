@@ -156,12 +156,16 @@ impl Keys {
         }
     }
 
-    /// Forgets texts when the codes that are in use are few of them; those get new codes.
-    pub fn shrink<'a>(&mut self, used: usize, codes: impl Iterator<Item = &'a mut i64>) -> Result<()> {
-        let Self::Text(texts) = self else { return Ok(()) };
-        if texts.len() > 4 * used + 1024 {
+    /// Whether there are many more texts than codes in use.
+    pub fn is_sparse(&self, used: usize) -> bool {
+        matches!(self, Self::Text(texts) if texts.len() > 4 * used + 1024)
+    }
+
+    /// Forgets texts whose codes are not in use; the others get new codes.
+    pub fn forget<'a>(&mut self, used: &mut dyn Iterator<Item = &'a mut i64>) -> Result<()> {
+        if let Self::Text(texts) = self {
             let mut kept = Texts::default();
-            for code in codes {
+            for code in used {
                 *code = kept.code(texts.text(*code))?;
             }
             *texts = kept;
@@ -293,7 +297,8 @@ mod tests {
         keys.read(&texts, |_, code| codes.push(code)).unwrap();
         let before = keys.size();
         let mut used = vec![codes[4000], codes[7]];
-        keys.shrink(2, used.iter_mut()).unwrap();
+        assert!(keys.is_sparse(used.len()) && !keys.is_sparse(2000));
+        keys.forget(&mut used.iter_mut()).unwrap();
         assert!(keys.size() < before / 10);
         assert_eq!(keys.decode(used.into_iter()).unwrap().as_string::<i32>().value(0), "text 4000");
         assert_eq!(keys.compare(0, 1), Ordering::Less);

@@ -9,7 +9,7 @@ use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Aggregate, Constants, Measure};
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
 use crate::args::expect_arity;
 use crate::time::timestamp_type;
@@ -64,6 +64,7 @@ pub struct Sessions {
 
 impl Measure for Sessions {
     type Value = i64;
+    const FOLDING: Folding = Folding::Neighbours;
 
     fn fresh(&self) -> Self {
         Self { instants: self.instants.fresh(), gap: self.gap }

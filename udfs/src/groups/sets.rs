@@ -9,7 +9,7 @@ use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Aggregate, Constants, Measure, items, lists, places};
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
 use crate::args::expect_arity;
 
@@ -70,6 +70,7 @@ pub struct Set {
 
 impl Measure for Set {
     type Value = ();
+    const FOLDING: Folding = Folding::Keys;
 
     fn fresh(&self) -> Self {
         Self { keys: self.keys.fresh() }
@@ -167,6 +168,7 @@ pub struct Days {
 
 impl Measure for Days {
     type Value = i64;
+    const FOLDING: Folding = Folding::Keys;
 
     fn fresh(&self) -> Self {
         Self { words: self.words.fresh(), days: self.days.fresh() }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Aggregate, Constants, Measure, lists};
-use super::entries::{Entry, Taken};
+use super::entries::{Entry, Folding, Taken};
 use super::keys::{Keys, whole};
 use crate::args::{expect_arity, nullable_fields};
 
@@ -126,6 +126,7 @@ impl Totals {
 
 impl Measure for Totals {
     type Value = i128;
+    const FOLDING: Folding = Folding::Keys;
 
     fn fresh(&self) -> Self {
         Self { keys: self.keys.fresh(), wanted: self.wanted }
