@@ -59,6 +59,9 @@ fn main() -> Result<()> {
         Ok(())
     })?;
     let fit = fit.context("nothing was measured")?;
+    if fit.iterations < args.passes {
+        bail!("the rows settle after {} passes; ask for fewer", fit.iterations);
+    }
     let ours = all / fit.iterations as f64;
     let faiss = faiss(&args, &points, &centroids)?;
     let theirs = faiss["seconds"].as_f64().context("FAISS gives its seconds")? / fit.iterations as f64;
@@ -81,7 +84,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Rows about as many centres as there are segments, with so much noise that clouds overlap.
+/// Rows about as many centres as there are segments, with so much noise that Lloyd's iteration takes long to settle.
 fn clouds(n: usize, d: usize, k: usize) -> Vec<f64> {
     let mut state = 42u64;
     let mut next = || {
@@ -92,7 +95,7 @@ fn clouds(n: usize, d: usize, k: usize) -> Vec<f64> {
     let grid = f64::from(1 << 20);
     (0..n * d)
         .map(|i| {
-            let value = centres[i / d % k * d + i % d] + (next() + next() + next()) * 2.0;
+            let value = centres[i / d % k * d + i % d] + (next() + next() + next()) * 6.0;
             (value * grid).round() / grid
         })
         .collect()
