@@ -144,7 +144,7 @@ impl<V: Copy + Ord> Entries<V> {
         self.entries = sorted;
         let mut start = 0;
         for end in &ends[..self.groups] {
-            self.entries[start..*end as usize].sort_by(|a, b| (a.key, a.value).cmp(&(b.key, b.value)));
+            self.entries[start..*end as usize].sort_by_key(|entry| (entry.key, entry.value));
             start = *end as usize;
         }
     }

@@ -54,7 +54,7 @@ impl Aggregate for MinBy {
     }
 
     fn measure(types: &[DataType], _: &Constants) -> Result<Extreme> {
-        Ok(Extreme { values: Keys::new(&types[0]), keys: Keys::new(&types[1]), largest: false })
+        Ok(Extreme { values: Keys::new(&types[0]), ranks: Keys::new(&types[1]), largest: false })
     }
 }
 
@@ -79,7 +79,7 @@ impl Aggregate for MaxBy {
     }
 
     fn measure(types: &[DataType], _: &Constants) -> Result<Extreme> {
-        Ok(Extreme { values: Keys::new(&types[0]), keys: Keys::new(&types[1]), largest: true })
+        Ok(Extreme { values: Keys::new(&types[0]), ranks: Keys::new(&types[1]), largest: true })
     }
 }
 
@@ -98,7 +98,7 @@ fn coerce(function: &str, types: &[DataType]) -> Result<Vec<DataType>> {
 #[derive(Debug)]
 pub struct Extreme {
     values: Keys,
-    keys: Keys,
+    ranks: Keys,
     largest: bool,
 }
 
@@ -107,13 +107,13 @@ impl Measure for Extreme {
     const FOLDING: Folding = Folding::Groups;
 
     fn fresh(&self) -> Self {
-        Self { values: self.values.fresh(), keys: self.keys.fresh(), largest: self.largest }
+        Self { values: self.values.fresh(), ranks: self.ranks.fresh(), largest: self.largest }
     }
 
     fn read(&mut self, columns: &[ArrayRef], mut add: impl FnMut(usize, i64, i64)) -> Result<()> {
         let [values, keys] = columns else { return internal_err!("expected values and keys") };
         let mut at = vec![None; keys.len()];
-        self.keys.read(keys, |row, key| at[row] = Some(key))?;
+        self.ranks.read(keys, |row, key| at[row] = Some(key))?;
         self.values.read(values, |row, value| {
             if let Some(key) = at[row] {
                 add(row, value, key);

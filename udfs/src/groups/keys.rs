@@ -162,7 +162,7 @@ impl Keys {
     }
 
     /// Forgets texts whose codes are not in use; the others get new codes.
-    pub fn forget<'a>(&mut self, used: &mut dyn Iterator<Item = &'a mut i64>) -> Result<()> {
+    pub fn forget(&mut self, used: &mut dyn Iterator<Item = &mut i64>) -> Result<()> {
         if let Self::Text(texts) = self {
             let mut kept = Texts::default();
             for code in used {

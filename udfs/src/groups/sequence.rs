@@ -196,10 +196,9 @@ fn after(rows: &[Entry<i64>], begins: &[bool], behind: usize, compare: Compare, 
             Compare::Above => first_at(most)..rows.len(),
             Compare::Equal => first_at(least)..first_at(most),
         };
-        for row in range.start.max(marked)..range.end {
-            reached[row] = true;
-        }
-        marked = marked.max(range.end);
+        let end = range.end.max(marked);
+        reached[range.start.max(marked)..end].fill(true);
+        marked = end;
     }
     reached
 }

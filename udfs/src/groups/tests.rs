@@ -183,7 +183,8 @@ fn every_split_gives_the_same() {
             .unwrap();
     let none: &[ScalarValue] = &[];
     let three = [ScalarValue::from(3i64)];
-    let cases: Vec<(&str, Vec<&ArrayRef>, Vec<ScalarValue>, Vec<ScalarValue>, &str)> = vec![
+    type Case<'a> = (&'a str, Vec<&'a ArrayRef>, Vec<ScalarValue>, Vec<ScalarValue>, &'a str);
+    let cases: Vec<Case> = vec![
         ("value_set", vec![&texts], none.into(), none.into(), "[, a, b, 顾客]"),
         ("value_set", vec![&numbers], none.into(), none.into(), "[-1, 0, 4, 7, 9]"),
         (
