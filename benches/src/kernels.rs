@@ -1,6 +1,5 @@
 //! Measures each aggregate function of groups beside what DataFusion needs to say the same:
-//! `cargo run -p strata-benches --bin kernels`, one thread, from memory to a digest of the results. Names given behind
-//! `--` choose benches.
+//! `cargo run -p strata-benches --bin kernels`, one thread, rows in memory. Names given behind `--` choose benches.
 
 use std::sync::{Arc, LazyLock};
 

@@ -178,6 +178,8 @@ struct State<'a> {
     threads: usize,
     centroids: Vec<f64>,
     labels: Vec<u32>,
+    /// What a pass finds, before labels change.
+    found: Vec<u32>,
     /// k x width fixed-point sums and k counts of the rows as labelled.
     sums: Vec<i128>,
     counts: Vec<i64>,
@@ -199,6 +201,7 @@ impl<'a> State<'a> {
             screen,
             threads: useful_threads(points, threads),
             labels: vec![NONE; points.len()],
+            found: vec![NONE; points.len()],
             sums: vec![0; centroids.len()],
             counts: vec![0; centroids.len() / points.width],
             centroids,
@@ -209,8 +212,7 @@ impl<'a> State<'a> {
     fn assign(&mut self) -> Result<u64> {
         let (points, k) = (self.points, self.counts.len());
         let assigner = Assigner::new(self.screen, &self.centroids);
-        let mut found = vec![0; self.labels.len()];
-        let partials = parallel((&mut self.labels, &mut found), self.threads, |rows, labels, found| {
+        let partials = parallel((&mut self.labels, &mut self.found), self.threads, |rows, labels, found| {
             assigner.assign(rows.clone(), found);
             let mut partial = Partial { changed: 0, sums: vec![0; k * points.width], counts: vec![0; k] };
             for ((i, label), nearest) in rows.zip(labels).zip(found) {

@@ -1,5 +1,7 @@
 //! Finds values by rank among more than memory holds, digit by digit.
 
+use strata_udfs::groups::{code_double, double_code};
+
 /// Bits that one pass decides.
 const DIGIT_BITS: u32 = 16;
 
@@ -9,12 +11,11 @@ const COLLECT: u64 = 1 << DIGIT_BITS;
 
 /// The bits of a double in an order that is the order of numbers; -0 is 0.
 pub(crate) fn to_key(value: f64) -> u64 {
-    let bits = (value + 0.0).to_bits();
-    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+    double_code(value) as u64 ^ 1 << 63
 }
 
 pub(crate) fn from_key(key: u64) -> f64 {
-    f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
+    code_double((key ^ 1 << 63) as i64)
 }
 
 /// The values that share the leading `bits` bits with `prefix`, among which some ranks are looked for.

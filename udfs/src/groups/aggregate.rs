@@ -21,6 +21,7 @@ use datafusion::physical_expr::expressions::Literal;
 
 use super::entries::{Entries, Entry, Folding, Taken};
 use super::keys::Keys;
+use crate::time::DAY_US;
 
 /// What an aggregate function declares.
 pub trait Aggregate: Debug + Default + Eq + Hash + Send + Sync + 'static {
@@ -35,11 +36,15 @@ pub trait Aggregate: Debug + Default + Eq + Hash + Send + Sync + 'static {
     /// The types to which arguments are cast.
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>>;
 
-    /// The type of the result for arguments of the types that `coerce` gave.
-    fn returns(types: &[DataType]) -> Result<DataType>;
+    /// The type of the result for arguments of the types that `coerce` gave: one of the values, unless said otherwise.
+    fn returns(types: &[DataType]) -> Result<DataType> {
+        Ok(Self::keys(types))
+    }
 
-    /// The type of what it tells apart within a group.
-    fn keys(types: &[DataType]) -> DataType;
+    /// The type of what it tells apart within a group: the first argument, unless said otherwise.
+    fn keys(types: &[DataType]) -> DataType {
+        types[0].clone()
+    }
 
     /// The measure for arguments of these types, some of which are constants.
     fn measure(types: &[DataType], constants: &Constants) -> Result<Self::Measure>;
@@ -159,13 +164,12 @@ impl Constants<'_> {
 
     /// An interval of hours, minutes, seconds or days of 24 hours, in microseconds, above zero.
     pub fn duration(&self, place: usize, name: &str) -> Result<i64> {
-        const DAY: i64 = 86_400_000_000;
         let micros = match self.get(place, name)? {
             ScalarValue::IntervalMonthDayNano(Some(interval)) if interval.months == 0 => {
-                Some(i64::from(interval.days) * DAY + interval.nanoseconds / 1000)
+                Some(i64::from(interval.days) * DAY_US + interval.nanoseconds / 1000)
             }
             ScalarValue::IntervalDayTime(Some(interval)) => {
-                Some(i64::from(interval.days) * DAY + i64::from(interval.milliseconds) * 1000)
+                Some(i64::from(interval.days) * DAY_US + i64::from(interval.milliseconds) * 1000)
             }
             _ => None,
         };

@@ -40,10 +40,6 @@ impl Aggregate for Entropy {
         Ok(DataType::Float64)
     }
 
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
-    }
-
     fn measure(types: &[DataType], _: &Constants) -> Result<Counts> {
         Ok(Counts { keys: Keys::new(&types[0]), wanted: Wanted::Entropy })
     }
@@ -75,14 +71,6 @@ impl Aggregate for QuantileDisc {
             DataType::Utf8 => plan_err!("quantile_disc: argument value must be a number, date or timestamp"),
             value => Ok(vec![value, DataType::Float64]),
         }
-    }
-
-    fn returns(types: &[DataType]) -> Result<DataType> {
-        Ok(Self::keys(types))
-    }
-
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
     }
 
     fn measure(types: &[DataType], constants: &Constants) -> Result<Counts> {
@@ -129,11 +117,7 @@ impl Measure for Counts {
     }
 
     fn fold(&self, last: &mut Entry<i64>, next: &Entry<i64>) -> bool {
-        let same = last.key == next.key;
-        if same {
-            last.value += next.value;
-        }
-        same
+        last.fold_same_key(next, |a, b| a + b)
     }
 
     fn result(&self, groups: &Taken<i64>) -> Result<ArrayRef> {

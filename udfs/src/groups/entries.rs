@@ -19,6 +19,18 @@ pub struct Entry<V> {
     pub value: V,
 }
 
+impl<V: Copy> Entry<V> {
+    /// Takes the next entry of the group in if it has the same key.
+    #[inline]
+    pub fn fold_same_key(&mut self, next: &Self, together: impl FnOnce(V, V) -> V) -> bool {
+        let same = self.key == next.key;
+        if same {
+            self.value = together(self.value, next.value);
+        }
+        same
+    }
+}
+
 /// Which entries of a group may become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folding {
@@ -41,15 +53,17 @@ pub struct Entries<V> {
     settled: usize,
     groups: usize,
     folding: Folding,
-    /// Where entries lie, by group and key, once looking up is worth it.
+    /// Whether new entries are looked up.
+    looked_up: bool,
+    /// Where entries lie, by group and key; made when an entry is looked up and dropped when entries move.
     places: Option<HashTable<u32>>,
 }
 
 impl<V: Copy + Ord> Entries<V> {
     /// Without any.
     pub fn new(folding: Folding) -> Self {
-        let places = (folding == Folding::Groups).then(HashTable::new);
-        Self { entries: Vec::new(), settled: 0, groups: 0, folding, places }
+        let looked_up = folding == Folding::Groups;
+        Self { entries: Vec::new(), settled: 0, groups: 0, folding, looked_up, places: None }
     }
 
     /// The same, without any.
@@ -78,28 +92,36 @@ impl<V: Copy + Ord> Entries<V> {
         fold: impl Fn(&mut Entry<V>, &Entry<V>) -> bool,
     ) {
         let entry = Entry { group: group as u32, key, value };
-        let Some(places) = &mut self.places else {
+        if !self.looked_up {
             self.entries.push(entry);
             return;
-        };
+        }
+        let Self { entries, places, .. } = self;
         let by_group = self.folding == Folding::Groups;
         let same = |other: &Entry<V>| other.group == entry.group && (by_group || other.key == key);
         let hash = |entry: &Entry<V>| spread(entry.group, if by_group { 0 } else { entry.key });
-        match places.find(hash(&entry), |place| same(&self.entries[*place as usize])) {
+        let places = places.get_or_insert_with(|| {
+            let mut places = HashTable::with_capacity(entries.len());
+            for (place, entry) in entries.iter().enumerate() {
+                places.insert_unique(hash(entry), place as u32, |place| hash(&entries[*place as usize]));
+            }
+            places
+        });
+        match places.find(hash(&entry), |place| same(&entries[*place as usize])) {
             Some(place) => {
-                fold(&mut self.entries[*place as usize], &entry);
+                fold(&mut entries[*place as usize], &entry);
             }
             None => {
-                let place = self.entries.len() as u32;
-                places.insert_unique(hash(&entry), place, |place| hash(&self.entries[*place as usize]));
-                self.entries.push(entry);
+                let place = entries.len() as u32;
+                places.insert_unique(hash(&entry), place, |place| hash(&entries[*place as usize]));
+                entries.push(entry);
             }
         }
     }
 
     /// Whether enough entries came to be sorted in.
     pub fn is_loose(&self) -> bool {
-        self.places.is_none() && self.entries.len() >= 2 * self.settled + LOOSE
+        !self.looked_up && self.entries.len() >= 2 * self.settled + LOOSE
     }
 
     /// Sorts all entries and folds neighbours of one group: `fold` takes the next one into the last, or says no.
@@ -111,13 +133,10 @@ impl<V: Copy + Ord> Entries<V> {
         }
         let left = self.entries.len();
         self.settled = left;
-        let looked_up = self.places.is_some();
         self.places = None;
         // most of what came was there already
         let repeats = loose >= LOOSE && 2 * (before - left) > loose;
-        if self.folding == Folding::Groups || (self.folding == Folding::Keys && (looked_up || repeats)) {
-            self.look_up();
-        }
+        self.looked_up |= self.folding == Folding::Keys && repeats;
     }
 
     /// Entries by group, keys and values in order within each. Where groups are many for the entries a sort is cheaper
@@ -149,17 +168,6 @@ impl<V: Copy + Ord> Entries<V> {
         }
     }
 
-    /// From now on entries are looked up.
-    fn look_up(&mut self) {
-        let by_group = self.folding == Folding::Groups;
-        let hash = |entry: &Entry<V>| spread(entry.group, if by_group { 0 } else { entry.key });
-        let mut places = HashTable::with_capacity(self.entries.len());
-        for (place, entry) in self.entries.iter().enumerate() {
-            places.insert_unique(hash(entry), place as u32, |place| hash(&self.entries[*place as usize]));
-        }
-        self.places = Some(places);
-    }
-
     /// Takes the first groups, whose entries are settled, away; those behind them move to the front.
     pub fn take(&mut self, groups: usize) -> Taken<V> {
         let end = self.entries.partition_point(|entry| (entry.group as usize) < groups);
@@ -170,9 +178,7 @@ impl<V: Copy + Ord> Entries<V> {
         }
         self.settled = self.entries.len();
         self.groups -= groups;
-        if self.places.is_some() {
-            self.look_up();
-        }
+        self.places = None;
         Taken { entries, groups }
     }
 
@@ -180,9 +186,6 @@ impl<V: Copy + Ord> Entries<V> {
     pub fn put_back(&mut self, taken: Taken<V>) {
         (self.entries, self.groups) = (taken.entries, taken.groups);
         self.settled = self.entries.len();
-        if self.places.is_some() {
-            self.look_up();
-        }
     }
 
     /// How many groups there are.
@@ -198,9 +201,7 @@ impl<V: Copy + Ord> Entries<V> {
         recode(&mut self.entries.iter_mut().map(|entry| &mut entry.key))?;
         // the order of codes is not that of the old ones
         self.settled = 0;
-        if self.places.is_some() {
-            self.look_up();
-        }
+        self.places = None;
         Ok(())
     }
 
@@ -268,11 +269,7 @@ mod tests {
     use super::*;
 
     fn same(last: &mut Entry<i64>, next: &Entry<i64>) -> bool {
-        let same = last.key == next.key;
-        if same {
-            last.value += next.value;
-        }
-        same
+        last.fold_same_key(next, |a, b| a + b)
     }
 
     fn keys(taken: &Taken<i64>) -> Vec<Vec<(i64, i64)>> {
@@ -283,9 +280,7 @@ mod tests {
     fn groups_are_taken_in_turn_and_the_rest_moves_up() {
         for looked_up in [false, true] {
             let mut entries = Entries::new(Folding::Keys);
-            if looked_up {
-                entries.look_up();
-            }
+            entries.looked_up = looked_up;
             entries.grow(4).unwrap();
             for (group, key) in [(2, 5), (0, 9), (2, 1), (2, 5), (3, 7), (0, 9)] {
                 entries.push(group, key, 1, same);
@@ -316,7 +311,7 @@ mod tests {
             }
         }
         assert_eq!(settled, [65_536, 196_608, 458_752, 983_040]);
-        assert!(entries.places.is_none());
+        assert!(!entries.looked_up);
     }
 
     #[test]

@@ -45,14 +45,6 @@ impl Aggregate for MinBy {
         coerce(Self::NAME, types)
     }
 
-    fn returns(types: &[DataType]) -> Result<DataType> {
-        Ok(Self::keys(types))
-    }
-
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
-    }
-
     fn measure(types: &[DataType], _: &Constants) -> Result<Extreme> {
         Ok(Extreme { values: Keys::new(&types[0]), ranks: Keys::new(&types[1]), largest: false })
     }
@@ -68,14 +60,6 @@ impl Aggregate for MaxBy {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         coerce(Self::NAME, types)
-    }
-
-    fn returns(types: &[DataType]) -> Result<DataType> {
-        Ok(Self::keys(types))
-    }
-
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
     }
 
     fn measure(types: &[DataType], _: &Constants) -> Result<Extreme> {

@@ -86,11 +86,7 @@ impl Measure for Hours {
     }
 
     fn fold(&self, last: &mut Entry<i64>, next: &Entry<i64>) -> bool {
-        let same = last.key == next.key;
-        if same {
-            last.value += next.value;
-        }
-        same
+        last.fold_same_key(next, |a, b| a + b)
     }
 
     fn result(&self, groups: &Taken<i64>) -> Result<ArrayRef> {

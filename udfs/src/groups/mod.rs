@@ -18,6 +18,7 @@ mod totals;
 use datafusion::logical_expr::AggregateUDF;
 
 pub use counts::quantile_rank;
+pub use keys::{code_double, double_code};
 
 use aggregate::Aggregate;
 

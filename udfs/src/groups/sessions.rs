@@ -46,10 +46,6 @@ impl Aggregate for SessionCount {
         Ok(DataType::Int64)
     }
 
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
-    }
-
     fn measure(types: &[DataType], constants: &Constants) -> Result<Sessions> {
         Ok(Sessions { instants: Keys::new(&types[0]), gap: constants.duration(1, "gap")? })
     }

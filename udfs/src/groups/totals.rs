@@ -38,14 +38,6 @@ impl Aggregate for ModeByWeight {
         weighted(Self::NAME, types)
     }
 
-    fn returns(types: &[DataType]) -> Result<DataType> {
-        Ok(Self::keys(types))
-    }
-
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
-    }
-
     fn measure(types: &[DataType], _: &Constants) -> Result<Totals> {
         Ok(Totals { keys: Keys::new(&types[0]), wanted: Wanted::Mode })
     }
@@ -81,10 +73,6 @@ impl Aggregate for TopN {
     fn returns(types: &[DataType]) -> Result<DataType> {
         let pair = nullable_fields(&[("value", Self::keys(types)), ("total", DataType::Int64)]);
         Ok(DataType::List(Arc::new(Field::new_list_field(DataType::Struct(pair), true))))
-    }
-
-    fn keys(types: &[DataType]) -> DataType {
-        types[0].clone()
     }
 
     fn measure(types: &[DataType], constants: &Constants) -> Result<Totals> {
@@ -144,11 +132,7 @@ impl Measure for Totals {
 
     /// A sum of 64-bit weights fits 128 bits.
     fn fold(&self, last: &mut Entry<i128>, next: &Entry<i128>) -> bool {
-        let same = last.key == next.key;
-        if same {
-            last.value += next.value;
-        }
-        same
+        last.fold_same_key(next, |a, b| a + b)
     }
 
     fn result(&self, groups: &Taken<i128>) -> Result<ArrayRef> {
