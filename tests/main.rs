@@ -6,6 +6,9 @@ mod support;
 // A new user's commands: demo, sql, runs, explain, their formats and exit codes.
 mod cli;
 
+// Measurements of whole runs, and forecasts of larger ones.
+mod bench;
+
 // Permuted input rows change no stage's result.
 mod permutation;
 

@@ -34,13 +34,6 @@ pub fn generate<'a>(scale: &'a str, lake: &'a str) -> [&'a str; 7] {
     ["generate", "--threads", "1", "--scale", scale, "--lake", lake]
 }
 
-/// Takes everything but the raw files away.
-pub fn clear(lake: &Path) {
-    for folder in ["stages", "published", "locks"] {
-        let _ = std::fs::remove_dir_all(lake.join(folder));
-    }
-}
-
 /// Mebibytes.
 pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / (1 << 20) as f64

@@ -1,6 +1,4 @@
 //! What the measurements share: programs that are run and measured, clusters, the peers' packages.
 
 pub mod binary;
-pub mod cluster;
-pub mod process;
 pub mod python;

@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use strata_benches::binary::{build_strata, clear, generate, manifest, median, mib, text};
-use strata_benches::process::{Usage, measure};
+use strata::bench::{Usage, clear, measure};
+use strata_benches::binary::{build_strata, generate, manifest, median, mib, text};
 use strata_benches::python;
 
 #[derive(Debug, Parser)]
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     let mut engines: Vec<Engine> = names.map(Engine::new).collect();
     let results = tempfile::tempdir()?;
     for time in 0..args.times {
-        clear(&lake);
+        clear(&lake)?;
         let (job, threads) = (scripts.join("job"), args.threads.to_string());
         let run = ["run", "--project", text(&job)?, "--lake", text(&lake)?, "--as-of", "latest"];
         let limits = ["--threads", &threads, "--memory", &args.memory];

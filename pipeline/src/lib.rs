@@ -1,7 +1,9 @@
 //! Strata turns raw customer data in object storage into a versioned, partitioned segment table.
 
+pub mod bench;
 pub mod cli;
 pub mod cluster;
+mod cpu;
 pub mod engine;
 mod error;
 pub mod generate;

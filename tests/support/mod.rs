@@ -74,3 +74,10 @@ pub fn fails(code: i32, args: &[&str]) -> String {
 pub fn text(path: &Path) -> &str {
     path.to_str().expect("the path is UTF-8")
 }
+
+/// Whether a dry run says that every stage is there.
+pub fn nothing_to_compute(said: &str) -> bool {
+    let is_stage = |line: &&str| line.split(' ').next().is_some_and(|name| name.contains('.'));
+    let mut stages = said.lines().filter(is_stage).peekable();
+    stages.peek().is_some() && stages.all(|line| line.contains(" 0 of "))
+}

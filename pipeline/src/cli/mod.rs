@@ -1,7 +1,9 @@
 //! Arguments of the command line, and the command each stands for.
 
+mod bench;
 mod cluster;
 mod demo;
+mod forecast;
 mod inspect;
 mod print;
 mod query;
@@ -57,6 +59,8 @@ enum Command {
     Sql(query::SqlArgs),
     /// Show the runs of a lake, or one run in full.
     Runs(runs::RunsArgs),
+    /// Measure runs over generated worlds on this machine.
+    Bench(bench::BenchArgs),
     /// Run the scheduler of a cluster, until told to end.
     Scheduler(cluster::SchedulerArgs),
     /// Run an executor of a cluster, until told to end.
@@ -206,6 +210,7 @@ async fn run(args: Args) -> Result<()> {
         Command::Explain(explain) => inspect::explain(explain).await,
         Command::Sql(sql) => query::sql(sql).await,
         Command::Runs(runs) => runs::runs(runs).await,
+        Command::Bench(args) => bench::bench(args).await,
         Command::Scheduler(args) => cluster::scheduler(args).await,
         Command::Executor(args) => cluster::executor(args).await,
     }

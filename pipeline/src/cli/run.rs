@@ -3,8 +3,9 @@
 use crate::Result;
 use crate::engine::planning_state;
 use crate::project::Project;
-use crate::run::{AsOf, Outcome, Reporter, RunManifest, RunOptions};
+use crate::run::{Amount, AsOf, Outcome, Reporter, RunManifest, RunOptions};
 
+use super::forecast::{Scenario, describe};
 use super::print::print;
 use super::{EngineArgs, LakeArgs, MachineArgs, ProjectArgs};
 
@@ -30,17 +31,34 @@ pub struct RunArgs {
     /// Forget carried state: models are trained and cut points taken anew.
     #[arg(long)]
     reset_state: bool,
-    /// Show what would be computed.
+    /// Show what would be computed, and what it would cost by what earlier runs of the lake took.
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: a run from raw files of so many times the lake's data.
+    #[arg(long, requires = "dry_run", value_parser = parse_times)]
+    times: Option<f64>,
+    /// With --dry-run: on so many executors.
+    #[arg(long, requires = "dry_run", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    executors: u32,
     /// Let published tables lose or retype columns.
     #[arg(long)]
     allow_breaking: bool,
 }
 
+fn parse_times(text: &str) -> std::result::Result<f64, String> {
+    let times = text.parse().ok().filter(|times: &f64| times.is_finite() && *times > 0.0);
+    times.ok_or_else(|| format!("`{text}` is no number above 0"))
+}
+
 pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
     let project = Project::load(&args.project.project, &planning_state()?)?;
     let lake = args.lake.connect().await?;
+    let machine = args.machine.options()?;
+    let scenario = Scenario {
+        amount: args.times.map_or(Amount::Missing, Amount::Times),
+        executors: args.executors as usize,
+        cores: machine.threads,
+    };
     let options = RunOptions {
         as_of: args.as_of,
         select: args.select,
@@ -48,7 +66,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         reset_state: args.reset_state,
         dry_run: args.dry_run,
         allow_breaking: args.allow_breaking,
-        engine: args.engine.on(args.machine.options()?)?,
+        engine: args.engine.on(machine)?,
         ..RunOptions::default()
     };
     match crate::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {
@@ -56,10 +74,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         Outcome::Computed(stages) => {
             print(format_args!("computed {} stages; nothing was published\n", stages.len()))
         }
-        Outcome::Planned(stages) => {
-            let line = |(stage, missing, all)| format!("{stage:40} {missing:>6} of {all} parts to compute\n");
-            print(stages.into_iter().map(line).collect::<String>())
-        }
+        Outcome::Planned(forecast) => print(describe(&forecast, scenario)),
     }
 }
 

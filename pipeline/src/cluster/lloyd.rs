@@ -7,6 +7,7 @@ use strata_udfs::model::{GRID, squared_steps, steps};
 
 use super::scale::Matrix;
 use super::screen::{BLOCK, Rough, Screen, UNSURE};
+use crate::cpu::Meter;
 use crate::{Error, Result};
 
 /// Centroids that one instruction stream compares at once.
@@ -95,11 +96,13 @@ pub(crate) fn parallel<A: Send, B: Send, T: Send>(
         return vec![work(0..rows, a, b)];
     }
     let step = rows.div_ceil(threads).next_multiple_of(BLOCK);
+    let meter = Meter::current();
     std::thread::scope(|scope| {
-        let work = &work;
+        let (work, meter) = (&work, &meter);
         let parts = a.chunks_mut(step).zip(b.chunks_mut(step)).enumerate();
-        let handles: Vec<_> =
-            parts.map(|(i, (a, b))| scope.spawn(move || work(i * step..i * step + a.len(), a, b))).collect();
+        let handles: Vec<_> = parts
+            .map(|(i, (a, b))| scope.spawn(move || meter.run(|| work(i * step..i * step + a.len(), a, b))))
+            .collect();
         handles
             .into_iter()
             .map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

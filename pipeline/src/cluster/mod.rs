@@ -74,6 +74,14 @@ impl Trainer {
         }
     }
 
+    /// The most rows that it learns from; `None` when it learns from all.
+    pub fn sample_rows(&self) -> Option<usize> {
+        match self {
+            Trainer::Kmeans(settings) => Some(settings.sample_rows),
+            Trainer::Reference(_) => None,
+        }
+    }
+
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
         match self {

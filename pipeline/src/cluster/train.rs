@@ -13,6 +13,7 @@ use super::sample::{Sample, collect};
 use super::scale::{distinct_rows, learn_scaling};
 use super::screen::Screen;
 use super::settings::{KmeansSettings, Scale};
+use crate::cpu::Meter;
 use crate::{Context, Error, Result};
 
 /// So many of the best starts are polished. Starts end at a tolerance, where a better optimum may still look
@@ -43,7 +44,10 @@ pub async fn train_kmeans(
 ) -> Result<TrainedKmeans> {
     let sample = collect(rows, settings.sample_rows).await?;
     let settings = settings.clone();
-    tokio::task::spawn_blocking(move || fit(&settings, sample)).await.context("train k-means")?
+    let meter = Meter::current();
+    tokio::task::spawn_blocking(move || meter.run(|| fit(&settings, sample)))
+        .await
+        .context("train k-means")?
 }
 
 /// Trains on a sample that is in its canonical order.
@@ -109,8 +113,9 @@ fn side_by_side<T: Send>(
             done.push((i, job(i, inner)));
         }
     };
+    let meter = Meter::current();
     let mut results: Vec<(usize, Result<T>)> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(|| meter.run(&work))).collect();
         handles
             .into_iter()
             .flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -8,6 +8,9 @@ use std::time::Duration;
 use datafusion::datasource::physical_plan::ParquetSource;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -22,6 +25,9 @@ pub struct ScanMetrics {
     pub rows: u64,
     /// Bytes that operators spilled to disk.
     pub spilled_bytes: u64,
+    /// Bytes in memory of the rows that went from partition to partition, which a cluster writes to shuffle files.
+    #[serde(default)]
+    pub exchanged_bytes: u64,
 }
 
 impl ScanMetrics {
@@ -33,6 +39,10 @@ impl ScanMetrics {
             open.extend(node.children().into_iter().map(|child| child.as_ref()));
             let Some(metrics) = node.metrics() else { continue };
             found.spilled_bytes += metrics.spilled_bytes().unwrap_or(0) as u64;
+            if is_exchange(node) {
+                let outputs = metrics.iter().filter(|metric| metric.value().name() == "output_bytes");
+                found.exchanged_bytes += outputs.map(|metric| metric.value().as_usize() as u64).sum::<u64>();
+            }
             if !node.is::<DataSourceExec>() {
                 continue;
             }
@@ -70,7 +80,15 @@ impl ScanMetrics {
         self.bytes += other.bytes;
         self.rows += other.rows;
         self.spilled_bytes += other.spilled_bytes;
+        self.exchanged_bytes += other.exchanged_bytes;
     }
+}
+
+/// Whether rows leave a node in other partitions than they came.
+fn is_exchange(node: &dyn ExecutionPlan) -> bool {
+    node.is::<RepartitionExec>()
+        || node.is::<CoalescePartitionsExec>()
+        || node.is::<SortPreservingMergeExec>()
 }
 
 /// Copies the rows written so far by `sink` into `progress` until stopped.

@@ -54,6 +54,7 @@ pub struct Engine {
 impl Engine {
     /// DataFusion in this process, its memory pool and spill folder set by `options`.
     pub fn local(lake: &Lake, options: EngineOptions) -> Result<Engine> {
+        crate::cpu::follow_tasks();
         let options = EngineOptions { cluster: None, ..options };
         let state = session::local_state(lake, &options)?;
         Ok(Engine { state, options, cluster: None })
@@ -140,11 +141,15 @@ impl Engine {
         );
         let files =
             DataFile::from_batches(&batches).map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let scan = match self.cluster {
-            Some(_) => ScanMetrics::planned(sink.as_ref()),
-            None => ScanMetrics::of(sink.as_ref()),
-        };
-        Ok(Written { files, scan })
+        Ok(Written { files, scan: self.scan_metrics(sink.as_ref()) })
+    }
+
+    /// What a plan read that has ended; of one that ran on a cluster, what it was to read.
+    pub fn scan_metrics(&self, plan: &dyn ExecutionPlan) -> ScanMetrics {
+        match self.cluster {
+            Some(_) => ScanMetrics::planned(plan),
+            None => ScanMetrics::of(plan),
+        }
     }
 
     /// The rows of a physical plan.
@@ -165,7 +170,11 @@ impl Engine {
 
     /// The rows of `plan` as one stream.
     pub async fn stream(&self, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
-        let physical = self.physical_plan(plan).await?;
+        self.start(self.physical_plan(plan).await?).await
+    }
+
+    /// The rows of a physical plan as one stream.
+    pub async fn start(&self, physical: Arc<dyn ExecutionPlan>) -> Result<SendableRecordBatchStream> {
         if self.cluster.is_none() {
             return execute_stream(physical, self.task_context(&self.state))
                 .map_err(|error| refuse_run(error, &self.options));

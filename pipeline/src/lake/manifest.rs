@@ -74,6 +74,11 @@ impl StageManifest {
         manifest
     }
 
+    /// Bytes of all its files, or of its row groups in them.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.range.map_or(file.bytes, |(start, end)| end - start)).sum()
+    }
+
     /// The files that hold the result itself.
     pub fn good_files(&self) -> impl Iterator<Item = &DataFile> {
         self.files.iter().filter(|file| !file.quarantined)

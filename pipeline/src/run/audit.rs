@@ -1,6 +1,6 @@
 //! Audits: a run publishes only when every audit returns no row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::execute::Runner;
 use crate::{Context, Error, Result};
@@ -31,17 +31,5 @@ impl Runner<'_> {
             "audit {} failed: {}\n{shown}\nhelp: nothing was published; see {}",
             audit.name, audit.header.description, audit.sql.file
         )))
-    }
-
-    /// The stages that have something to compute: name, missing parts, all parts.
-    pub async fn missing_parts(&self, wanted: &BTreeSet<String>) -> Result<Vec<(String, usize, usize)>> {
-        let mut found = Vec::new();
-        for stage in self.project.stages.iter().filter(|stage| wanted.contains(&stage.name)) {
-            if let Some(parts) = self.plan.parts.get(&stage.name) {
-                let there = self.count_finished(stage, parts).await?;
-                found.push((stage.name.clone(), parts.len() - there, parts.len()));
-            }
-        }
-        Ok(found)
     }
 }

@@ -11,10 +11,12 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, lit};
 
 use super::Sources;
+use super::cost::{Cost, Forecast, StageForecast};
 use super::history::{RunManifest, StageRun};
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
 use super::tables::{source_table, stage_table, written_table};
+use crate::cpu::Meter;
 use crate::engine::{Engine, ScanMetrics};
 use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, files_at, stage_data_prefix};
 use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
@@ -35,6 +37,8 @@ pub struct Runner<'a> {
     pub reporter: &'a Reporter,
     pub full_refresh: bool,
     pub epoch: u64,
+    /// CPU time of all stages.
+    pub stages_cpu: Meter,
     /// Parameter values; a model's is added when its stage is done.
     pub params: Mutex<Params>,
     /// Finished results by stage and part.
@@ -54,15 +58,30 @@ impl Runner<'_> {
             .map(|(p, f)| (*p, f.clone()))
             .collect();
         let report = self.reporter.begin(&stage.name, missing.len());
-        let mut scan = ScanMetrics::default();
         let reused = done.len();
+        let meter = Meter::default();
+        let mut scan = ScanMetrics::default();
+        let mut written_bytes = 0;
         for job in self.jobs(stage, &missing) {
-            let (manifests, read) = self.run_job(stage, &job, &report).await?;
+            let (manifests, read) = meter.clone().of(self.run_job(stage, &job, &report)).await?;
             scan.add(&read);
             report.advance(manifests.len());
+            written_bytes += manifests.iter().map(|(_, part)| part.bytes()).sum::<u64>();
             done.extend(manifests);
         }
-        let mut run = StageRun { computed: missing.len(), scan, ..StageRun::default() };
+        self.stages_cpu.add(meter.spent());
+        let cost = Cost {
+            parts: missing.len(),
+            cpu_seconds: meter.spent().as_secs_f64(),
+            scanned_rows: scan.rows,
+            scanned_bytes: scan.bytes,
+            exchanged_bytes: scan.exchanged_bytes,
+            written_bytes,
+        };
+        let known = !missing.is_empty() && self.engine.options().cluster.is_none();
+        let earlier = self.last.and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
+        let cost = super::cost::telling(earlier, known.then_some(cost), |cost| cost.parts);
+        let mut run = StageRun { computed: missing.len(), scan, cost, ..StageRun::default() };
         for (part, manifest) in &done {
             run.fingerprints.insert(part_name(part), manifest.fingerprint.clone());
             run.rows += manifest.rows;
@@ -82,17 +101,23 @@ impl Runner<'_> {
         Ok(run)
     }
 
+    /// What is to be computed, and what it would cost.
+    pub async fn forecast(&self, wanted: &BTreeSet<String>) -> Result<Forecast> {
+        let mut stages = Vec::new();
+        for stage in self.project.stages.iter().filter(|stage| wanted.contains(&stage.name)) {
+            let Some(parts) = self.plan.parts.get(&stage.name) else { continue };
+            let there = if self.recomputes(stage) { 0 } else { self.finished(stage, parts).await?.len() };
+            stages.push(StageForecast::of(stage, parts.len() - there, parts.len(), self.last));
+        }
+        Ok(Forecast { stages, pace: self.last.and_then(|last| last.pace) })
+    }
+
     /// A full refresh computes all but models that are carried.
     fn recomputes(&self, stage: &Stage) -> bool {
         let carried = self.plan.models.get(&stage.name).is_some_and(|model| {
             self.last.and_then(|last| last.models.get(&stage.name)).is_some_and(|last| last == model)
         });
         self.full_refresh && !carried
-    }
-
-    /// How many of the wanted parts exist.
-    pub async fn count_finished(&self, stage: &Stage, wanted: &BTreeMap<Part, Fingerprint>) -> Result<usize> {
-        Ok(if self.recomputes(stage) { 0 } else { self.finished(stage, wanted).await?.len() })
     }
 
     async fn finished(
@@ -285,10 +310,15 @@ impl Runner<'_> {
         let Kind::Model { trainer, .. } = &stage.kind else { return Ok(Default::default()) };
         let plan = self.logical_plan(&stage.name, None, &BTreeMap::new()).await?;
         let columns: Vec<String> = stage.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let trained = trainer
-            .train(&columns, || self.engine.stream(&plan))
-            .await
-            .map_err(|error| super::in_stage(&stage.name, error))?;
+        // a trainer may read its rows several times
+        let read = Mutex::new(Vec::new());
+        let open = async || {
+            let plan = self.engine.physical_plan(&plan).await?;
+            lock(&read)?.push(plan.clone());
+            self.engine.start(plan).await
+        };
+        let trained =
+            trainer.train(&columns, open).await.map_err(|error| super::in_stage(&stage.name, error))?;
         trainer.gate(&trained).map_err(|error| super::in_stage(&stage.name, error))?;
         let trained = trainer
             .polish(trained, &plan, async |step| self.engine.collect(&step).await)
@@ -301,7 +331,11 @@ impl Runner<'_> {
             manifest.model = Some(super::model::to_json(&trained.model)?);
             manifests.push((*part, self.save(manifest).await?));
         }
-        Ok((manifests, ScanMetrics::default()))
+        let mut scan = ScanMetrics::default();
+        for plan in lock(&read)?.iter() {
+            scan.add(&self.engine.scan_metrics(plan.as_ref()));
+        }
+        Ok((manifests, scan))
     }
 
     /// Rounds until none changes a row. Each round is written before the next reads it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::cost::{Cost, Pace};
 use crate::engine::ScanMetrics;
 use crate::lake::Lake;
 use crate::{Context, Result};
@@ -41,6 +42,9 @@ pub struct StageRun {
     /// What this run's scans read.
     pub scan: ScanMetrics,
     pub elapsed_ms: u64,
+    /// What the stage costs: measured by this run, or by the last one that computed more of it.
+    #[serde(default)]
+    pub cost: Option<Cost>,
 }
 
 /// The manifest of one run: everything needed to trace a number back to its files.
@@ -60,6 +64,9 @@ pub struct RunManifest {
     pub models: BTreeMap<String, CarriedModel>,
     pub published: BTreeMap<String, PublishedTable>,
     pub engine: String,
+    /// Of this run, or of the last one that computed more.
+    #[serde(default)]
+    pub pace: Option<Pace>,
     pub started_at: String,
     pub finished_at: String,
 }

@@ -2,6 +2,7 @@
 
 mod as_of;
 mod audit;
+mod cost;
 mod execute;
 mod history;
 mod model;
@@ -21,6 +22,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 pub use as_of::{AsOf, day_start};
+pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
 pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
@@ -28,6 +30,7 @@ pub use publish::{RUNS, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
 
+use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{Lake, Lock, StageManifest};
 use crate::project::{Params, Project, Relation, Stage, Store};
@@ -79,8 +82,8 @@ pub enum Outcome {
     Published(Box<RunManifest>),
     /// The selected stages are computed.
     Computed(BTreeMap<String, StageRun>),
-    /// The stages with the number of parts to compute and of all parts.
-    Planned(Vec<(String, usize, usize)>),
+    /// What is to be computed, and what that would cost.
+    Planned(Forecast),
 }
 
 /// Runs a project on a lake.
@@ -111,6 +114,7 @@ async fn run_locked(
     fence: &Lock,
 ) -> Result<Outcome> {
     let started = Utc::now();
+    let cpu_before = cpu::of_process();
     let engine = Engine::open(lake, options.engine.clone()).await?;
     // small looks at files and logs need no cluster
     let here = match options.engine.cluster {
@@ -151,12 +155,13 @@ async fn run_locked(
         reporter,
         full_refresh: options.full_refresh,
         epoch: fence.epoch(),
+        stages_cpu: Meter::default(),
         params: Mutex::new(params),
         results: Mutex::new(BTreeMap::new()),
     };
     let wanted = wanted_stages(project, &options.select)?;
     if options.dry_run {
-        return Ok(Outcome::Planned(runner.missing_parts(&wanted).await?));
+        return Ok(Outcome::Planned(runner.forecast(&wanted).await?));
     }
     let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
     let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
@@ -164,6 +169,13 @@ async fn run_locked(
         return Ok(Outcome::Computed(stages));
     }
     let published = runner.publish(fence, options.allow_breaking).await?;
+    let pace = options.engine.cluster.is_none().then(|| Pace {
+        parts: stages.values().map(|stage| stage.computed).sum(),
+        threads: options.engine.threads,
+        wall_seconds: (Utc::now() - started).as_seconds_f64(),
+        cpu_seconds: (cpu::of_process() - cpu_before).as_secs_f64(),
+        stages_cpu_seconds: runner.stages_cpu.spent().as_secs_f64(),
+    });
     let manifest = RunManifest {
         run_id: plan.run_id.clone(),
         epoch: fence.epoch(),
@@ -176,6 +188,7 @@ async fn run_locked(
         models: plan.models.clone(),
         published,
         engine: "local".into(),
+        pace: cost::telling(last.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
     };

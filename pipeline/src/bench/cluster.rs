@@ -5,9 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
-
-use crate::process::{Usage, look};
+use super::process::{Usage, look};
+use crate::{Context, Error, Result};
 
 /// How long a process may take to listen.
 const START: Duration = Duration::from_secs(20);
@@ -19,16 +18,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the processes; `memory` is what each executor may take.
-    pub fn start(strata: &Path, executors: usize, memory: &str) -> Result<Cluster> {
-        let port = free_port()?;
+    /// Starts the processes; `memory` is what each executor may take, in bytes.
+    pub fn start(strata: &Path, executors: usize, memory: usize) -> Result<Cluster> {
+        let (port, memory) = (free_port()?, memory.to_string());
         let scheduler = format!("127.0.0.1:{port}");
         let mut cluster = Cluster { processes: Vec::new(), scheduler: scheduler.clone() };
         cluster.spawn(strata, &["scheduler", "--port", &port.to_string()], port)?;
         for _ in 0..executors {
             let (port, task_port) = (free_port()?, free_port()?);
             let (text, task_text) = (port.to_string(), task_port.to_string());
-            let executor = ["executor", "--scheduler", &scheduler, "--vcores", "1", "--memory", memory];
+            let executor = ["executor", "--scheduler", &scheduler, "--vcores", "1", "--memory", &memory];
             let ports = ["--port", &text, "--task-port", &task_text];
             cluster.spawn(strata, &[&executor[..], &ports].concat(), port)?;
         }
@@ -36,13 +35,14 @@ impl Cluster {
     }
 
     fn spawn(&mut self, strata: &Path, arguments: &[&str], port: u16) -> Result<()> {
-        let quiet =
-            Command::new(strata).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let mut quiet = Command::new(strata);
+        quiet.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        let quiet = quiet.spawn().context(format!("start strata {arguments:?}"))?;
         self.processes.push(quiet);
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             if began.elapsed() > START {
-                bail!("strata {arguments:?} does not listen at port {port}");
+                return Err(Error::other(format!("strata {arguments:?} does not listen at port {port}")));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -75,5 +75,6 @@ impl Drop for Cluster {
 }
 
 fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    Ok(listener.context("find a free port")?.port())
 }

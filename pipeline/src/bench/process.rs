@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use serde::Serialize;
+
+use crate::{Context, Error, Result};
 
 /// Clock ticks a second in /proc/PID/stat, 100 on Linux.
 const TICKS: f64 = 100.0;
@@ -18,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LINES_SHOWN: usize = 20;
 
 /// What a finished process took.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Usage {
     pub wall_seconds: f64,
     pub cpu_seconds: f64,
@@ -28,20 +30,24 @@ pub struct Usage {
 /// Runs a command to its end, which must be a success, with what it prints.
 pub fn measure(program: &Path, args: &[&str]) -> Result<(Usage, String)> {
     let started = Instant::now();
-    let (mut said, mut complained) = (tempfile::tempfile()?, tempfile::tempfile()?);
-    let mut child =
-        Command::new(program).args(args).stdout(said.try_clone()?).stderr(complained.try_clone()?).spawn()?;
+    let doing = || format!("run {}", program.display());
+    let mut said = tempfile::tempfile().context(doing())?;
+    let mut complained = tempfile::tempfile().context(doing())?;
+    let mut command = Command::new(program);
+    command.args(args).stdout(said.try_clone().context(doing())?);
+    let mut child = command.stderr(complained.try_clone().context(doing())?).spawn().context(doing())?;
     let mut usage = Usage::default();
     loop {
         let (cpu_seconds, peak_bytes) = look(child.id());
         usage.cpu_seconds = cpu_seconds.max(usage.cpu_seconds);
         usage.peak_bytes = peak_bytes.max(usage.peak_bytes);
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.try_wait().context(doing())? {
             if !status.success() {
                 let complaint = text(&mut complained)?;
                 let lines: Vec<&str> = complaint.lines().collect();
                 let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
-                bail!("{} {args:?} ended with {status}:\n{last}", program.display());
+                let program = program.display();
+                return Err(Error::other(format!("{program} {args:?} ended with {status}:\n{last}")));
             }
             usage.wall_seconds = started.elapsed().as_secs_f64();
             return Ok((usage, text(&mut said)?));
@@ -52,8 +58,8 @@ pub fn measure(program: &Path, args: &[&str]) -> Result<(Usage, String)> {
 
 fn text(file: &mut File) -> Result<String> {
     let mut text = String::new();
-    file.rewind()?;
-    file.read_to_string(&mut text)?;
+    file.rewind().context("read what a process said")?;
+    file.read_to_string(&mut text).context("read what a process said")?;
     Ok(text)
 }
 
