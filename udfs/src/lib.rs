@@ -28,6 +28,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         text::NormalizePhone::default().into(),
         text::NormalizeName::default().into(),
         text::Pseudonym::default().into(),
+        text::TrimToNull::default().into(),
         time::ParseDate::default().into(),
         time::LocalTime::new(time::LocalField::Date).into(),
         time::LocalTime::new(time::LocalField::Hour).into(),

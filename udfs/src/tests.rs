@@ -76,6 +76,7 @@ fn the_reference_names_every_function() {
 async fn constants() {
     for (expression, expected) in [
         ("fold_width(' Ａ　ｂ ')", "A b"),
+        ("trim_to_null(' A1 ')", "A1"),
         ("normalize_email('A@B.CN')", "a@b.cn"),
         ("normalize_phone('138 1234 5678', 'CN')", "+8613812345678"),
         ("normalize_name('Mr. Wang')", "wang"),
@@ -106,6 +107,7 @@ async fn constants() {
 async fn null_in_null_out() {
     for expression in [
         "fold_width(null)",
+        "trim_to_null('  ')",
         "normalize_email(null)",
         "normalize_phone(null, 'CN')",
         "normalize_phone('1', null)",

@@ -125,6 +125,8 @@ fn config(options: &EngineOptions) -> Result<SessionConfig> {
     // a side this small is hashed whole, and the other side stays where it lies
     settings.optimizer.hash_join_single_partition_threshold = options.memory_bytes / SMALL_SIDE_BYTES;
     settings.optimizer.hash_join_single_partition_threshold_rows = options.memory_bytes / SMALL_SIDE_ROWS;
+    // no share of rows that a filter keeps is known: all may stay
+    settings.optimizer.default_filter_selectivity = 100;
     // rows that lie together by day lie together by day and customer
     settings.optimizer.subset_repartition_threshold = 1;
     Ok(SessionConfig::from(settings))

@@ -29,14 +29,20 @@ const PARTS_IN_FLIGHT: usize = 2;
 /// A row group ends here even before its number of rows: what a writer buffers while encoding.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
-/// How files are encoded: zstd, page index, statistics; bloom filters are off.
+/// How files are encoded: page index, statistics, no bloom filters. Published files are zstd; results that the next
+/// stages read once or twice are Snappy, whose codec costs less to make for each small column chunk than to use.
 pub(in crate::lake) fn properties(
     row_group_rows: usize,
     sorted_by: Vec<SortingColumn>,
+    published: bool,
 ) -> Result<WriterProperties, ParquetError> {
+    let compression = match published || std::env::var_os("STRATA_ZSTD").is_some() {
+        true => Compression::ZSTD(ZstdLevel::try_new(1)?),
+        false => Compression::SNAPPY,
+    };
     Ok(WriterProperties::builder()
         .set_created_by("strata".to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_max_row_group_row_count(Some(row_group_rows))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))

@@ -6,8 +6,8 @@
 with
 source as (
     select
-        nullif(trim(campaign_id), '') as campaign_id,
-        nullif(trim(name), '') as name,
+        trim_to_null(campaign_id) as campaign_id,
+        trim_to_null(name) as name,
         lower(trim(channel)) as channel,
         lower(trim(goal)) as goal,
         starts_on,

@@ -6,7 +6,7 @@
 with
 source as (
     select
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         lower(trim(purpose)) as purpose,
         lower(trim(status)) as status,
         legal_basis,

@@ -8,7 +8,7 @@
 with
 source as (
     select
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         lower(fold_width(system)) as system,
         nullif(fold_width(full_name), '') as full_name,
         nullif(fold_width(email), '') as email,

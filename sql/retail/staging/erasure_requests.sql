@@ -8,7 +8,7 @@ with
 source as (
     select
         request_id,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         requested_at,
         ingested_at
     from raw.erasure_requests

@@ -8,7 +8,7 @@ with
 source as (
     select
         nullif(device_id, '') as device_id,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         lower(trim(platform)) as platform,
         logged_in_at,
         ingested_at,

@@ -9,8 +9,8 @@ with
 source as (
     select
         message_id,
-        nullif(trim(campaign_id), '') as campaign_id,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(campaign_id) as campaign_id,
+        trim_to_null(account_id) as account_id,
         lower(trim(channel)) as channel,
         lower(trim(arm)) as arm,
         sent_at,

@@ -9,7 +9,7 @@ with
 source as (
     select
         order_id,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         lower(trim(channel)) as channel,
         lower(trim(status)) as status,
         ordered_at,

@@ -6,9 +6,9 @@
 with
 source as (
     select
-        nullif(trim(region_id), '') as region_id,
+        trim_to_null(region_id) as region_id,
         name,
-        nullif(trim(city), '') as city,
+        trim_to_null(city) as city,
         part,
         lower(trim(kind)) as kind,
         x_km,

@@ -10,7 +10,7 @@ source as (
         return_id,
         order_id,
         line_no,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         quantity,
         to_money(amount) as amount,
         reason,

@@ -8,7 +8,7 @@
 with
 source as (
     select
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         nullif(lower(trim(platform)), '') as platform,
         follows,
         mentions,

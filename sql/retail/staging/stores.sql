@@ -6,10 +6,10 @@
 with
 source as (
     select
-        nullif(trim(store_id), '') as store_id,
+        trim_to_null(store_id) as store_id,
         name,
-        nullif(trim(city), '') as city,
-        nullif(trim(region_id), '') as region_id,
+        trim_to_null(city) as city,
+        trim_to_null(region_id) as region_id,
         x_km,
         y_km,
         opened_on,

@@ -10,11 +10,11 @@ source as (
     select
         text_id,
         lower(trim(kind)) as kind,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         product_id,
         rating,
         rating is not null and rating not between 1 and 5 as invalid_rating,
-        nullif(trim(body), '') as body,
+        trim_to_null(body) as body,
         written_at,
         ingested_at,
         written_date

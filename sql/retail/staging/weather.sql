@@ -7,7 +7,7 @@
 with
 source as (
     select
-        nullif(trim(city), '') as city,
+        trim_to_null(city) as city,
         weather_date,
         rain_mm,
         coalesce(not rain_mm between 0 and 2000, false) as invalid_rain,

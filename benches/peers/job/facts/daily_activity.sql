@@ -9,12 +9,12 @@ with
 source as (
     select
         event_date,
-        nullif(trim(account_id), '') as account_id,
+        trim_to_null(account_id) as account_id,
         event_id,
-        event_type,
+        kind,
         event_time,
         case when dwell_ms between 0 and $max_dwell_ms then dwell_ms end as dwell_ms,
-        case when event_type = 'view' then product_id end as viewed,
+        case when kind = 1 then product_id end as viewed,
         local_hour(event_time, $time_zone) as local_hour,
         rule
     from staging.events
@@ -25,9 +25,9 @@ select
     account_id,
     case when rule is not null then event_id end as rejected_event_id,
     count(*) as events,
-    count(*) filter (where event_type = 'view') as views,
-    count(*) filter (where event_type = 'search') as searches,
-    count(*) filter (where event_type = 'cart') as carts,
+    count(*) filter (where kind = 1) as views,
+    count(*) filter (where kind = 2) as searches,
+    count(*) filter (where kind = 3) as carts,
     cast(coalesce(sum(dwell_ms), 0) as bigint) as dwell_ms,
     bit_or(cast(1 as bigint) << cast(local_hour as bigint)) as hours,
     min(event_time) as first_event_at,

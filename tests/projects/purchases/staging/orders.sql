@@ -7,7 +7,7 @@
 with
 source as (
     select
-        nullif(trim(customer_id), '') as account_id,
+        trim_to_null(customer_id) as account_id,
         purchased_at,
         to_money(amount) as amount
     from raw.purchases
