@@ -32,7 +32,7 @@ async fn stages_and_audits_have_the_distributed_plans_that_are_written_down() {
         let shown = displayable(sent.as_ref()).indent(false).to_string();
         let arrived = engine.travelled(sent.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(arrived.schema(), sent.schema(), "{name}");
-        writeln!(found, "== {name}\n{}", without_files(&shown)).unwrap();
+        writeln!(found, "== {name}\n{}", numbered_anew(&without_files(&shown))).unwrap();
     }
     // it changes with every change of the program
     let run_id = finished.params["run_id"].to_string();
@@ -60,6 +60,24 @@ fn without_files(plan: &str) -> String {
         rest = after;
     }
     text + rest
+}
+
+/// Common expressions are numbered over all plans of a session: here each plan has its own numbers.
+fn numbered_anew(plan: &str) -> String {
+    const NAME: &str = "__common_expr_";
+    let mut numbers: Vec<&str> = Vec::new();
+    let mut parts = plan.split(NAME);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (number, rest) = part.split_at(end);
+        let place = numbers.iter().position(|known| *known == number).unwrap_or_else(|| {
+            numbers.push(number);
+            numbers.len() - 1
+        });
+        write!(text, "{NAME}{}{rest}", place + 1).unwrap();
+    }
+    text
 }
 
 fn first_difference(written: &str, found: &str) -> String {

@@ -7,11 +7,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use strata::bench::{Usage, clear, measure};
+use strata::bench::{Usage, clear, measure, measure_within};
+use strata::cli::parse_bytes;
 use strata_benches::binary::{build_strata, generate, manifest, median, mib, text};
 use strata_benches::python;
 
@@ -23,6 +24,9 @@ struct Args {
     /// Memory given to each engine that can be told.
     #[arg(long, default_value = "4GiB")]
     memory: String,
+    /// End an engine that holds more resident memory than that, Strata too.
+    #[arg(long)]
+    hold: bool,
     /// Threads of each engine.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -44,6 +48,8 @@ struct Engine {
     starts: Vec<f64>,
     times: Vec<Usage>,
     phases: Vec<Value>,
+    /// What it had taken when it held too much memory.
+    ended: Option<Usage>,
 }
 
 fn main() -> Result<()> {
@@ -64,17 +70,28 @@ fn main() -> Result<()> {
         let (job, threads) = (scripts.join("job"), args.threads.to_string());
         let run = ["run", "--project", text(&job)?, "--lake", text(&lake)?, "--as-of", "latest"];
         let limits = ["--threads", &threads, "--memory", &args.memory];
-        let (usage, _) = measure(&strata, &[&run[..], &limits].concat())?;
-        engines[0].times.push(usage);
+        let most_bytes = match args.hold {
+            true => parse_bytes(&args.memory).map_err(anyhow::Error::msg)? as u64,
+            false => u64::MAX,
+        };
+        match measure_within(&strata, &[&run[..], &limits].concat(), most_bytes)? {
+            (usage, Some(_)) => engines[0].times.push(usage),
+            (usage, None) => bail!("Strata held {:.0} MiB of {}", mib(usage.peak_bytes), args.memory),
+        }
         engines[0].starts.push(0.0);
         let raw = lake.join("raw");
         let as_of = as_of(&lake)?;
-        for engine in &mut engines[1..] {
+        for engine in engines.iter_mut().skip(1).filter(|engine| engine.ended.is_none()) {
             let script = scripts.join(format!("with_{}.py", engine.name));
             let out = results.path().join(&engine.name);
             let arguments = [text(&script)?, text(&raw)?, text(&out)?, &as_of, &threads, &args.memory];
-            let (usage, said) = measure(&python, &arguments)?;
-            engine.add(usage, &said)?;
+            match measure_within(&python, &arguments, most_bytes)? {
+                (usage, Some(said)) => engine.add(usage, &said)?,
+                (usage, None) => {
+                    engine.ended = Some(usage);
+                    continue;
+                }
+            }
             if time == 0 {
                 let (compare, ours) = (scripts.join("compare.py"), lake.join("published/segments/data"));
                 let (_, same) = measure(&python, &[text(&compare)?, text(&ours)?, text(&out)?])?;
@@ -91,7 +108,13 @@ fn main() -> Result<()> {
 
 impl Engine {
     fn new(name: &str) -> Engine {
-        Engine { name: name.to_string(), starts: Vec::new(), times: Vec::new(), phases: Vec::new() }
+        Engine {
+            name: name.to_string(),
+            starts: Vec::new(),
+            times: Vec::new(),
+            phases: Vec::new(),
+            ended: None,
+        }
     }
 
     /// Adds a time of which the engine said its phases as the last line.
@@ -115,6 +138,18 @@ impl Engine {
     }
 
     fn report(&self, args: &Args, ours: &Usage) {
+        if let Some(ended) = &self.ended {
+            let (memory, after) = (mib(ended.peak_bytes), ended.wall_seconds);
+            println!(
+                "{:8} was ended after {after:.1} s: it held {memory:.0} MiB of {}",
+                self.name, args.memory
+            );
+            println!(
+                "{}",
+                json!({ "engine": self.name, "scale": args.scale, "memory": args.memory, "ended": ended })
+            );
+            return;
+        }
         let taken = self.medians();
         println!(
             "{:8} {:8.2} s = {:5.2} of Strata, {:8.1} CPU s, {:6.0} MiB = {:5.2}; start {:.2} s",

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use cluster::Cluster;
 pub use floor::{Floor, scan_floor};
 pub use page::page;
-pub use process::{Usage, measure};
+pub use process::{Usage, measure, measure_within};
 
 use crate::engine::planning_state;
 use crate::lake::Lake;

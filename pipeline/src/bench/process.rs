@@ -28,7 +28,17 @@ pub struct Usage {
 }
 
 /// Runs a command to its end, which must be a success, with what it prints.
+///
+/// # Errors
+/// [`Error::Other`] with the last lines of its complaints.
 pub fn measure(program: &Path, args: &[&str]) -> Result<(Usage, String)> {
+    let (usage, said) = measure_within(program, args, u64::MAX)?;
+    Ok((usage, said.unwrap_or_default()))
+}
+
+/// The same for a command that may hold so many bytes of resident memory: one that holds more is ended, as a system
+/// out of memory would, and what it prints is `None`.
+pub fn measure_within(program: &Path, args: &[&str], most_bytes: u64) -> Result<(Usage, Option<String>)> {
     let started = Instant::now();
     let doing = || format!("run {}", program.display());
     let mut said = tempfile::tempfile().context(doing())?;
@@ -50,7 +60,12 @@ pub fn measure(program: &Path, args: &[&str]) -> Result<(Usage, String)> {
                 return Err(Error::other(format!("{program} {args:?} ended with {status}:\n{last}")));
             }
             usage.wall_seconds = started.elapsed().as_secs_f64();
-            return Ok((usage, text(&mut said)?));
+            return Ok((usage, Some(text(&mut said)?)));
+        }
+        if usage.peak_bytes > most_bytes {
+            child.kill().and_then(|()| child.wait()).context(doing())?;
+            usage.wall_seconds = started.elapsed().as_secs_f64();
+            return Ok((usage, None));
         }
         std::thread::sleep(LOOK_EVERY);
     }

@@ -139,7 +139,7 @@ impl MachineArgs {
 }
 
 /// Reads a size: a number with KiB, MiB, GiB (or KB, MB, GB), or plain bytes.
-fn parse_bytes(text: &str) -> Result<usize, String> {
+pub fn parse_bytes(text: &str) -> Result<usize, String> {
     let wrong = || format!("`{text}` is no size: write it like 512MiB or 4GiB");
     let number_end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(number_end);

@@ -138,7 +138,7 @@ impl FilesTable {
         let size = |files: &[&TableFile]| files.iter().map(|file| file.size()).sum::<u64>();
         let fair = days.values().map(|files| size(files)).sum::<u64>().div_ceil(partitions as u64);
         let largest = days.values().map(|files| size(files)).max()?;
-        if partitions > 1 && largest > fair / 2 {
+        if partitions > 1 && largest > fair + fair / 2 {
             return None;
         }
         // a day belongs to the range in which its middle byte lies

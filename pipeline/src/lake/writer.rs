@@ -36,7 +36,7 @@ pub(in crate::lake) fn properties(
     sorted_by: Vec<SortingColumn>,
     published: bool,
 ) -> Result<WriterProperties, ParquetError> {
-    let compression = match published || std::env::var_os("STRATA_ZSTD").is_some() {
+    let compression = match published {
         true => Compression::ZSTD(ZstdLevel::try_new(1)?),
         false => Compression::SNAPPY,
     };
