@@ -121,7 +121,7 @@ pub struct DayResult {
 impl RunResult {
     /// The sum of what its stages cost.
     pub fn cost(&self) -> Expected {
-        self.stages.iter().fold(Expected::default(), |sum, stage| sum.add(stage.cost))
+        self.stages.iter().map(|stage| stage.cost).sum()
     }
 }
 

@@ -115,7 +115,7 @@ fn side_by_side<T: Send>(
     };
     let meter = Meter::current();
     let mut results: Vec<(usize, Result<T>)> = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(|| meter.run(&work))).collect();
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(|| meter.run(work))).collect();
         handles
             .into_iter()
             .flat_map(|h| h.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))

@@ -114,15 +114,14 @@ impl From<Cost> for Expected {
     }
 }
 
-impl Expected {
-    /// The sum of two.
-    pub fn add(self, other: Expected) -> Expected {
-        Expected {
-            cpu_seconds: self.cpu_seconds + other.cpu_seconds,
-            scanned_bytes: self.scanned_bytes + other.scanned_bytes,
-            exchanged_bytes: self.exchanged_bytes + other.exchanged_bytes,
-            written_bytes: self.written_bytes + other.written_bytes,
-        }
+impl std::iter::Sum for Expected {
+    fn sum<I: Iterator<Item = Expected>>(costs: I) -> Expected {
+        costs.fold(Expected::default(), |sum, cost| Expected {
+            cpu_seconds: sum.cpu_seconds + cost.cpu_seconds,
+            scanned_bytes: sum.scanned_bytes + cost.scanned_bytes,
+            exchanged_bytes: sum.exchanged_bytes + cost.exchanged_bytes,
+            written_bytes: sum.written_bytes + cost.written_bytes,
+        })
     }
 }
 
@@ -190,8 +189,7 @@ impl Forecast {
 
     /// What all stages of which something is known would take, and the run's own part of the CPU time.
     pub fn total(&self, amount: Amount) -> Expected {
-        let stages = self.stages.iter().filter_map(|stage| stage.expected(amount));
-        let sum = stages.fold(Expected::default(), Expected::add);
+        let sum: Expected = self.stages.iter().filter_map(|stage| stage.expected(amount)).sum();
         Expected { cpu_seconds: sum.cpu_seconds * self.overhead(), ..sum }
     }
 
