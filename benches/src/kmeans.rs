@@ -11,8 +11,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use strata::cluster::{Assigner, Fit, Matrix, Screen, lloyd};
 
-use strata::bench::measure;
-use strata_benches::binary::{median, text};
+use strata::bench::{measure, median, text};
 use strata_benches::python;
 
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! What the measurements share: programs that are run and measured, clusters, the peers' packages.
+//! What the measurements share: the binary, and the peers' packages.
 
 pub mod binary;
 pub mod python;

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::{Value, json};
 
-use strata::bench::{Usage, clear, measure, measure_within};
+use strata::bench::{Usage, clear, generate, measure, measure_within, median, text};
 use strata::cli::parse_bytes;
-use strata_benches::binary::{build_strata, generate, manifest, median, mib, text};
+use strata_benches::binary::build_strata;
 use strata_benches::python;
 
 #[derive(Debug, Parser)]
@@ -60,20 +60,20 @@ fn main() -> Result<()> {
     let strata = build_strata()?;
     let python = python::environment()?;
     if !lake.join("raw").exists() {
-        measure(&strata, &generate(&args.scale.to_string(), text(&lake)?))?;
+        generate(&strata, args.scale, text(&lake)?)?;
     }
     let names = std::iter::once("strata").chain(args.peers.iter().map(String::as_str));
     let mut engines: Vec<Engine> = names.map(Engine::new).collect();
     let results = tempfile::tempdir()?;
+    let most_bytes = match args.hold {
+        true => parse_bytes(&args.memory).map_err(anyhow::Error::msg)? as u64,
+        false => u64::MAX,
+    };
     for time in 0..args.times {
         clear(&lake)?;
         let (job, threads) = (scripts.join("job"), args.threads.to_string());
         let run = ["run", "--project", text(&job)?, "--lake", text(&lake)?, "--as-of", "latest"];
         let limits = ["--threads", &threads, "--memory", &args.memory];
-        let most_bytes = match args.hold {
-            true => parse_bytes(&args.memory).map_err(anyhow::Error::msg)? as u64,
-            false => u64::MAX,
-        };
         match measure_within(&strata, &[&run[..], &limits].concat(), most_bytes)? {
             (usage, Some(_)) => engines[0].times.push(usage),
             (usage, None) => bail!("Strata held {:.0} MiB of {}", mib(usage.peak_bytes), args.memory),
@@ -173,9 +173,15 @@ impl Engine {
     }
 }
 
-/// The instant of the lake's last run, in UTC, as the peers read it.
+/// Mebibytes.
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// The instant of the lake's only run, in UTC, as the peers read it.
 fn as_of(lake: &Path) -> Result<String> {
-    let manifest = manifest(lake)?;
+    let manifest = std::fs::read_to_string(lake.join("stages/_runs/0000000001.json"))?;
+    let manifest: Value = serde_json::from_str(&manifest)?;
     let as_of = manifest["as_of"].as_str().context("a run has an as_of")?;
     Ok(as_of.trim_end_matches('Z').replace('T', " "))
 }

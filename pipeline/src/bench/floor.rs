@@ -11,6 +11,7 @@ use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use futures::StreamExt;
 use serde::Serialize;
 
+use super::text;
 use crate::{Context, Error, Result};
 
 /// What the scans of a world's raw tables took.
@@ -36,8 +37,8 @@ pub async fn scan_floor(raw: &Path, threads: usize, times: usize) -> Result<Floo
         let path = entry.context("cannot read a raw table")?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_string();
         floor.bytes += folder_bytes(&path).context(format!("cannot read {}", path.display()))?;
-        let text = path.to_str().ok_or_else(|| Error::other(format!("{} is not UTF-8", path.display())))?;
-        context.register_parquet(&name, text, ParquetReadOptions::default()).await.context(text)?;
+        let folder = text(&path)?;
+        context.register_parquet(&name, folder, ParquetReadOptions::default()).await.context(folder)?;
         tables.push(name);
     }
     let mut digest = None;

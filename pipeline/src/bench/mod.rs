@@ -75,7 +75,7 @@ pub struct WorldResult {
 impl WorldResult {
     /// The median scan.
     pub fn floor_seconds(&self) -> f64 {
-        self.floor.seconds.get(self.floor.seconds.len() / 2).copied().unwrap_or_default()
+        median(self.floor.seconds.iter().copied())
     }
 
     /// Wall seconds of the run for each GiB of raw files.
@@ -272,7 +272,7 @@ async fn newest_run(lake: &Lake) -> Result<RunManifest> {
 }
 
 /// Writes a world on one core.
-fn generate(strata: &Path, scale: f64, lake: &str) -> Result<Usage> {
+pub fn generate(strata: &Path, scale: f64, lake: &str) -> Result<Usage> {
     tracing::info!("generating scale {scale} in {lake}");
     Ok(measure(strata, &["generate", "--threads", "1", "--scale", &scale.to_string(), "--lake", lake])?.0)
 }
@@ -291,7 +291,15 @@ pub fn clear(lake: &Path) -> Result<()> {
     Ok(())
 }
 
-fn text(path: &Path) -> Result<&str> {
+/// The median; of an even number of values the higher of the middle two, 0 of none.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| Error::Usage(format!("{} is not UTF-8", path.display())))
 }
 

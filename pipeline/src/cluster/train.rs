@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use strata_udfs::model::KmeansModel;
 
@@ -44,10 +45,7 @@ pub async fn train_kmeans(
 ) -> Result<TrainedKmeans> {
     let sample = collect(rows, settings.sample_rows).await?;
     let settings = settings.clone();
-    let meter = Meter::current();
-    tokio::task::spawn_blocking(move || meter.run(|| fit(&settings, sample)))
-        .await
-        .context("train k-means")?
+    SpawnedTask::spawn_blocking(move || fit(&settings, sample)).await.context("train k-means")?
 }
 
 /// Trains on a sample that is in its canonical order.

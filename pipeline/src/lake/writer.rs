@@ -29,14 +29,14 @@ const PARTS_IN_FLIGHT: usize = 2;
 /// A row group ends here even before its number of rows: what a writer buffers while encoding.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
-/// How files are encoded: page index, statistics, no bloom filters. Published files are zstd; results that the next
+/// How files are encoded: page index, statistics, no bloom filters. Files of Delta tables are zstd; results that the next
 /// stages read once or twice are Snappy, whose codec costs less to make for each small column chunk than to use.
 pub(in crate::lake) fn properties(
     row_group_rows: usize,
     sorted_by: Vec<SortingColumn>,
-    published: bool,
+    delta: bool,
 ) -> Result<WriterProperties, ParquetError> {
-    let compression = match published {
+    let compression = match delta {
         true => Compression::ZSTD(ZstdLevel::try_new(1)?),
         false => Compression::SNAPPY,
     };

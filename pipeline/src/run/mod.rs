@@ -5,6 +5,7 @@ mod audit;
 mod cost;
 mod execute;
 mod history;
+mod jobs;
 mod model;
 mod plan;
 mod progress;
