@@ -10,10 +10,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use strata::engine::{Engine, EngineOptions, planning_state};
+use strata::engine::{DayBytes, Engine, EngineOptions, planning_state};
 use strata::lake::{DataFile, Lake, StageManifest, files_at};
 use strata::project::{Kind, Params, PlanNames, Project, Relation, Source, Stage, StageSql, plan_select};
 use strata::run::{RunManifest, SourceFiles, last_run, params_of, source_table, stage_table, written_table};
@@ -60,7 +61,7 @@ impl Finished {
     /// The rows of a relation as the run's stages saw them.
     async fn rows(&self, relation: &Relation) -> RecordBatch {
         let plan =
-            LogicalPlanBuilder::scan("input", provider_as_source(self.stored(relation, false).await), None);
+            LogicalPlanBuilder::scan("input", provider_as_source(self.stored(relation, None).await), None);
         let plan = plan.and_then(LogicalPlanBuilder::build).unwrap();
         let batches = self.engine.collect(&plan).await.unwrap();
         let schema =
@@ -68,27 +69,24 @@ impl Finished {
         concat_batches(&schema, &batches).unwrap()
     }
 
-    /// A relation as the run's stages read it; a source in the order of days where the stage is computed by day.
-    pub async fn stored(&self, relation: &Relation, by_day: bool) -> Arc<dyn TableProvider> {
+    /// A relation as the run's stages read it; with the bytes of days as stages do that are computed by day.
+    pub async fn stored(&self, relation: &Relation, days: Option<&Arc<DayBytes>>) -> Arc<dyn TableProvider> {
         let files = match relation {
             Relation::Source(name) => {
-                let source = &self.project.sources[name];
-                let as_of =
-                    self.run.as_of.parse::<chrono::DateTime<chrono::Utc>>().unwrap().timestamp_micros();
-                let files = SourceFiles::inspect(&self.lake, source).await.unwrap().known_at(as_of);
-                return source_table(&self.lake, source, &files, Some(as_of), by_day).unwrap();
+                let (files, source) = (self.source(name).await, &self.project.sources[name]);
+                return source_table(&self.lake, source, &files, Some(self.as_of()), days).unwrap();
             }
             Relation::Previous(name) => {
                 let Some(Kind::Fixpoint { start, .. }) = self.project.stage(name).map(|stage| &stage.kind)
                 else {
                     panic!("{name} is no fixpoint");
                 };
-                return Box::pin(self.stored(&self.project.inputs(name)[start], by_day)).await;
+                return Box::pin(self.stored(&self.project.inputs(name)[start], days)).await;
             }
             Relation::Stage(name) => {
                 let files = self.result(name, false).await;
                 let stage = self.project.stage(name).unwrap();
-                return stage_table(&self.lake, stage, &files.iter().collect::<Vec<_>>()).unwrap();
+                return stage_table(&self.lake, stage, &files.iter().collect::<Vec<_>>(), days).unwrap();
             }
             Relation::Quarantine(name) => self.result(name, true).await,
             Relation::Carried(name) => {
@@ -99,6 +97,44 @@ impl Finished {
         };
         let schema = self.project.schema(relation).unwrap();
         written_table(&self.lake, &schema, &files.iter().collect::<Vec<_>>()).unwrap()
+    }
+
+    fn as_of(&self) -> i64 {
+        self.run.as_of.parse::<DateTime<Utc>>().unwrap().timestamp_micros()
+    }
+
+    async fn source(&self, name: &str) -> SourceFiles {
+        let files = SourceFiles::inspect(&self.lake, &self.project.sources[name]).await.unwrap();
+        files.known_at(self.as_of())
+    }
+
+    /// Bytes of the days of all inputs that have days.
+    pub async fn bytes_of_days(&self, inputs: &BTreeSet<Relation>) -> Arc<DayBytes> {
+        let mut bytes = DayBytes::new();
+        let mut add = |day: NaiveDate, size: u64| {
+            let day = day.signed_duration_since(NaiveDate::default()).num_days();
+            *bytes.entry(day as i32).or_default() += size;
+        };
+        for relation in inputs.iter().filter(|relation| self.project.by_day(relation)) {
+            match relation {
+                Relation::Source(name) => {
+                    let files = self.source(name).await.files;
+                    files
+                        .iter()
+                        .filter_map(|file| Some((file.day?, file.bytes)))
+                        .for_each(|(d, b)| add(d, b));
+                }
+                Relation::Stage(name) => {
+                    let column = self.project.stage(name).unwrap().day.clone().unwrap();
+                    for file in self.result(name, false).await {
+                        let size = file.range.map_or(file.bytes, |(start, end)| end - start);
+                        add(file.partition[&column].as_ref().unwrap().parse().unwrap(), size);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Arc::new(bytes)
     }
 
     async fn result(&self, stage: &str, quarantined: bool) -> Vec<DataFile> {

@@ -22,9 +22,11 @@ async fn stages_and_audits_have_the_distributed_plans_that_are_written_down() {
     let stages = finished.project.stages.iter().map(|stage| (stage.name.clone(), stage.by_day));
     let audits = finished.project.audits.iter().map(|audit| (format!("audits.{}", audit.name), false));
     for (name, by_day) in stages.chain(audits) {
+        let inputs = finished.project.stored_inputs(&name);
+        let days = if by_day { Some(finished.bytes_of_days(&inputs).await) } else { None };
         let mut tables = BTreeMap::new();
-        for relation in finished.project.stored_inputs(&name) {
-            tables.insert(relation.clone(), finished.stored(&relation, by_day).await);
+        for relation in inputs {
+            tables.insert(relation.clone(), finished.stored(&relation, days.as_ref()).await);
         }
         let provide = |relation: &_| Ok(tables.get(relation).cloned().expect("a stored input"));
         let logical = finished.project.plan(engine.state(), &name, &finished.params, &provide).unwrap();

@@ -60,7 +60,38 @@ pub struct FilesTable {
     schema: TableSchema,
     format: Format,
     files: Vec<TableFile>,
-    day: Option<usize>,
+    day: Option<ByDayOf>,
+}
+
+/// Bytes of each day (days since 1970).
+pub type DayBytes = BTreeMap<i32, u64>;
+
+/// The first day of each range of days of about equal bytes but the first range's; `None` when a day is far more than
+/// a partition's fair part.
+fn firsts_of_ranges(bytes: &DayBytes, partitions: usize) -> Option<Vec<i32>> {
+    let fair = bytes.values().sum::<u64>().div_ceil(partitions as u64).max(1);
+    let largest = *bytes.values().max()?;
+    if partitions > 1 && largest > fair + fair / 2 {
+        return None;
+    }
+    let (mut firsts, mut before) = (Vec::new(), 0);
+    for (day, bytes) in bytes {
+        // a day belongs to the range in which its middle byte lies
+        if (((before + bytes / 2) / fair) as usize).min(partitions - 1) > firsts.len() {
+            firsts.push(*day);
+        }
+        before += bytes;
+    }
+    Some(firsts)
+}
+
+/// By what a table's files are dealt.
+#[derive(Debug, Clone)]
+struct ByDayOf {
+    /// The column that holds the day of each file.
+    column: usize,
+    /// Bytes of the days of all tables that are split at the same days; `None` for those of this table.
+    bytes: Option<Arc<DayBytes>>,
 }
 
 /// How the files of a table by day are dealt.
@@ -84,9 +115,10 @@ impl FilesTable {
         FilesTable { store, schema, format, files, day: None }
     }
 
-    /// Reads the table by day, as jobs do that compute days: `column` holds the day of each file.
-    pub fn by_day(mut self, column: &str) -> Self {
-        self.day = self.schema.table_schema().index_of(column).ok();
+    /// Reads the table by day: `column` holds the day of each file. Tables with equal `bytes` are split at the same days.
+    pub fn by_day(mut self, column: &str, bytes: Option<Arc<DayBytes>>) -> Self {
+        let column = self.schema.table_schema().index_of(column).ok();
+        self.day = column.map(|column| ByDayOf { column, bytes });
         self
     }
 
@@ -127,32 +159,27 @@ impl FilesTable {
     }
 
     /// Files of a table by day, in groups that are ranges of days of about equal bytes, each group in the order of its
-    /// days: what is grouped or numbered by day and something else needs no exchange then, and ends with each day.
-    /// `None` when the table has too few days to fill the partitions evenly.
+    /// days: what is grouped, numbered or joined by day and something else needs no exchange then, and what is grouped
+    /// ends with each day. `None` when there are too few days to fill the partitions evenly.
     fn groups_by_day(&self, partitions: usize) -> Option<ByDay> {
-        let index = self.day?;
-        let mut days: BTreeMap<i32, Vec<&TableFile>> = BTreeMap::new();
-        for file in &self.files {
-            days.entry(file.day?).or_default().push(file);
-        }
-        let size = |files: &[&TableFile]| files.iter().map(|file| file.size()).sum::<u64>();
-        let fair = days.values().map(|files| size(files)).sum::<u64>().div_ceil(partitions as u64);
-        let largest = days.values().map(|files| size(files)).max()?;
-        if partitions > 1 && largest > fair + fair / 2 {
-            return None;
-        }
-        // a day belongs to the range in which its middle byte lies
-        let (mut groups, mut splits): (Vec<Vec<&TableFile>>, _) = (vec![Vec::new()], Vec::new());
-        let mut before = 0;
-        for (day, files) in &days {
-            let group = (((before + size(files) / 2) / fair) as usize).min(partitions - 1);
-            if group > splits.len() {
-                splits.push(SplitPoint::new(vec![ScalarValue::Date32(Some(*day))]));
-                groups.push(Vec::new());
+        let (index, bytes) = self.day.as_ref().map(|day| (day.column, &day.bytes))?;
+        let mut files: Vec<(i32, &TableFile)> =
+            self.files.iter().map(|file| Some((file.day?, file))).collect::<Option<_>>()?;
+        files.sort_by_key(|(day, _)| *day);
+        let firsts = match bytes {
+            Some(bytes) => firsts_of_ranges(bytes, partitions)?,
+            None => {
+                let mut own = DayBytes::new();
+                files.iter().for_each(|(day, file)| *own.entry(*day).or_default() += file.size());
+                firsts_of_ranges(&own, partitions)?
             }
-            groups.last_mut()?.extend(files);
-            before += size(files);
+        };
+        let mut groups: Vec<Vec<&TableFile>> = vec![Vec::new(); firsts.len() + 1];
+        for (day, file) in files {
+            groups[firsts.partition_point(|first| *first <= day)].push(file);
         }
+        let split = |first: &i32| SplitPoint::new(vec![ScalarValue::Date32(Some(*first))]);
+        let splits = firsts.iter().map(split).collect();
         let options = SortOptions { descending: false, nulls_first: true };
         let column = Arc::new(Column::new(self.schema.table_schema().field(index).name(), index));
         let order = LexOrdering::new([PhysicalSortExpr::new(column, options)])?;

@@ -4,6 +4,7 @@
 mod ballista;
 mod files_table;
 mod filters;
+mod joins;
 mod metrics;
 mod row_number;
 mod session;
@@ -20,7 +21,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
 
 pub use ballista::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
-pub use files_table::{FilesTable, TableFile};
+pub use files_table::{DayBytes, FilesTable, TableFile};
 pub use metrics::ScanMetrics;
 pub use session::{EngineOptions, planning_state};
 

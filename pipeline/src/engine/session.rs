@@ -17,6 +17,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::ballista;
 use super::filters::logical_rules;
+use super::joins::JoinInPlace;
 use super::row_number::HashRowNumber;
 use crate::lake::{Lake, Stores};
 use crate::{Context, Result};
@@ -59,6 +60,9 @@ pub(super) const POOL_SHARE: f64 = 0.6;
 /// A side of a join is small when its stored bytes and its rows are at most these parts of the memory given.
 const SMALL_SIDE_BYTES: usize = 64;
 const SMALL_SIDE_ROWS: usize = 4096;
+
+/// DataFusion's rule that chooses how to join; ours change joins after it.
+pub(super) const JOIN_SELECTION: &str = "join_selection";
 
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
@@ -132,10 +136,14 @@ fn config(options: &EngineOptions) -> Result<SessionConfig> {
     Ok(SessionConfig::from(settings))
 }
 
-/// DataFusion's rules, with ours that numbers rows by hashing before sorts and exchanges are placed.
+/// DataFusion's rules, with ours that, before sorts and exchanges are placed, number rows by hashing and join rows where
+/// they lie.
 pub(super) fn optimizer_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let own: Arc<dyn PhysicalOptimizerRule + Send + Sync> = Arc::new(HashRowNumber);
-    std::iter::once(own).chain(PhysicalOptimizer::new().rules).collect()
+    let mut rules = PhysicalOptimizer::new().rules;
+    let chosen = rules.iter().position(|rule| rule.name() == JOIN_SELECTION);
+    rules.insert(chosen.map_or(0, |chosen| chosen + 1), Arc::new(JoinInPlace));
+    rules.insert(0, Arc::new(HashRowNumber));
+    rules
 }
 
 /// The one place where states are made and functions registered, for every session of every process.

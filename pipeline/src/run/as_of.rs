@@ -127,7 +127,7 @@ async fn newest_day(
     days.dedup();
     for day in days.into_iter().rev() {
         let of_day = SourceFiles { files: files.files.iter().filter(|f| f.day == day).cloned().collect() };
-        let table = source_table(lake, source, &of_day, None, false)?;
+        let table = source_table(lake, source, &of_day, None, None)?;
         let scan = LogicalPlanBuilder::scan(&source.name, provider_as_source(Arc::clone(&table)), None);
         let plan = scan
             .and_then(|plan| match &source.ingested_at {

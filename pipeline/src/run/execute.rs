@@ -17,7 +17,7 @@ use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
 use super::tables::{source_table, stage_table, written_table};
 use crate::cpu::Meter;
-use crate::engine::{Engine, ScanMetrics};
+use crate::engine::{DayBytes, Engine, ScanMetrics};
 use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, files_at, stage_data_prefix};
 use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
 use crate::{Context, Error, Result};
@@ -58,7 +58,7 @@ impl Runner<'_> {
         let meter = Meter::default();
         let mut scan = ScanMetrics::default();
         let mut written_bytes = 0;
-        for job in self.jobs(stage, &missing) {
+        for job in self.jobs(stage, &missing)? {
             let (manifests, read) = meter.clone().of(self.run_job(stage, &job, &report)).await?;
             scan.add(&read);
             report.advance(manifests.len());
@@ -245,7 +245,7 @@ impl Runner<'_> {
         let rows_in = match files.rows() {
             Some(rows) if !files.is_cut_by(self.plan.as_of) => rows,
             _ => {
-                let table = source_table(self.lake, source, &files, Some(self.plan.as_of), false)?;
+                let table = source_table(self.lake, source, &files, Some(self.plan.as_of), None)?;
                 let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)
                     .and_then(|scan| {
                         scan.aggregate(Vec::<datafusion::logical_expr::Expr>::new(), vec![count(lit(1))])
@@ -319,7 +319,7 @@ impl Runner<'_> {
                 let plan = self.logical_plan(view, None, &BTreeMap::new()).await?;
                 Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>
             }
-            Some(relation) => self.provide(relation, None).await?,
+            Some(relation) => self.provide(relation, None, None).await?,
             None => return Err(Error::other(format!("stage {} starts from nowhere", stage.name))),
         };
         for _ in 0..max_rounds {
@@ -374,11 +374,16 @@ impl Runner<'_> {
         days: Option<&BTreeSet<NaiveDate>>,
         given: &BTreeMap<String, Arc<dyn TableProvider>>,
     ) -> Result<LogicalPlan> {
+        let inputs = self.project.stored_inputs(name);
+        let bytes = match days {
+            Some(days) => Some(Arc::new(self.bytes_of_days(&inputs, days)?)),
+            None => None,
+        };
         let mut tables = BTreeMap::new();
-        for relation in self.project.stored_inputs(name) {
+        for relation in inputs {
             let table = match (&relation, given.get(PREVIOUS)) {
                 (Relation::Previous(_), Some(previous)) => previous.clone(),
-                _ => self.provide(&relation, days).await?,
+                _ => self.provide(&relation, days, bytes.as_ref()).await?,
             };
             tables.insert(relation, table);
         }
@@ -392,6 +397,7 @@ impl Runner<'_> {
         &self,
         relation: &Relation,
         days: Option<&BTreeSet<NaiveDate>>,
+        bytes: Option<&Arc<DayBytes>>,
     ) -> Result<Arc<dyn TableProvider>> {
         let days = days.filter(|_| self.project.by_day(relation));
         let schema =
@@ -407,7 +413,13 @@ impl Runner<'_> {
                 if let Some(days) = days {
                     files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
                 }
-                source_table(self.lake, source, &files, Some(self.plan.as_of), days.is_some())
+                source_table(
+                    self.lake,
+                    source,
+                    &files,
+                    Some(self.plan.as_of),
+                    bytes.filter(|_| days.is_some()),
+                )
             }
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let quarantined = matches!(relation, Relation::Quarantine(_));
@@ -424,7 +436,7 @@ impl Runner<'_> {
                     .collect();
                 match quarantined {
                     true => written_table(self.lake, &schema()?, &files),
-                    false => stage_table(self.lake, stage, &files),
+                    false => stage_table(self.lake, stage, &files, bytes),
                 }
             }
             Relation::Carried(name) => {

@@ -1,11 +1,14 @@
 //! How a stage's missing parts are divided into jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use super::execute::Runner;
+use super::execute::{Runner, lock};
 use super::plan::Part;
+use super::tables::date32;
+use crate::Result;
+use crate::engine::DayBytes;
 use crate::project::{Fingerprint, Relation, Stage};
 
 /// Raw bytes that one job of a daily stage reads, as a share of the memory given: columns decode to several times
@@ -22,24 +25,44 @@ impl Runner<'_> {
         &self,
         stage: &Stage,
         missing: &BTreeMap<Part, Fingerprint>,
-    ) -> Vec<BTreeMap<Part, Fingerprint>> {
+    ) -> Result<Vec<BTreeMap<Part, Fingerprint>>> {
         let options = self.engine.options();
-        let sized = missing.keys().map(|part| part.map_or(0, |day| self.bytes_of_day(stage, day)));
-        let sizes: Vec<u64> = sized.collect();
+        let mut sources = self.project.stored_inputs(&stage.name);
+        sources.retain(|relation| matches!(relation, Relation::Source(_)));
+        let bytes = self.bytes_of_days(&sources, &missing.keys().flatten().copied().collect())?;
+        let of_part = |part: &Part| part.and_then(|day| bytes.get(&date32(day))).copied().unwrap_or_default();
+        let sizes: Vec<u64> = missing.keys().map(of_part).collect();
         let mut parts = missing.iter().map(|(part, print)| (*part, print.clone()));
         let days_a_job = days_a_job(&sizes, options.memory_bytes as u64, options.threads);
-        days_a_job.into_iter().map(|days| parts.by_ref().take(days).collect()).collect()
+        Ok(days_a_job.into_iter().map(|days| parts.by_ref().take(days).collect()).collect())
     }
 
-    fn bytes_of_day(&self, stage: &Stage, day: NaiveDate) -> u64 {
-        let inputs = self.project.stored_inputs(&stage.name);
-        let of_input = |relation: &Relation| match relation {
-            Relation::Source(name) => self.sources.get(name).map_or(0, |files| {
-                files.files.iter().filter(|file| file.day == Some(day)).map(|file| file.bytes).sum::<u64>()
-            }),
-            _ => 0,
-        };
-        inputs.iter().map(of_input).sum()
+    /// Stored bytes of these days in all inputs that have days.
+    pub(super) fn bytes_of_days(
+        &self,
+        inputs: &BTreeSet<Relation>,
+        days: &BTreeSet<NaiveDate>,
+    ) -> Result<DayBytes> {
+        let results = lock(&self.results)?;
+        let mut bytes = DayBytes::new();
+        for relation in inputs.iter().filter(|relation| self.project.by_day(relation)) {
+            let sources = match relation {
+                Relation::Source(name) => self.sources.get(name),
+                _ => None,
+            };
+            let of_source = sources.into_iter().flat_map(|source| &source.files);
+            let of_source = of_source.filter_map(|file| Some((file.day?, file.bytes)));
+            let parts = match relation {
+                Relation::Stage(name) => results.get(name),
+                _ => None,
+            };
+            let of_stage = parts.into_iter().flatten();
+            let of_stage = of_stage.filter_map(|(part, manifest)| Some(((*part)?, manifest.bytes())));
+            for (day, size) in of_source.chain(of_stage).filter(|(day, _)| days.contains(day)) {
+                *bytes.entry(date32(day)).or_default() += size;
+            }
+        }
+        Ok(bytes)
     }
 }
 

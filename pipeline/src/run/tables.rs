@@ -13,19 +13,20 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
 
 use super::raw::SourceFiles;
-use crate::engine::{FilesTable, TableFile};
+use crate::engine::{DayBytes, FilesTable, TableFile};
 use crate::lake::{DataFile, Lake};
 use crate::project::{Format, Source, Stage};
 use crate::{Context, Error, Result};
 
 /// The raw files of a source as a table. With a cut, only rows known before it (µs) are seen; rows that do not say
-/// when they became known are seen too. `by_day` reads the files in the order of their days.
+/// when they became known are seen too. With the bytes of a job's days, files are read in the order of their days, and all
+/// tables of the job are split at the same days.
 pub fn source_table(
     lake: &Lake,
     source: &Source,
     files: &SourceFiles,
     cut: Option<i64>,
-    by_day: bool,
+    days: Option<&Arc<DayBytes>>,
 ) -> Result<Arc<dyn TableProvider>> {
     if files.files.is_empty() {
         return Ok(Arc::new(EmptyTable::new(source.schema.clone())));
@@ -47,8 +48,8 @@ pub fn source_table(
         source.format.clone(),
         entries.collect(),
     );
-    if let Some(day) = source.day.as_ref().filter(|_| by_day) {
-        table = table.by_day(day);
+    if let (Some(column), Some(bytes)) = (&source.day, days) {
+        table = table.by_day(column, Some(bytes.clone()));
     }
     match (&source.ingested_at, cut) {
         (Some(column), Some(cut)) if files.is_cut_by(cut) => {
@@ -66,14 +67,19 @@ pub fn source_table(
 /// Files that a sink wrote, as a table with the columns of `schema`: those that the files store, and those whose
 /// values stand in the files' partition entries.
 pub fn written_table(lake: &Lake, schema: &SchemaRef, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
-    table_of(lake, schema, files, None)
+    table_of(lake, schema, files, None, None)
 }
 
 /// The rows that a stage kept; those of a stage by day in the order of days, so that what is grouped by day and
-/// something else needs no exchange.
-pub fn stage_table(lake: &Lake, stage: &Stage, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
-    let day = stage.day.as_deref().filter(|_| stage.by_day);
-    table_of(lake, &stage.result_schema(), files, day)
+/// something else needs no exchange. With the bytes of a job's days, all tables of the job are split at the same days.
+pub fn stage_table(
+    lake: &Lake,
+    stage: &Stage,
+    files: &[&DataFile],
+    days: Option<&Arc<DayBytes>>,
+) -> Result<Arc<dyn TableProvider>> {
+    let column = stage.day.as_deref().filter(|_| stage.by_day);
+    table_of(lake, &stage.result_schema(), files, column, days)
 }
 
 fn table_of(
@@ -81,6 +87,7 @@ fn table_of(
     schema: &SchemaRef,
     files: &[&DataFile],
     by_day: Option<&str>,
+    days: Option<&Arc<DayBytes>>,
 ) -> Result<Arc<dyn TableProvider>> {
     let Some(first) = files.first() else { return Ok(Arc::new(EmptyTable::new(schema.clone()))) };
     let stores_all = first.quarantined || first.range.is_some();
@@ -109,7 +116,7 @@ fn table_of(
         entries,
     );
     if let Some(day) = by_day {
-        table = table.by_day(day);
+        table = table.by_day(day, days.cloned());
     }
     in_order_of(schema, table)
 }

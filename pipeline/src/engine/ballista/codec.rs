@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion_proto::physical_plan::{
@@ -12,7 +13,7 @@ use datafusion_proto::physical_plan::{
 };
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
-use super::joins::PlannedJoinExec;
+use crate::engine::joins::{PlannedJoinExec, replaced};
 use crate::engine::row_number::RowNumberExec;
 use crate::lake::{SinkExec, SinkSpec};
 
@@ -48,8 +49,13 @@ impl PhysicalExtensionCodec for NodeCodec {
             return Ok(Arc::new(RowNumberExec::of_window(one(inputs)?, window)?));
         }
         if let Some(join) = bytes.strip_prefix(JOIN) {
-            let join = PhysicalPlanNode::try_decode(join)?.try_into_physical_plan(context, self)?;
-            return Ok(Arc::new(PlannedJoinExec::try_new(join, inputs.to_vec())?));
+            let Some(end) = join.iter().position(|byte| *byte == b'\n') else {
+                return internal_err!("a join arrived without the columns that split its sides");
+            };
+            let split_by = serde_json::from_slice(&join[..end]).map_err(external)?;
+            let join =
+                PhysicalPlanNode::try_decode(&join[end + 1..])?.try_into_physical_plan(context, self)?;
+            return Ok(Arc::new(PlannedJoinExec::try_new(replaced(join, inputs.to_vec())?, split_by)?));
         }
         self.ballista.try_decode(bytes, inputs, context, converter)
     }
@@ -68,9 +74,15 @@ impl PhysicalExtensionCodec for NodeCodec {
             bytes.extend(ROW_NUMBER);
             return PhysicalPlanNode::try_from_physical_plan(numbered.as_window()?, self)?.try_encode(bytes);
         }
-        if let Some(join) = node.downcast_ref::<PlannedJoinExec>() {
+        if let Some(planned) = node.downcast_ref::<PlannedJoinExec>() {
             bytes.extend(JOIN);
-            return PhysicalPlanNode::try_from_physical_plan(join.without_sides()?, self)?.try_encode(bytes);
+            serde_json::to_writer(&mut *bytes, planned.split_by()).map_err(external)?;
+            bytes.push(b'\n');
+            // the sides travel by themselves
+            let sides = planned.children().into_iter();
+            let sides = sides.map(|side| Arc::new(EmptyExec::new(side.schema())) as Arc<dyn ExecutionPlan>);
+            let join = replaced(planned.join().clone(), sides.collect())?;
+            return PhysicalPlanNode::try_from_physical_plan(join, self)?.try_encode(bytes);
         }
         self.ballista.try_encode(node, bytes, converter)
     }

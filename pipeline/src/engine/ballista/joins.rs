@@ -3,23 +3,17 @@
 //! the partitions there were: a count over one partition becomes a count for each of many. So joins that cannot run in
 //! many processes are changed before exchanges are placed, and all are wrapped in a node that Ballista does not know.
 
-use std::fmt;
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
-use datafusion::common::{JoinType, Result, internal_err};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{JoinType, Result};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, PartitionMode};
-use datafusion::physical_plan::metrics::MetricsSet;
-use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+
+use crate::engine::joins::{PlannedJoinExec, replaced};
 
 /// Whether a join emits rows on behalf of its left side, whose matches all tasks would have to know.
 fn speaks_for_left(join_type: JoinType) -> bool {
@@ -80,7 +74,8 @@ impl PhysicalOptimizerRule for KeepJoins {
                     }
                 }
                 let join = replaced(node, vec![left, right])?;
-                return Ok(Transformed::yes(Arc::new(PlannedJoinExec { join }) as Arc<dyn ExecutionPlan>));
+                let planned = PlannedJoinExec::try_new(join, Vec::new())?;
+                return Ok(Transformed::yes(Arc::new(planned) as Arc<dyn ExecutionPlan>));
             }
             match node.downcast_ref::<NestedLoopJoinExec>() {
                 Some(join) if speaks_for_left(*join.join_type()) => {
@@ -107,92 +102,4 @@ fn in_one_task(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         return plan;
     }
     Arc::new(CoalescePartitionsExec::new(plan))
-}
-
-fn replaced(
-    node: Arc<dyn ExecutionPlan>,
-    children: Vec<Arc<dyn ExecutionPlan>>,
-) -> Result<Arc<dyn ExecutionPlan>> {
-    node.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-}
-
-/// A hash join whose sides and partitions stay as planned.
-#[derive(Debug)]
-pub struct PlannedJoinExec {
-    join: Arc<dyn ExecutionPlan>,
-}
-
-impl PlannedJoinExec {
-    /// A join that has arrived over empty sides, over its own sides.
-    pub fn try_new(join: Arc<dyn ExecutionPlan>, sides: Vec<Arc<dyn ExecutionPlan>>) -> Result<Self> {
-        if !join.is::<HashJoinExec>() {
-            return internal_err!("{} is no hash join", join.name());
-        }
-        Ok(PlannedJoinExec { join: replaced(join, sides)? })
-    }
-
-    /// The join over empty sides, as it travels.
-    pub fn without_sides(&self) -> Result<Arc<dyn ExecutionPlan>> {
-        let empty = |side: &Arc<dyn ExecutionPlan>| Arc::new(EmptyExec::new(side.schema())) as Arc<_>;
-        let sides = self.join.children().into_iter().map(empty).collect();
-        replaced(self.join.clone(), sides)
-    }
-}
-
-impl DisplayAs for PlannedJoinExec {
-    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter) -> fmt::Result {
-        self.join.fmt_as(format, f)
-    }
-}
-
-impl ExecutionPlan for PlannedJoinExec {
-    fn name(&self) -> &str {
-        "PlannedJoinExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.join.properties()
-    }
-
-    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
-        self.join.input_distribution_requirements()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        self.join.maintains_input_order()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.join.children()
-    }
-
-    fn apply_expressions(
-        &self,
-        visit: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.join.apply_expressions(visit)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(PlannedJoinExec { join: replaced(self.join.clone(), children)? }))
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.join.execute(partition, context)
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        self.join.metrics()
-    }
 }

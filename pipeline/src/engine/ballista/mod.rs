@@ -22,6 +22,7 @@ use datafusion::physical_plan::placeholder_row::PlaceholderRowExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionConfig;
 
+use super::session::JOIN_SELECTION;
 pub(super) use client::Cluster;
 use codec::NodeCodec;
 pub(super) use codec::travelled;
@@ -52,7 +53,7 @@ pub(super) fn distributed(config: SessionConfig) -> SessionConfig {
 pub(super) fn with_cluster_rules(
     rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>,
 ) -> Result<()> {
-    let Some(chosen) = rules.iter().position(|rule| rule.name() == "join_selection") else {
+    let Some(chosen) = rules.iter().position(|rule| rule.name() == JOIN_SELECTION) else {
         return internal_err!("the engine has no rule that selects joins");
     };
     rules.insert(chosen + 1, Arc::new(PartitionJoins));
