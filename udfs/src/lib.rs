@@ -24,6 +24,7 @@ pub use reference::reference;
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions: Vec<ScalarUDF> = vec![
         text::FoldWidth::default().into(),
+        text::LatinName::default().into(),
         text::NormalizeEmail::default().into(),
         text::NormalizePhone::default().into(),
         text::NormalizeName::default().into(),
@@ -42,12 +43,15 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::KmeansExplain::default().into(),
         learn::KmeansGrid::default().into(),
         learn::KmeansSegmentName::default().into(),
+        learn::LinkClusters::default().into(),
+        learn::MatchWeightsFunction::default().into(),
         learn::QuantileScore::default().into(),
         learn::ReferenceMean::default().into(),
         rows::RowHash::default().into(),
     ];
     functions
         .extend(number::Elementary::ALL.map(|function| number::ElementaryFunction::new(function).into()));
+    functions.extend(text::Similarity::ALL.map(|measure| text::SimilarityFunction::new(measure).into()));
     functions.into_iter().map(Arc::new).collect()
 }
 

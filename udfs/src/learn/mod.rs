@@ -1,9 +1,11 @@
-//! Learned models at work: segments of k-means, scores by frozen cut points.
+//! Learned models at work: segments of k-means, scores by frozen cut points, weights of linked records.
 
 mod kmeans_assign;
 mod kmeans_explain;
 mod kmeans_grid;
 mod kmeans_segment_name;
+mod link_clusters;
+mod match_weights;
 mod quantile_score;
 mod reference_mean;
 
@@ -11,6 +13,8 @@ pub use kmeans_assign::{KmeansAssign, assign, assignment_type};
 pub use kmeans_explain::{KmeansExplain, explain, explanation_type};
 pub use kmeans_grid::KmeansGrid;
 pub use kmeans_segment_name::KmeansSegmentName;
+pub use link_clusters::LinkClusters;
+pub use match_weights::MatchWeightsFunction;
 pub use quantile_score::QuantileScore;
 pub use reference_mean::ReferenceMean;
 
