@@ -8,8 +8,10 @@ pub mod engine;
 mod error;
 pub mod generate;
 pub mod lake;
+pub mod linkage;
 pub mod project;
 pub mod query;
 pub mod run;
+pub mod trainer;
 
 pub use error::{Context, Error, Result};

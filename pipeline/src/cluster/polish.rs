@@ -19,7 +19,7 @@ use crate::{Context, Error, Result};
 ///
 /// # Errors
 /// Those of `collect`; [`Error::Other`] when the result is not as planned.
-pub(super) async fn polish<F, Fut>(
+pub(crate) async fn polish<F, Fut>(
     mut model: KmeansModel,
     steps: usize,
     rows: &LogicalPlan,

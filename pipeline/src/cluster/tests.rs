@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, StringArray};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use strata_udfs::model::{KmeansModel, ReferenceModel, Transform};
 
 use super::sample::mix;
 use super::*;
+use crate::trainer::Trainer;
+use crate::{Error, Result};
 
 /// Fisher's iris and the wine recognition data (UCI), as shipped with scikit-learn.
 const IRIS: &str = include_str!("fixtures/iris.csv");

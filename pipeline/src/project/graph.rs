@@ -45,10 +45,11 @@ impl Project {
             .inputs(&stage.name)
             .values()
             .filter_map(|relation| match relation {
-                Relation::Stage(name) | Relation::Quarantine(name) | Relation::Carried(name) => {
+                Relation::Stage(name) | Relation::Quarantine(name) => Some(name.clone()),
+                Relation::Carried(name) if !self.stage(name).is_some_and(Stage::declares_columns) => {
                     Some(name.clone())
                 }
-                Relation::Source(_) | Relation::Previous(_) => None,
+                Relation::Carried(_) | Relation::Source(_) | Relation::Previous(_) => None,
             })
             .collect();
         for (param, _) in &stage.sql.params {

@@ -11,6 +11,7 @@ use datafusion::execution::SessionState;
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::files::ProjectFiles;
 use super::lint::{lint_plan, lint_sql};
+use super::source::{TYPES, columns_of};
 use super::stage::{Audit, Kind, LAYERS, Stage, Store};
 use super::{Params, PlanNames, Project, Relation, Source, StageSql};
 use crate::{Error, Result};
@@ -199,6 +200,10 @@ impl Project {
     /// Plans every stage over empty tables: schemas flow, types and columns are checked, `by_day` is settled.
     fn flow_schemas(&mut self, state: &SessionState) -> Result<()> {
         let params = self.example_params();
+        let names = PlanNames::new(state, []);
+        for stage in self.stages.iter_mut().filter(|stage| stage.declares_columns()) {
+            stage.schema = declared_columns(stage, &names)?;
+        }
         for index in 0..self.stages.len() {
             let stage = &self.stages[index];
             let name = stage.name.clone();
@@ -210,22 +215,27 @@ impl Project {
             };
             let by_day = stage.store != Store::Table
                 && self.inputs(&name).values().any(|relation| self.by_day(relation));
+            if stage.declares_columns() && columns_text(&stage.schema) != columns_text(&schema) {
+                let message = "the SELECT gives other columns than the header declares";
+                let help = format!(
+                    "the header has {}; the SELECT gives {}; cast what differs",
+                    columns_text(&stage.schema),
+                    columns_text(&schema)
+                );
+                return Err(stage.sql.refuse(stage.header.place("columns"), message, help).into());
+            }
             self.stages[index].schema = schema.clone();
             self.stages[index].by_day = by_day;
             let stage = &self.stages[index];
             stage.check_columns()?;
             if matches!(stage.kind, Kind::Fixpoint { .. }) {
                 let round = self.plan_checked(state, &name, &params)?;
-                let columns = |s: &SchemaRef| -> String {
-                    let one = |field: &Arc<Field>| format!("{} {}", field.name(), field.data_type());
-                    s.fields().iter().map(one).collect::<Vec<_>>().join(", ")
-                };
-                if columns(&round) != columns(&schema) {
+                if columns_text(&round) != columns_text(&schema) {
                     let message = "a round gives other columns than it starts from";
                     let help = format!(
                         "the start has {}; the SELECT gives {}; cast what differs",
-                        columns(&schema),
-                        columns(&round)
+                        columns_text(&schema),
+                        columns_text(&round)
                     );
                     return Err(stage.sql.refuse(stage.header.place("start"), message, help).into());
                 }
@@ -261,6 +271,20 @@ impl Project {
             self.schema(relation).ok_or_else(|| Error::other(format!("no schema for {relation:?}")))?;
         Ok(Arc::new(EmptyTable::new(schema)))
     }
+}
+
+fn columns_text(schema: &SchemaRef) -> String {
+    let one = |field: &Arc<Field>| format!("{} {}", field.name(), field.data_type());
+    schema.fields().iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn declared_columns(stage: &Stage, names: &PlanNames<'_>) -> Result<SchemaRef> {
+    let declared = stage.header.get("columns").unwrap_or_default();
+    columns_of(declared, names).ok_or_else(|| {
+        let message = format!("`columns` is `{declared}`");
+        let help = format!("write `NAME TYPE, ..`; {TYPES}");
+        stage.sql.refuse(stage.header.place("columns"), message, help).into()
+    })
 }
 
 /// Column types as files keep them: nullable, plain strings.

@@ -18,7 +18,7 @@ use crate::Result;
 const KEYS: &[&str] = &["grain", "event_time", "ingested_at", "clock", "may_be_empty", "why"];
 
 /// What to declare columns as.
-const TYPES: &str =
+pub(super) const TYPES: &str =
     "types are varchar, int, bigint, double, decimal(18, 2), boolean, date, timestamp(6) and the like";
 
 /// How the files of a source are written.
@@ -167,6 +167,14 @@ impl Source {
         let stored = self.schema.fields().iter().filter(|f| Some(f.name()) != self.day.as_ref());
         Arc::new(Schema::new(stored.cloned().collect::<Vec<_>>()))
     }
+}
+
+/// The columns that a stage's header declares, as `name type, ..`; `None` when they are no declarations.
+pub(super) fn columns_of(declared: &str, names: &PlanNames<'_>) -> Option<SchemaRef> {
+    let ddl = format!("create external table declared ({declared}) stored as parquet location ''");
+    let ddl = parse_ddl("", &ddl).ok()?;
+    let schema = SqlToRel::new_with_options(names, parser_options()).build_schema(ddl.columns).ok()?;
+    Some(order_columns(&schema, None))
 }
 
 /// The parser options of every SQL text of a project.

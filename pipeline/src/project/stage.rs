@@ -5,7 +5,7 @@ use arrow::datatypes::SchemaRef;
 use super::diagnostic::{Place, nearest};
 use super::header::Header;
 use super::sql::StageSql;
-use crate::cluster::Trainer;
+use crate::trainer::Trainer;
 use crate::{Error, Result};
 
 /// The layers, in the order in which data passes through them.
@@ -19,7 +19,7 @@ pub const PUBLISHED_LAYERS: &[&str] = &["segments", "portraits"];
 const TAKEN: &[&str] = &["runs"];
 
 /// The kinds of model stages.
-const TRAINERS: &[&str] = &["kmeans", "reference"];
+const TRAINERS: &[&str] = &["kmeans", "reference", "linkage"];
 
 /// Header keys that any stage may have.
 const KEYS: &[&str] = &[
@@ -33,6 +33,7 @@ const KEYS: &[&str] = &[
     "weight",
     "publish",
     "partition_by",
+    "columns",
     "start",
     "max_rounds",
     "refit",
@@ -139,6 +140,12 @@ impl Stage {
             header,
             sql,
         })
+    }
+
+    /// Whether its header says which columns it has. A published table that what leads to it reads, as earlier runs left
+    /// it, must say so, since they cannot be derived before they are known.
+    pub fn declares_columns(&self) -> bool {
+        self.header.get("columns").is_some()
     }
 
     /// Whether this stage trains a model.

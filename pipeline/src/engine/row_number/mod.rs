@@ -66,7 +66,7 @@ fn is_row_number(expr: &Arc<dyn WindowExpr>) -> bool {
 
 /// The share of the pool, as a divisor, that the partitions of one node hold at most. A fair share among all that can
 /// spill would be far smaller where many stages run side by side.
-const SHARE: usize = 8;
+const SHARE: usize = 2;
 
 /// Appends `row_number() over (partition by .. order by ..)` to its input. Where the input is sorted by some of the
 /// keys, such as the day, it holds the rows of one value of these and keeps that order; else it holds its whole

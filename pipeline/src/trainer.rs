@@ -1,0 +1,142 @@
+//! Trainers: what turns the rows of a model stage into a typed parameter.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use strata_udfs::model::{KmeansModel, kmeans_model_type, linkage_model_type, reference_model_type};
+
+use crate::cluster::{
+    KmeansQuality, KmeansSettings, ReferenceSettings, gate, polish, train_kmeans, train_reference,
+};
+use crate::linkage::{LinkageSettings, train_linkage};
+use crate::{Context, Error, Result};
+
+/// What turns the rows of a model stage into a model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Trainer {
+    /// `kind: kmeans`: scaling and centroids.
+    Kmeans(KmeansSettings),
+    /// `kind: reference`: frozen quantiles and means of each column.
+    Reference(ReferenceSettings),
+    /// `kind: linkage`: how fields of records of one person agree.
+    Linkage(LinkageSettings),
+}
+
+/// A model as a typed parameter, and its figures when its trainer has any.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// The model, of [`Trainer::output_type`].
+    pub model: ScalarValue,
+    /// Quality of a k-means model, which [`Trainer::gate`] judges.
+    pub quality: Option<KmeansQuality>,
+}
+
+impl Trainer {
+    /// The trainer of a stage by the `kind` of its header and the keys that are not the stage's own.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown kind, an unknown key or a bad value.
+    pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
+        match kind {
+            "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
+            "linkage" => Ok(Trainer::Linkage(LinkageSettings::from_header(header)?)),
+            other => {
+                Err(Error::Usage(format!("header `kind: {other}`: give `kmeans`, `reference` or `linkage`")))
+            }
+        }
+    }
+
+    /// The type of the trained parameter, known without data.
+    pub fn output_type(&self) -> DataType {
+        match self {
+            Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Reference(_) => reference_model_type(),
+            Trainer::Linkage(_) => linkage_model_type(),
+        }
+    }
+
+    /// The most rows that it learns from; `None` when it learns from all.
+    pub fn sample_rows(&self) -> Option<usize> {
+        match self {
+            Trainer::Kmeans(settings) => Some(settings.sample_rows),
+            Trainer::Reference(_) | Trainer::Linkage(_) => None,
+        }
+    }
+
+    /// Every setting that the result depends on, one line.
+    pub fn describe(&self) -> String {
+        match self {
+            Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Reference(settings) => settings.describe(),
+            Trainer::Linkage(settings) => settings.describe(),
+        }
+    }
+
+    /// Trains on the stage's rows, whose columns are a key and then the features, or patterns of agreement for a
+    /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
+    ///
+    /// # Errors
+    /// Those of [`train_kmeans`], [`train_reference`] and [`train_linkage`].
+    pub async fn train<F, Fut>(&self, columns: &[String], open: F) -> Result<Trained>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<SendableRecordBatchStream>>,
+    {
+        match self {
+            Trainer::Kmeans(settings) => {
+                let trained = train_kmeans(settings, open().await?).await?;
+                Ok(Trained { model: trained.model.to_scalar(), quality: Some(trained.quality) })
+            }
+            Trainer::Reference(settings) => {
+                let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
+                Ok(Trained { model: model.to_scalar(), quality: None })
+            }
+            Trainer::Linkage(settings) => {
+                let model = match train_linkage(settings, open().await?).await? {
+                    Some(model) => model.to_scalar(),
+                    None => {
+                        ScalarValue::try_new_null(&linkage_model_type()).context("make an empty model")?
+                    }
+                };
+                Ok(Trained { model, quality: None })
+            }
+        }
+    }
+
+    /// Moves centroids that were trained on a sample by steps over all rows, which `rows` gives as for
+    /// [`Trainer::train`]; `collect` runs a plan. A model trained on all rows stays as it is.
+    ///
+    /// # Errors
+    /// Those of `collect`.
+    pub async fn polish<F, Fut>(&self, trained: Trained, rows: &LogicalPlan, collect: F) -> Result<Trained>
+    where
+        F: Fn(LogicalPlan) -> Fut,
+        Fut: Future<Output = Result<Vec<RecordBatch>>>,
+    {
+        match (self, &trained.quality) {
+            (Trainer::Kmeans(settings), Some(quality)) if quality.sample_rows < quality.rows => {
+                let model = KmeansModel::from_scalar(&trained.model).context("read the trained model")?;
+                let model = polish(model, settings.polish, rows, collect).await?;
+                Ok(Trained { model: model.to_scalar(), ..trained })
+            }
+            _ => Ok(trained),
+        }
+    }
+
+    /// Refuses a degenerate model.
+    ///
+    /// # Errors
+    /// [`Error::Audit`] with every reason.
+    pub fn gate(&self, trained: &Trained) -> Result<()> {
+        match (self, &trained.quality) {
+            (Trainer::Kmeans(settings), Some(quality)) => gate(quality, &settings.gate),
+            _ => Ok(()),
+        }
+    }
+}
