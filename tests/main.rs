@@ -51,8 +51,11 @@ mod bad_input;
 // CSV files with wrong columns, values, encodings.
 mod bad_csv;
 
-// How hard the generated world is: k-means on the truth, exact matching by the product.
+// How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
+
+// Records of one person: linked as well as by Splink or better, on FEBRL and on a generated world.
+mod identity;
 
 // A lake on S3: the same bytes, conditional writes of many writers, and what is said when it cannot be reached.
 mod s3;

@@ -32,7 +32,8 @@ fn deltalake_reads_the_rows_that_sql_gives() {
         format!("{table} {}", count[0]["rows"])
     });
     assert_eq!(compared, expected.collect::<Vec<_>>());
-    assert!(!compared.iter().any(|line| line.ends_with(" 0")), "a table is empty: {compared:?}");
+    let empty: Vec<&&str> = compared.iter().filter(|line| line.ends_with(" 0")).collect();
+    assert_eq!(empty, [&"person_aliases 0"], "of one run, in which no id can change");
 }
 
 /// Compares columns, types and rows, in any order, of each Delta table with the answer of `strata sql`.

@@ -11,6 +11,7 @@ const PACKAGES: &[&str] = &[
     "polars==2.1.0",
     "duckdb==2.0.0",
     "scikit-learn==1.9.1",
+    "splink==5.0.0",
     "pyyaml==6.0.3",
     "dockerfile-parse==2.0.1",
 ];

@@ -19,6 +19,8 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_summary", "as_of, family, segment"),
     ("quality", "as_of, stage, rule"),
     ("tag_registry", "as_of, tag"),
+    ("person_registry", "as_of, account_key"),
+    ("person_aliases", "as_of, former_id, customer_id"),
 ];
 
 /// The arguments of the small world: 600 people, 60 days.
@@ -71,7 +73,7 @@ pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
     hashes(lake, PUBLISHED)
 }
 
-/// The same of some tables, each of which holds rows.
+/// The same of some tables, each of which holds rows, unless nobody's id changed.
 pub fn hashes(lake: &Path, tables: &[(&str, &str)]) -> BTreeMap<String, String> {
     let hash = |table: &str, grain: &str| {
         let rows = ok(&[
@@ -82,7 +84,7 @@ pub fn hashes(lake: &Path, tables: &[(&str, &str)]) -> BTreeMap<String, String> 
             "json",
             &format!("select * from {table} order by {grain}"),
         ]);
-        assert!(!rows.is_empty(), "{table} holds no row");
+        assert!(!rows.is_empty() || table == "person_aliases", "{table} holds no row");
         Sha256::digest(rows.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     };
     tables.iter().map(|(table, grain)| (table.to_string(), hash(table, grain))).collect()
@@ -113,4 +115,23 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Writes decisions of `left_id, right_id, verdict` as a raw table.
+const DECISIONS: &str = r#"
+import os, sys, duckdb
+folder, *decisions = sys.argv[1:]
+os.makedirs(folder, exist_ok=True)
+values = ", ".join("('{}', '{}', '{}')".format(*decision.split()) for decision in decisions)
+duckdb.sql(f"""copy (select *, 'asked by phone' as reason, timestamp '2025-01-02 00:00:00' as decided_at,
+timestamp '2025-01-02 00:00:00' as ingested_at from (values {values}) as t(left_id, right_id, verdict))
+to '{folder}/decisions.parquet' (format parquet)""")
+"#;
+
+/// Decides on pairs of customer records: whether they are one person's.
+pub fn decide(lake: &Path, decisions: &[[&str; 3]]) {
+    let lines: Vec<String> = decisions.iter().map(|decision| decision.join(" ")).collect();
+    let folder = lake.join("raw/identity_overrides");
+    let args: Vec<&str> = std::iter::once(text(&folder)).chain(lines.iter().map(String::as_str)).collect();
+    super::python::script(DECISIONS, &args);
 }

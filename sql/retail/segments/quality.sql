@@ -7,6 +7,14 @@ counts as (
     select stage, action, rule, rows
     from facts.row_counts
     union all
+    select 'identity.pairs' as stage, 'not_paired' as action, rule, sum(records) as rows
+    from identity.block_sizes
+    where records > $max_block
+    group by rule
+    union all
+    select 'identity.pairs' as stage, 'kept' as action, 'kept' as rule, count(*) as rows
+    from identity.records
+    union all
     select 'features.purchases' as stage, 'kept' as action, 'kept' as rule, coalesce(sum(orders_read), 0) as rows
     from features.purchases
     union all

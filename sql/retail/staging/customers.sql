@@ -16,11 +16,12 @@ source as (
         nullif(fold_width(birth_date), '') as birth_date,
         age,
         lower(fold_width(gender)) as gender,
+        nullif(fold_width(address), '') as street,
+        nullif(fold_width(city), '') as city,
         nullif(fold_width(region), '') as region,
         registered_at,
         updated_at,
-        ingested_at,
-        concat_ws('|', address, city) as address
+        ingested_at
     from raw.crm_customers
 ),
 
@@ -39,6 +40,8 @@ cleaned as (
             when gender in ('f', 'female', 'woman', '女', '女士', '女性') then 'female'
             when gender in ('m', 'male', 'man', '男', '先生', '男性') then 'male'
         end as gender,
+        street,
+        city,
         region,
         registered_at,
         updated_at,
@@ -53,7 +56,7 @@ cleaned as (
         partition by row_hash(account_id) % 64
         order by
             account_id, updated_at desc nulls last, ingested_at, system, full_name, email, phone, birth_date, age,
-            gender, region, registered_at, address
+            gender, street, city, region, registered_at
     )
 )
 
@@ -66,7 +69,11 @@ select
     birth_date,
     cast(age as int) as age,
     gender,
+    street,
+    city,
     region,
+    cast(null as varchar) as postcode,
+    cast(null as varchar) as national_id,
     registered_at,
     updated_at,
     invalid_email,

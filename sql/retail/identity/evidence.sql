@@ -1,0 +1,45 @@
+-- Why two records are, or are not, taken for one person's: for each link, what was known before and what each field adds.
+-- grain: left_id, right_id, field
+-- store: table
+-- why: bits of a link add up to its odds against strangers, and against members of a household; the link's own weight is
+--    the odds against both. A link inside one person that was cut is told as such
+with
+linked as (
+    select
+        s.left_id,
+        s.right_id,
+        s.levels,
+        s.weights,
+        p.person_account = q.person_account as one_person
+    from identity.scores as s
+    inner join identity.links as l on s.left_id = l.left_id and s.right_id = l.right_id
+    inner join identity.matches as p on s.left_id = p.account_id
+    inner join identity.matches as q on s.right_id = q.account_id
+),
+
+spread as (
+    select
+        left_id,
+        right_id,
+        one_person,
+        weights['total'] as weight,
+        unnest(
+            ['before', 'name', 'email', 'phone', 'birth_date', 'gender', 'street', 'postcode', 'national_id']
+        ) as field,
+        unnest(array_prepend(cast(null as bigint), levels)) as level,
+        unnest(weights['against_strangers']) as against_strangers,
+        unnest(weights['against_household']) as against_household
+    from linked
+)
+
+select
+    left_id,
+    right_id,
+    field,
+    level,
+    against_strangers,
+    against_household,
+    weight,
+    one_person
+from spread
+where field = 'before' or level is not null
