@@ -23,12 +23,14 @@ pub use reference::reference;
 /// All scalar functions.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
     let mut functions: Vec<ScalarUDF> = vec![
+        text::Closest::default().into(),
         text::FoldWidth::default().into(),
         text::LatinName::default().into(),
         text::NormalizeEmail::default().into(),
         text::NormalizePhone::default().into(),
         text::NormalizeName::default().into(),
         text::Pseudonym::default().into(),
+        text::SplitAddress::default().into(),
         text::TrimToNull::default().into(),
         time::ParseDate::default().into(),
         time::LocalTime::new(time::LocalField::Date).into(),

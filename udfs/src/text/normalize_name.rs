@@ -12,12 +12,12 @@ use datafusion_macros::user_doc;
 use super::fold_width_into;
 use crate::args::{evaluate, expect_arity, map_text, text_column, text_type};
 
-const CHINESE_HONORIFICS: [&str; 3] = ["先生", "女士", "小姐"];
-const LATIN_HONORIFICS: [&str; 4] = ["mrs", "mr", "ms", "dr"];
+const CHINESE_HONORIFICS: [&str; 5] = ["先生", "女士", "小姐", "太太", "老师"];
+const LATIN_HONORIFICS: [&str; 6] = ["mrs", "mr", "miss", "ms", "dr", "prof"];
 
 #[user_doc(
     doc_section(label = "Text"),
-    description = "Brings a person's name into one form: usual widths, lower case, no space between Chinese, Japanese or Korean characters, single spaces elsewhere, one kind of middle dot, and without the honorifics 先生, 女士, 小姐, mr, mrs, ms, dr (with or without a dot) at either end. NULL when nothing remains.",
+    description = "Brings a person's name into one form: usual widths, lower case, simplified Chinese characters, no space between Chinese, Japanese or Korean characters, single spaces elsewhere, one kind of middle dot, and without the honorifics 先生, 女士, 小姐, 太太, 老师, mr, mrs, miss, ms, dr, prof (with or without a dot) at either end. NULL when nothing remains.",
     syntax_example = "normalize_name(text)",
     sql_example = "```sql\nselect normalize_name('王　小明 先生');  -- '王小明'\n```",
     argument(name = "text", description = "A name as typed; NULL gives NULL."),
@@ -74,6 +74,9 @@ impl ScalarUDFImpl for NormalizeName {
 /// Writes the normal form of a name into `out`; false when nothing remains. `folded` is scratch space.
 pub fn normalize_name_into(text: &str, folded: &mut String, out: &mut String) -> bool {
     fold_width_into(text, folded);
+    if folded.contains(is_cjk) {
+        *folded = hanconv::t2s(folded.as_str());
+    }
     out.clear();
     let mut chars = strip_honorifics(folded).chars().peekable();
     let mut before = None;
@@ -138,7 +141,7 @@ fn strip_latin_suffix<'a>(name: &'a str, honorific: &str) -> Option<&'a str> {
 }
 
 /// Han, kana and Hangul, with the iteration marks that occur in names.
-fn is_cjk(c: char) -> bool {
+pub(super) fn is_cjk(c: char) -> bool {
     matches!(c, '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30FF}' | '\u{3400}'..='\u{4DBF}'
         | '\u{4E00}'..='\u{9FFF}' | '\u{AC00}'..='\u{D7A3}' | '\u{F900}'..='\u{FAFF}'
         | '\u{20000}'..='\u{3FFFF}')
@@ -159,6 +162,9 @@ mod tests {
             ("王　小明 先生", "王小明"),
             ("王 小 明", "王小明"),
             ("女士李娜", "李娜"),
+            ("陳國華　先生", "陈国华"),
+            ("Miss Li", "li"),
+            ("Missy Li", "missy li"),
             ("ＬＩ  Ｎａ", "li na"),
             ("Mr. John  SMITH", "john smith"),
             ("mr.smith", "smith"),
