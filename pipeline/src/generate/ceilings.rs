@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 
+use super::holders;
 use super::manners::CLASSES;
 use super::messages::CHANNELS;
 use super::observed::{Observed, Searches, observe};
@@ -44,6 +45,8 @@ pub fn batch(world: &World) -> Result<RecordBatch> {
     let scale = f64::from(world.settings.persons()) / f64::from(persons);
     let days = days_to_detect(world, &searches, scale);
     rows.push(Row::new("rising_term", "days_to_detect", days.unwrap_or(f64::NAN), world.days() as usize));
+    let (holder, events) = holders::ceiling(world, 0..persons / 4 * 4);
+    rows.push(Row::new("device_holder", "accuracy_by_logins", holder, events as usize));
     let (sentiment, aspect) = texts::ceilings();
     rows.push(Row::new("text_sentiment", "accuracy_of_words", sentiment, 0));
     rows.push(Row::new("text_aspect", "accuracy_of_words", aspect, 0));

@@ -102,7 +102,7 @@ fn push(
 ) {
     let mut draws = world.draws(Topic::Account, number, 0);
     let kind = world.lotteries.accounts.draw(draws.next_u64() as u32);
-    let record = record(world, &mut draws, person, number, account, identity, kind);
+    let (record, kind) = record(world, &mut draws, person, number, account, identity, kind);
     if kind == Some(Kind::DuplicateAccount) {
         let copy =
             Record { ingested: world.ingested_again(record.ingested, draws.next_u64()), ..record.clone() };
@@ -122,6 +122,7 @@ fn missing(system: System) -> [f64; 6] {
     }
 }
 
+/// A record with its planted mess, which is none where it cannot show.
 fn record(
     world: &World,
     draws: &mut Draws,
@@ -129,8 +130,8 @@ fn record(
     number: u64,
     account: Account,
     identity: &Identity,
-    kind: Option<Kind>,
-) -> Record {
+    mut kind: Option<Kind>,
+) -> (Record, Option<Kind>) {
     let rates = &world.settings.mess;
     let system = account.system;
     let lacks = missing(system).map(|share| draws.chance((share * rates.missing_values).min(1.0)));
@@ -140,7 +141,10 @@ fn record(
     if kind == Some(Kind::NameTypo) {
         full_name = formats::typo(draws, &full_name);
     }
+    let slip = formats::mistyped_email(draws, &own_email);
+    kind = kind.filter(|kind| *kind != Kind::TypoEmailDomain || slip.is_some());
     let email = match kind {
+        Some(Kind::TypoEmailDomain) => slip,
         Some(Kind::InvalidEmail) => Some(formats::invalid_email(draws, &own_email)),
         _ if lacks[0] => absent(draws),
         _ => Some(formats::email(draws, &own_email, variants[1])),
@@ -157,18 +161,25 @@ fn record(
             let wrong = identity.birth - chrono::Days::new(30 + draws.below(4000));
             Some(formats::date(draws, wrong, system, false))
         }
-        _ if lacks[2] => absent(draws),
+        _ if lacks[2] && kind != Some(Kind::ContradictingAge) => absent(draws),
         _ => Some(formats::date(draws, identity.birth, system, variants[3])),
     };
+    let (registered, ingested) = registration(world, number, account);
+    let years = world.date(ingested / DAY).year() - identity.birth.year();
     let age = match kind {
         Some(Kind::OutlierAge) => Some([-1, 150, 200, 999][draws.below(4) as usize]),
-        _ => (!lacks[3]).then(|| world.settings.start.year() - identity.birth.year()),
+        Some(Kind::ContradictingAge) => {
+            let off = 10 + draws.below(10) as i32;
+            Some(if years > 50 { years - off } else { years + off })
+        }
+        // else it would show which of the two is wrong
+        Some(Kind::WrongBirthDate) => None,
+        _ => (!lacks[3]).then_some(years),
     };
     let address = &identity.addresses[usize::from(draws.chance(0.12))];
     let (city, region) = formats::city(draws, address, system, variants[4]);
-    let (registered, ingested) = registration(world, number, account);
     let updated = registered + draws.below((-registered).max(1) as u64) as i64;
-    Record {
+    let record = Record {
         account: number,
         system,
         full_name: (!draws.chance(0.02 * rates.missing_values)).then_some(full_name),
@@ -183,7 +194,8 @@ fn record(
         registered,
         updated,
         ingested,
-    }
+    };
+    (record, kind)
 }
 
 /// A missing text: NULL, or one time in four an empty one.

@@ -6,6 +6,7 @@ use super::consents::consents;
 use super::crm::customers;
 use super::erasures;
 use super::events::{DayEvents, EVENT_DELAYS};
+use super::holders::SharedSession;
 use super::mess::Planted;
 use super::messages;
 use super::order_columns;
@@ -29,6 +30,8 @@ pub struct DayMade {
     pub mess: Vec<Planted>,
     /// All texts written on it, as they were meant.
     pub texts: Vec<TextRow>,
+    /// All sessions on shared devices that begin on it.
+    pub shared: Vec<SharedSession>,
 }
 
 /// Makes the files of a day and its truth.
@@ -41,7 +44,7 @@ pub fn make_day(world: &World, day: u32, chunk: u32) -> Result<DayMade> {
     let customers = customers(world, chunk, day, &mut mess)?;
     files.add("crm_customers", 0, || Ok(customers))?;
     files.add("consents", 0, || consents(world, chunk, day))?;
-    let (events, orders, texts) = live(world, day, chunk, &mut mess);
+    let Lived { events, orders, texts, shared } = live(world, day, chunk, &mut mess);
     for (bucket, delay) in EVENT_DELAYS.into_iter().enumerate() {
         files.add("events", delay, || events.events(world, bucket))?;
     }
@@ -67,7 +70,7 @@ pub fn make_day(world: &World, day: u32, chunk: u32) -> Result<DayMade> {
     if chunk == 0 {
         lists(world, day, &mut files, &mut mess)?;
     }
-    Ok(DayMade { files: files.files, mess, texts: texts.meant })
+    Ok(DayMade { files: files.files, mess, texts: texts.meant, shared })
 }
 
 /// The tables that are about no person: one file for all chunks.
@@ -110,32 +113,39 @@ impl Files<'_> {
     }
 }
 
+/// What people do on a day.
+#[derive(Default)]
+struct Lived {
+    events: DayEvents,
+    orders: DayOrders,
+    texts: DayTexts,
+    shared: Vec<SharedSession>,
+}
+
 /// Everything people do on a day, sessions of earlier days included as far as they reach into it.
-fn live(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> (DayEvents, DayOrders, DayTexts) {
+fn live(world: &World, day: u32, chunk: u32, mess: &mut Vec<Planted>) -> Lived {
     let persons = world.chunk(chunk);
-    let mut events = DayEvents::with_capacity(persons.len() * 3 / 4);
-    let mut orders = DayOrders::default();
-    let mut texts = DayTexts::default();
+    let mut lived = Lived { events: DayEvents::with_capacity(persons.len() * 3 / 4), ..Lived::default() };
     for person in persons {
         if day == 0 {
-            events.carried_logins(world, person);
+            lived.events.carried_logins(world, person);
         }
         for earlier in day.saturating_sub(reach(world, person))..=day {
             sessions_on(world, person, earlier, |session| {
                 if touches(&session, day) {
-                    visit(world, day, &session, &mut events, &mut orders, mess);
+                    visit(world, day, &session, &mut lived, mess);
                 }
             });
         }
-        orders.store(world, person, day, mess);
+        lived.orders.store(world, person, day, mess);
         if let Some(ordered) = looked_back(world, person, day) {
             purchases_on(world, person, ordered, |purchase| {
-                orders.give_back(world, purchase, day, mess);
-                texts.write(world, &purchase, day, mess);
+                lived.orders.give_back(world, purchase, day, mess);
+                lived.texts.write(world, &purchase, day, mess);
             });
         }
     }
-    (events, orders, texts)
+    lived
 }
 
 /// How many days after the one it belongs to a session of a person may still go on.
@@ -153,23 +163,21 @@ fn touches(session: &Session, day: u32) -> bool {
 
 /// Adds what happens on `day` in a session.
 #[inline]
-fn visit(
-    world: &World,
-    day: u32,
-    session: &Session,
-    events: &mut DayEvents,
-    orders: &mut DayOrders,
-    mess: &mut Vec<Planted>,
-) {
+fn visit(world: &World, day: u32, session: &Session, lived: &mut Lived, mess: &mut Vec<Planted>) {
     let basket = session.buys.then(|| Basket::draw(world, session.person, session.day, session.slot));
     let begin = i64::from(day) * DAY;
     let today = begin..begin + DAY;
+    let mut end = session.start;
     let placed = walk(world, session, basket.as_ref(), |step| {
+        end = step.time;
         if today.contains(&step.time) {
-            events.push(world, day, session, step, mess);
+            lived.events.push(world, day, session, step, mess);
         }
     });
+    if today.contains(&session.start) {
+        lived.shared.extend(SharedSession::of(world, session, end));
+    }
     if let Some(basket) = basket.filter(|_| today.contains(&placed)) {
-        orders.online(world, session, &basket, placed, mess);
+        lived.orders.online(world, session, &basket, placed, mess);
     }
 }

@@ -181,6 +181,11 @@ impl DayEvents {
         }
     }
 
+    /// Devices of the logins.
+    pub fn devices_logged_in_on(&self) -> impl Iterator<Item = u64> {
+        self.logins.iter().map(|login| login.device)
+    }
+
     /// The rows of one arrival, in the order of their ingestion; `None` when there are none.
     ///
     /// # Errors

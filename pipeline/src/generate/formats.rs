@@ -18,7 +18,7 @@ pub fn full_width(text: &str) -> String {
 }
 
 /// A name: Chinese as `王伟`, western as `John Smith`, at the tills `Smith, John`. Variants: spaces inside or around,
-/// Latin letters for a Chinese name in either order and case, upper or lower case, full width.
+/// Latin letters for a Chinese name in either order and case, traditional characters, upper or lower case, full width.
 pub fn name(draws: &mut Draws, name: &Name, system: System, western: bool, variant: bool) -> String {
     let (surname, given) = name.latin;
     if western {
@@ -34,13 +34,14 @@ pub fn name(draws: &mut Draws, name: &Name, system: System, western: bool, varia
         };
     }
     let (family, own) = name.native;
-    match (variant, draws.below(6)) {
+    match (variant, draws.below(7)) {
         (false, _) => format!("{family}{own}"),
         (true, 0) => format!("{family} {own}"),
         (true, 1) => format!("{family}\u{3000}{own}"),
         (true, 2) => format!("{surname} {given}"),
         (true, 3) => format!("{given} {surname}").to_uppercase(),
         (true, 4) => format!(" {family}{own} "),
+        (true, 5) => hanconv::s2t(format!("{family}{own}")),
         (true, _) => format!("{} {}", given.to_lowercase(), surname.to_lowercase()),
     }
 }
@@ -80,6 +81,21 @@ pub fn invalid_email(draws: &mut Draws, email: &str) -> String {
         3 => format!("{local}@@{domain}"),
         _ => format!("{local} at {domain}"),
     }
+}
+
+/// The shortest domain in which a slip can be told from another provider.
+const LONG_DOMAIN: usize = "sina.com".len();
+
+/// An address with a slip in its domain, two neighbouring letters swapped or the last one wrong; `None` where the domain
+/// is a short one.
+pub fn mistyped_email(draws: &mut Draws, email: &str) -> Option<String> {
+    let (local, domain) = email.split_once('@').filter(|(_, domain)| domain.len() >= LONG_DOMAIN)?;
+    let mut letters: Vec<u8> = domain.bytes().collect();
+    match draws.below(2) {
+        0 => letters.swap(1, 2),
+        _ => *letters.last_mut()? = b'n',
+    }
+    Some(format!("{local}@{}", String::from_utf8_lossy(&letters)))
 }
 
 /// A phone: eleven digits on the web, dashes at the tills, `+86 138 0013 8000` in the app; foreign numbers always with

@@ -116,13 +116,17 @@ fn email(draws: &mut Draws, name: &Name, birth: NaiveDate) -> String {
     }
 }
 
+/// First digits of Chinese mobile numbers.
+const MOBILES: [&str; 12] =
+    ["135", "136", "138", "139", "150", "158", "159", "176", "186", "187", "188", "199"];
+
 fn phone(draws: &mut Draws, western: bool) -> Phone {
     if !western {
-        let lead = [13, 15, 17, 18, 19][draws.below(5) as usize];
-        return Phone { country: "86", national: format!("{lead}{:09}", draws.below(1_000_000_000)) };
+        let lead = draws.pick(&MOBILES);
+        return Phone { country: "86", national: format!("{lead}{:08}", draws.below(100_000_000)) };
     }
     if draws.chance(0.4) {
-        return Phone { country: "44", national: format!("7{:09}", draws.below(1_000_000_000)) };
+        return Phone { country: "44", national: format!("73{:08}", draws.below(100_000_000)) };
     }
     let area = [212, 310, 415, 503, 617, 702, 808, 917][draws.below(8) as usize];
     Phone { country: "1", national: format!("{area}{:03}{:04}", 200 + draws.below(800), draws.below(10_000)) }

@@ -21,7 +21,9 @@ use super::settings::MessRates;
 /// | `invalid_price` | order_items | price NaN or below zero | yes |
 /// | `outlier_quantity` | order_items | quantity of 500 or more; an outlier, not to be rejected | yes |
 /// | `invalid_email`, `invalid_phone`, `invalid_birth_date` | crm_customers | the text cannot be read as such | yes |
+/// | `typo_email_domain` | crm_customers | two neighbouring letters of the domain are swapped, or its last letter is wrong | yes |
 /// | `outlier_age` | crm_customers | age below 0 or above 120 | yes |
+/// | `contradicting_age` | crm_customers | age ten years or more off that of the birth date | yes |
 /// | `wrong_birth_date`, `name_typo`, `placeholder_phone` | crm_customers | a plausible but wrong value | no |
 /// | `duplicate_message`, `duplicate_social`, `duplicate_text`, `duplicate_erasure`, `duplicate_weather` | messages, social, texts, erasure_requests, weather | as above | yes |
 /// | `late_message`, `late_social`, `late_text` | messages, social, texts | ingested 2 or 3 days after the others; inside the look-back, not to be rejected | yes |
@@ -51,7 +53,9 @@ pub enum Kind {
     InvalidEmail,
     InvalidPhone,
     InvalidBirthDate,
+    TypoEmailDomain,
     OutlierAge,
+    ContradictingAge,
     WrongBirthDate,
     NameTypo,
     PlaceholderPhone,
@@ -97,7 +101,9 @@ impl Kind {
             Kind::InvalidEmail => "invalid_email",
             Kind::InvalidPhone => "invalid_phone",
             Kind::InvalidBirthDate => "invalid_birth_date",
+            Kind::TypoEmailDomain => "typo_email_domain",
             Kind::OutlierAge => "outlier_age",
+            Kind::ContradictingAge => "contradicting_age",
             Kind::WrongBirthDate => "wrong_birth_date",
             Kind::NameTypo => "name_typo",
             Kind::PlaceholderPhone => "placeholder_phone",
@@ -233,7 +239,9 @@ impl Lotteries {
                 (rates.invalid_email, Kind::InvalidEmail),
                 (rates.invalid_phone, Kind::InvalidPhone),
                 (rates.invalid_birth_date, Kind::InvalidBirthDate),
+                (rates.typo_email_domain, Kind::TypoEmailDomain),
                 (rates.outlier_age, Kind::OutlierAge),
+                (rates.contradicting_age, Kind::ContradictingAge),
                 (rates.wrong_birth_date, Kind::WrongBirthDate),
                 (rates.name_typo, Kind::NameTypo),
                 (rates.placeholder_phone, Kind::PlaceholderPhone),

@@ -23,6 +23,7 @@ mod delivery;
 mod erasures;
 mod events;
 mod formats;
+mod holders;
 mod identity;
 mod intent;
 mod manners;
@@ -149,6 +150,7 @@ impl Task {
                 let truth = vec![
                     ("truth/mess", truth::mess_batch(&made.mess)?),
                     ("truth/texts", texts::truth(&made.texts)?),
+                    ("truth/shared_sessions", holders::truth(world, &made.shared)?),
                 ];
                 Ok(Made { files: made.files, truth })
             }

@@ -122,8 +122,12 @@ pub struct MessRates {
     pub invalid_phone: f64,
     /// Accounts with a birth date that cannot be read.
     pub invalid_birth_date: f64,
+    /// Accounts with a slip in the domain of the e-mail address, where it is one of the longer ones.
+    pub typo_email_domain: f64,
     /// Accounts with an impossible age (below 0 or above 120).
     pub outlier_age: f64,
+    /// Accounts with an age that is not that of their birth date.
+    pub contradicting_age: f64,
     /// Accounts with a plausible birth date that is not the person's.
     pub wrong_birth_date: f64,
     /// Accounts with one character of the name wrong.
@@ -198,7 +202,9 @@ impl Default for MessRates {
             invalid_email: 0.01,
             invalid_phone: 0.01,
             invalid_birth_date: 0.01,
+            typo_email_domain: 0.01,
             outlier_age: 0.005,
+            contradicting_age: 0.005,
             wrong_birth_date: 0.01,
             name_typo: 0.02,
             placeholder_phone: 0.015,
@@ -252,7 +258,9 @@ impl MessRates {
             invalid_email: 0.0,
             invalid_phone: 0.0,
             invalid_birth_date: 0.0,
+            typo_email_domain: 0.0,
             outlier_age: 0.0,
+            contradicting_age: 0.0,
             wrong_birth_date: 0.0,
             name_typo: 0.0,
             placeholder_phone: 0.0,
@@ -293,7 +301,9 @@ impl MessRates {
             self.invalid_email,
             self.invalid_phone,
             self.invalid_birth_date,
+            self.typo_email_domain,
             self.outlier_age,
+            self.contradicting_age,
             self.wrong_birth_date,
             self.name_typo,
             self.placeholder_phone,

@@ -24,13 +24,14 @@ use super::write;
 use crate::{Context, Result};
 
 /// The truth tables; each is one file `NAME.parquet` under the root.
-pub const TABLES: [&str; 8] = [
+pub const TABLES: [&str; 9] = [
     "truth/persons",
     "truth/accounts",
     "truth/devices",
     "truth/traits",
     "truth/mess",
     "truth/texts",
+    "truth/shared_sessions",
     "truth/ceilings",
     "truth/rising_terms",
 ];

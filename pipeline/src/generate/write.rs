@@ -35,7 +35,7 @@ const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 /// `quantity * unit_price`; `returns.amount` bears its share of the order's discount. `truth/traits` has the classes that
 /// tags may look for and the rates behind them, see `manners` and `ceilings`; `uplift` is the logarithm of the factor by
 /// which a message raises the chance that a session ends in an order.
-const TABLES: [(&str, Columns); 23] = [
+const TABLES: [(&str, Columns); 24] = [
     (
         "crm_customers",
         &[
@@ -248,6 +248,15 @@ const TABLES: [(&str, Columns); 23] = [
             ("language", DataType::Utf8),
             ("sentiment", DataType::Utf8),
             ("aspect", DataType::Utf8),
+        ],
+    ),
+    (
+        "truth/shared_sessions",
+        &[
+            ("device_id", DataType::Utf8),
+            ("person_id", DataType::Int64),
+            ("started_at", TIMESTAMP),
+            ("ended_at", TIMESTAMP),
         ],
     ),
     (
