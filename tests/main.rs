@@ -54,6 +54,9 @@ mod bad_csv;
 // How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
 
+// Each rule of cleaning customer records, and how a company changes it.
+mod cleaning;
+
 // Records of one person: linked as well as by Splink or better, on FEBRL and on a generated world.
 mod identity;
 

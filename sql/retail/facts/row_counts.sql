@@ -1,7 +1,8 @@
--- How many rows each cleaning stage kept, how many each of its rules rejected, and how many values it emptied.
+-- How many rows each cleaning stage kept, how many each of its rules rejected, and how many values it emptied or filled,
+--    each with the first and the last key among them.
 -- grain: stage, action, rule
 -- store: table
--- why: kept rows have the rule `kept`, so that one table holds both sides of every share
+-- why: kept rows have the rule `kept`, so that one table holds both sides of every share; keys name rows that can be looked up
 with
 kept as (
     select 'staging.customers' as stage, count(*) as rows
@@ -54,100 +55,104 @@ kept as (
 ),
 
 rejected as (
-    select 'staging.customers' as stage, rule, 1 as weight
+    select 'staging.customers' as stage, rule, 1 as weight, account_id as key
     from quarantine.customers
     union all
-    select 'staging.products' as stage, rule, 1 as weight
+    select 'staging.products' as stage, rule, 1 as weight, cast(product_id as varchar) as key
     from quarantine.products
     union all
-    select 'staging.consents' as stage, rule, 1 as weight
+    select 'staging.consents' as stage, rule, 1 as weight, concat_ws('-', account_id, purpose) as key
     from quarantine.consents
     union all
-    select 'staging.orders' as stage, rule, 1 as weight
+    select 'staging.orders' as stage, rule, 1 as weight, cast(order_id as varchar) as key
     from quarantine.orders
     union all
-    select 'staging.order_lines' as stage, rule, 1 as weight
+    select 'staging.order_lines' as stage, rule, 1 as weight, concat_ws('-', order_id, line_no) as key
     from quarantine.order_lines
     union all
-    select 'staging.returns' as stage, rule, 1 as weight
+    select 'staging.returns' as stage, rule, 1 as weight, cast(return_id as varchar) as key
     from quarantine.returns
     union all
-    select 'staging.logins' as stage, rule, 1 as weight
+    select 'staging.logins' as stage, rule, 1 as weight, device_id as key
     from quarantine.logins
     union all
-    select 'staging.messages' as stage, rule, 1 as weight
+    select 'staging.messages' as stage, rule, 1 as weight, cast(message_id as varchar) as key
     from quarantine.messages
     union all
-    select 'staging.social' as stage, rule, 1 as weight
+    select 'staging.social' as stage, rule, 1 as weight, concat_ws('-', account_id, platform, social_date) as key
     from quarantine.social
     union all
-    select 'staging.texts' as stage, rule, 1 as weight
+    select 'staging.texts' as stage, rule, 1 as weight, cast(text_id as varchar) as key
     from quarantine.texts
     union all
-    select 'staging.erasure_requests' as stage, rule, 1 as weight
+    select 'staging.erasure_requests' as stage, rule, 1 as weight, cast(request_id as varchar) as key
     from quarantine.erasure_requests
     union all
-    select 'staging.campaigns' as stage, rule, 1 as weight
+    select 'staging.campaigns' as stage, rule, 1 as weight, campaign_id as key
     from quarantine.campaigns
     union all
-    select 'staging.weather' as stage, rule, 1 as weight
+    select 'staging.weather' as stage, rule, 1 as weight, concat_ws('-', city, weather_date) as key
     from quarantine.weather
     union all
-    select 'staging.regions' as stage, rule, 1 as weight
+    select 'staging.regions' as stage, rule, 1 as weight, region_id as key
     from quarantine.regions
     union all
-    select 'staging.stores' as stage, rule, 1 as weight
+    select 'staging.stores' as stage, rule, 1 as weight, store_id as key
     from quarantine.stores
     union all
-    select 'facts.daily_activity' as stage, rule, events as weight
+    select 'facts.daily_activity' as stage, rule, events as weight, cast(rejected_event_id as varchar) as key
     from quarantine.daily_activity
 ),
 
-emptied as (
-    select 'staging.customers' as stage, 'invalid_email' as rule, count(*) filter (where invalid_email) as rows
+-- Values of rows that are kept: the rule says whether it was emptied, filled, or only noted.
+touched as (
+    select 'staging.customers' as stage, unnest(string_to_array(issues, ' ')) as rule, account_id as key, 1 as weight
     from staging.customers
+    where issues is not null
     union all
-    select 'staging.customers' as stage, 'invalid_phone' as rule, count(*) filter (where invalid_phone) as rows
-    from staging.customers
-    union all
-    select
-        'staging.customers' as stage,
-        'invalid_birth_date' as rule,
-        count(*) filter (where invalid_birth_date) as rows
-    from staging.customers
-    union all
-    select 'staging.customers' as stage, 'outlier_age' as rule, count(*) filter (where outlier_age) as rows
-    from staging.customers
-    union all
-    select 'staging.orders' as stage, 'invalid_discount' as rule, count(*) filter (where invalid_discount) as rows
+    select 'staging.orders' as stage, 'invalid_discount' as rule, cast(order_id as varchar) as key, 1 as weight
     from staging.orders
+    where invalid_discount
     union all
-    select 'facts.daily_activity' as stage, 'outlier_dwell' as rule, coalesce(sum(outlier_dwells), 0) as rows
-    from facts.daily_activity
-    union all
-    select 'staging.messages' as stage, 'invalid_outcome' as rule, count(*) filter (where invalid_outcome) as rows
+    select 'staging.messages' as stage, 'invalid_outcome' as rule, cast(message_id as varchar) as key, 1 as weight
     from staging.messages
+    where invalid_outcome
     union all
-    select 'staging.texts' as stage, 'invalid_rating' as rule, count(*) filter (where invalid_rating) as rows
+    select 'staging.texts' as stage, 'invalid_rating' as rule, cast(text_id as varchar) as key, 1 as weight
     from staging.texts
+    where invalid_rating
     union all
-    select 'staging.weather' as stage, 'invalid_rain' as rule, count(*) filter (where invalid_rain) as rows
+    select 'staging.weather' as stage, 'invalid_rain' as rule, concat_ws('-', city, weather_date) as key, 1 as weight
     from staging.weather
+    where invalid_rain
+    union all
+    select 'staging.weather' as stage, 'invalid_temperature' as rule, concat_ws('-', city, weather_date) as key, 1 as weight
+    from staging.weather
+    where invalid_temperature
     union all
     select
-        'staging.weather' as stage,
-        'invalid_temperature' as rule,
-        count(*) filter (where invalid_temperature) as rows
-    from staging.weather
+        'facts.daily_activity' as stage,
+        'outlier_dwell' as rule,
+        concat_ws('-', device_id, event_date) as key,
+        outlier_dwells as weight
+    from facts.daily_activity
+    where outlier_dwells > 0
 )
 
-select stage, 'kept' as action, 'kept' as rule, rows
+select stage, 'kept' as action, 'kept' as rule, rows, cast(null as varchar) as first_key, cast(null as varchar) as last_key
 from kept
 union all
-select stage, 'rejected' as action, rule, sum(weight) as rows
+select stage, 'rejected' as action, rule, sum(weight) as rows, min(key) as first_key, max(key) as last_key
 from rejected
 group by stage, rule
 union all
-select stage, 'emptied' as action, rule, rows
-from emptied
-where rows > 0
+select
+    t.stage,
+    case r.action when 'fix' then 'filled' when 'keep' then 'noted' else 'emptied' end as action,
+    t.rule,
+    sum(t.weight) as rows,
+    min(t.key) as first_key,
+    max(t.key) as last_key
+from touched as t
+left join staging.cleaning_rules as r on t.stage = r.stage and t.rule = r.rule
+group by t.stage, r.action, t.rule

@@ -1,7 +1,8 @@
 -- Who held a device, from one instant to the next.
 -- grain: device_id, valid_from
 -- store: table
--- why: the first account of a day holds the device from the start of that day, the first account ever from the
+-- why: who logs in has come before that, so holds the device from $login_lead_minutes before, but not from before the login of
+--    somebody else; the first account of a day holds it from the start of that day, the first account ever from the
 --    beginning of time; a login of an unknown account leaves a time without holder
 with
 logins as (
@@ -26,6 +27,7 @@ followed as (
         customer_id,
         lag(device_id) over lot as device_before,
         lag(login_date) over lot as date_before,
+        lag(logged_in_at) over lot as login_before,
         lag(customer_id) over lot as customer_before
     from logins
     window lot as (
@@ -43,7 +45,9 @@ changes as (
         case
             when device_before is distinct from device_id then timestamp '1900-01-01T00:00:00'
             when date_before is distinct from login_date then day_start(login_date, $time_zone)
-            else logged_in_at
+            else to_timestamp_micros(
+                greatest(cast(logged_in_at as bigint) - $login_lead_minutes * 60000000, cast(login_before as bigint))
+            )
         end as valid_from
     from followed
     where (device_before is distinct from device_id) or (customer_before is distinct from customer_id)

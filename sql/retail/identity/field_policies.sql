@@ -13,7 +13,9 @@ from (
     ('birth_date', 'most_frequent'),
     ('gender', 'most_frequent'),
     ('street', 'most_recent'),
+    ('district', 'most_recent'),
     ('city', 'most_recent'),
+    ('province', 'most_recent'),
     ('region', 'most_recent'),
     ('postcode', 'most_recent'),
     ('national_id', 'most_trusted')

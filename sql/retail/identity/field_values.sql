@@ -12,14 +12,14 @@ entries as (
         c.updated_at,
         unnest(
             [
-                'full_name', 'email', 'phone', 'birth_date', 'gender', 'street', 'city', 'region', 'postcode',
-                'national_id'
+                'full_name', 'email', 'phone', 'birth_date', 'gender', 'street', 'district', 'city', 'province',
+                'region', 'postcode', 'national_id'
             ]
         ) as field,
         unnest(
             [
-                c.full_name, c.email, c.phone, cast(c.birth_date as varchar), c.gender, c.street, c.city, c.region,
-                c.postcode, c.national_id
+                c.full_name, c.email, c.phone, cast(c.birth_date as varchar), c.gender, c.street, c.district, c.city,
+                c.province, c.region, c.postcode, c.national_id
             ]
         ) as value
     from identity.account_person as p

@@ -11,7 +11,7 @@ folded as (
         phone,
         birth_date,
         gender,
-        nullif(regexp_replace(lower(street), '[\s,.-]+', '', 'g'), '') as street,
+        nullif(regexp_replace(lower(concat_ws('', district, street)), '[\s,.-]+', '', 'g'), '') as street,
         nullif(regexp_replace(postcode, '[\s-]+', '', 'g'), '') as postcode,
         nullif(regexp_replace(upper(national_id), '[\s-]+', '', 'g'), '') as national_id
     from staging.customers

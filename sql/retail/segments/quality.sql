@@ -1,38 +1,46 @@
--- How many rows each rule rejected, and how many values it emptied, of all rows that came to the stage.
+-- Per cleaning rule: how many rows it rejected, how many values it emptied, filled or noted, of all rows that came to the stage.
 -- grain: as_of, stage, rule
 -- store: table
 -- publish: as_of
+-- why: two examples of each are named by the pseudonyms of their keys, as customers are: who has the secret finds the rows
 with
 counts as (
-    select stage, action, rule, rows
+    select stage, action, rule, rows, first_key, last_key
     from facts.row_counts
     union all
-    select 'identity.pairs' as stage, 'not_paired' as action, rule, sum(records) as rows
+    select 'identity.pairs', 'not_paired', rule, sum(records), null, null
     from identity.block_sizes
     where records > $max_block
     group by rule
     union all
-    select 'identity.pairs' as stage, 'kept' as action, 'kept' as rule, count(*) as rows
+    select 'identity.pairs', 'kept', 'kept', count(*), null, null
     from identity.records
     union all
-    select 'features.purchases' as stage, 'kept' as action, 'kept' as rule, coalesce(sum(orders_read), 0) as rows
+    select 'features.purchases', 'kept', 'kept', coalesce(sum(orders_read), 0), null, null
     from features.purchases
     union all
-    select 'features.returned' as stage, 'kept' as action, 'kept' as rule, coalesce(sum(returns), 0) as rows
+    select 'features.returned', 'kept', 'kept', coalesce(sum(returns), 0), null, null
     from features.returned
     union all
-    select 'features.activity' as stage, 'kept' as action, 'kept' as rule, coalesce(sum(events), 0) as rows
+    select 'features.activity', 'kept', 'kept', coalesce(sum(events), 0), null, null
     from features.activity
     union all
-    select 'features.purchases' as stage, 'rejected' as action, rule, sum(orders_read) as rows
+    select
+        'features.purchases', 'rejected', rule, sum(orders_read), min(orphan_account_id), max(orphan_account_id)
     from quarantine.purchases
     group by rule
     union all
-    select 'features.returned' as stage, 'rejected' as action, rule, sum(returns) as rows
+    select
+        'features.returned',
+        'rejected',
+        rule,
+        sum(returns),
+        cast(min(orphan_return_id) as varchar),
+        cast(max(orphan_return_id) as varchar)
     from quarantine.returned
     group by rule
     union all
-    select 'features.activity' as stage, 'rejected' as action, rule, sum(events) as rows
+    select 'features.activity', 'rejected', rule, sum(events), null, null
     from quarantine.activity
     group by rule
 ),
@@ -48,9 +56,15 @@ select
     $as_of as as_of,
     c.stage,
     c.rule,
+    r.column_name,
+    r.severity,
     c.action,
     cast(c.rows as bigint) as rows,
-    cast(c.rows as double) / nullif(t.total, 0) as share
+    cast(c.rows as double) / nullif(t.total, 0) as share,
+    pseudonym(c.first_key, $pseudonym_salt) as first_example,
+    pseudonym(c.last_key, $pseudonym_salt) as last_example,
+    r.meaning
 from counts as c
 inner join totals as t on c.stage = t.stage
+left join staging.cleaning_rules as r on c.stage = r.stage and c.rule = r.rule
 where c.action <> 'kept'

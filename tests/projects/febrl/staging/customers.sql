@@ -27,15 +27,14 @@ select
     cast(null as int) as age,
     cast(null as varchar) as gender,
     street,
+    cast(null as varchar) as district,
     city,
+    cast(null as varchar) as province,
     region,
     postcode,
     national_id,
     cast(null as timestamp(6)) as registered_at,
     cast(null as timestamp(6)) as updated_at,
-    false as invalid_email,
-    false as invalid_phone,
-    birth_date is not null and parse_date(birth_date) is null as invalid_birth_date,
-    false as outlier_age,
+    case when birth_date is not null and parse_date(birth_date) is null then 'invalid_birth_date' end as issues,
     case when account_id is null then 'missing_key' end as rule
 from source
