@@ -88,7 +88,7 @@ fn each_rule_does_what_its_row_says() {
         ("toll-free", json!({"issues": "invalid_phone"})),
         ("no date", json!({"issues": "invalid_birth_date", "age": 34})),
         ("unborn", json!({"issues": "impossible_birth_date", "age": 3})),
-        ("old", json!({"issues": "impossible_birth_date"})),
+        ("old", json!({"issues": "invalid_birth_date"})),
         ("ageless", json!({"issues": "missing_age", "birth_date": "2000-01-01", "age": 25})),
         ("day before birthday", json!({"issues": "missing_age", "birth_date": "2000-01-02", "age": 24})),
         ("outlier", json!({"issues": "outlier_age", "birth_date": "1990-06-15"})),

@@ -2,7 +2,8 @@
 --    id at least two are known of both, and all that are known differ wholly.
 -- grain: left_id, right_id
 -- store: table
--- why: in a component of more than $max_person_records records only linked pairs are looked at, as all would be too many
+-- why: in a component of more than $max_person_records records only linked pairs are looked at, as all would be too many; two
+--    records that are a component are linked
 with
 sizes as (
     select
@@ -19,7 +20,7 @@ together as (
     from identity.components as a
     inner join identity.components as b on a.component = b.component
     inner join sizes as s on a.component = s.component
-    where a.account_id < b.account_id and s.records <= $max_person_records
+    where a.account_id < b.account_id and s.records between 3 and $max_person_records
     union
     select
         left_id,

@@ -6,15 +6,15 @@
 with
 linked as (
     select
-        s.left_id,
-        s.right_id,
-        s.levels,
-        s.weights,
+        a.left_id,
+        a.right_id,
+        a.levels,
+        match_weights(a.levels, a.chances, $link_model) as weights,
         p.person_account = q.person_account as one_person
-    from identity.scores as s
-    inner join identity.links as l on s.left_id = l.left_id and s.right_id = l.right_id
-    inner join identity.matches as p on s.left_id = p.account_id
-    inner join identity.matches as q on s.right_id = q.account_id
+    from identity.agreements as a
+    inner join identity.links as l on a.left_id = l.left_id and a.right_id = l.right_id
+    inner join identity.matches as p on a.left_id = p.account_id
+    inner join identity.matches as q on a.right_id = q.account_id
 ),
 
 spread as (

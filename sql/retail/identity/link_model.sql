@@ -19,48 +19,56 @@ patterns as (
     group by sampled, name, email, phone, birth_date, gender, street, postcode, national_id
 ),
 
+-- The sets of pairs to which a pattern belongs, in a text, so that levels are read once.
+sets as (
+    select
+        unnest(
+            string_to_array(
+                case
+                    when sampled then 'random'
+                    else
+                        concat_ws(
+                            ',',
+                            'candidates',
+                            case when email = 2 then 'email' end,
+                            case when phone = 2 then 'phone' end,
+                            case when national_id = 2 then 'national_id' end,
+                            case when street = 3 then 'street' end,
+                            case when birth_date = 3 and name = 4 then 'birth_date and name' end
+                        )
+                end,
+                ','
+            )
+        ) as pairs_of,
+        pairs,
+        name,
+        email,
+        phone,
+        birth_date,
+        gender,
+        street,
+        postcode,
+        national_id
+    from patterns
+),
+
 total as (
     select count(*) as records
     from identity.records
 )
 
-select 'random' as pairs_of, pairs, name, email, phone, birth_date, gender, street, postcode, national_id
-from patterns
-where sampled
-union all
-select 'candidates' as pairs_of, pairs, name, email, phone, birth_date, gender, street, postcode, national_id
-from patterns
-where not sampled
-union all
-select 'email' as pairs_of, pairs, name, null as email, phone, birth_date, gender, street, postcode, national_id
-from patterns
-where not sampled and email = 2
-union all
-select 'phone' as pairs_of, pairs, name, email, null as phone, birth_date, gender, street, postcode, national_id
-from patterns
-where not sampled and phone = 2
-union all
-select 'national_id' as pairs_of, pairs, name, email, phone, birth_date, gender, street, postcode, null as national_id
-from patterns
-where not sampled and national_id = 2
-union all
-select 'street' as pairs_of, pairs, name, email, phone, birth_date, gender, null as street, null as postcode, national_id
-from patterns
-where not sampled and street = 3
-union all
 select
-    'birth_date and name' as pairs_of,
+    pairs_of,
     pairs,
-    null as name,
-    email,
-    phone,
-    null as birth_date,
+    case when pairs_of <> 'birth_date and name' then name end as name,
+    case when pairs_of <> 'email' then email end as email,
+    case when pairs_of <> 'phone' then phone end as phone,
+    case when pairs_of <> 'birth_date and name' then birth_date end as birth_date,
     gender,
-    street,
-    postcode,
-    national_id
-from patterns
-where not sampled and birth_date = 3 and name = 4
+    case when pairs_of <> 'street' then street end as street,
+    case when pairs_of <> 'street' then postcode end as postcode,
+    case when pairs_of <> 'national_id' then national_id end as national_id
+from sets
 union all
 select
     'all' as pairs_of,

@@ -1,6 +1,7 @@
 -- Records with a link, each with the smallest account id among itself and those it is linked to.
 -- grain: account_id
 -- store: table
+-- why: where all records of a person are linked to each other, as most are, that names the component already
 with
 neighbours as (
     select left_id as account_id, right_id as other_id

@@ -5,10 +5,10 @@
 select
     s.left_id,
     s.right_id,
-    s.weights['total'] as weight
+    s.weight
 from identity.scores as s
 left join staging.identity_overrides as o on s.left_id = o.left_id and s.right_id = o.right_id
-where s.weights['total'] >= $link_weight and o.verdict is null
+where s.weight >= $link_weight and o.verdict is null
 union all
 select
     left_id,

@@ -1,37 +1,9 @@
--- The odds that the two records of each candidate pair are one person's, in bits, and what each field adds to them.
+-- The odds that the two records of each candidate pair are one person's, in bits.
 -- grain: left_id, right_id
 -- store: table
--- why: agreement on a rare name says more than on a frequent one
-with
-names as (
-    select
-        name,
-        count(*) as records
-    from identity.records
-    where name is not null
-    group by name
-),
-
-total as (
-    select sum(records) as records
-    from names
-),
-
-weighed as (
-    select
-        l.left_id,
-        l.right_id,
-        [l.name, l.email, l.phone, l.birth_date, l.gender, l.street, l.postcode, l.national_id] as levels,
-        [cast(n.records as double) / t.records, null, null, null, null, null, null, null] as chances
-    from identity.levels as l
-    cross join total as t
-    left join names as n on l.shared_name = n.name
-    where not l.sampled
-)
-
+-- why: what each field adds to them is told by `identity.evidence`, of the pairs that count
 select
     left_id,
     right_id,
-    levels,
-    match_weights(levels, chances, $link_model) as weights
-from weighed
+    match_weights(levels, chances, $link_model)['total'] as weight
+from identity.agreements

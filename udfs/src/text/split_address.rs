@@ -263,7 +263,7 @@ fn western(text: &str) -> Parts {
         pieces.pop();
     }
     if pieces.len() > 1
-        && let Some(last) = pieces.pop()
+        && let Some(last) = pieces.pop_if(|last| !is_unit(last))
     {
         let (before, postcode) = postcode_behind(last);
         let (after, leading) = if postcode.is_empty() { postcode_before(last) } else { (last, "") };
@@ -399,6 +399,7 @@ mod tests {
             ("111 Wellington St, Ottawa, ON K1A 0A9", ["ON", "Ottawa", "", "111 Wellington St", "K1A 0A9"]),
             ("5 George Street, Sydney, NSW, 2000", ["NSW", "Sydney", "", "5 George Street", "2000"]),
             ("33 High Street, Apt 505", ["", "", "", "33 High Street, Apt 505", ""]),
+            ("33 High Street, Apt 1505", ["", "", "", "33 High Street, Apt 1505", ""]),
             ("33 High Street", ["", "", "", "33 High Street", ""]),
             ("1600 Main Street", ["", "", "", "1600 Main Street", ""]),
             ("", ["", "", "", "", ""]),
