@@ -99,6 +99,7 @@ from deltalake import DeltaTable
 master, published, mapping, as_of = sys.argv[1:]
 customer_360 = DeltaTable(published).to_pyarrow_table()
 db = duckdb.connect()
+db.execute("set enable_progress_bar = false")
 db.execute(r"""
     create table purchases as
     select words[1] as account_id, strptime(words[2], '%Y%m%d')::date as day, words[4]::decimal(18, 2) as amount

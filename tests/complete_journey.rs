@@ -167,6 +167,7 @@ from deltalake import DeltaTable
 transactions, products, published, mapping, as_of = sys.argv[1:]
 customer_360 = DeltaTable(published).to_pyarrow_table()
 db = duckdb.connect()
+db.execute("set enable_progress_bar = false")
 db.execute("set timezone = 'UTC'")
 # `timestamp at time zone A` reads it as a local time of A, `timestamptz at time zone B` gives the local time of B.
 db.execute("""

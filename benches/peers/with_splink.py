@@ -21,6 +21,7 @@ logging.disable(logging.CRITICAL)
 records, out = sys.argv[1:3]
 threshold = float(sys.argv[3]) if len(sys.argv) > 3 else 0.9
 connection = duckdb.connect()
+connection.execute("set enable_progress_bar = false")
 if len(sys.argv) > 4:
     connection.execute(f"set threads = {int(sys.argv[4])}")
 if len(sys.argv) > 5:

