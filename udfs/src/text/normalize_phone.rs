@@ -89,9 +89,8 @@ fn normalize_phones(phones: &StringArray, countries: &TextArgument) -> Result<St
 
 /// The country of a code of two letters.
 fn region(country: &str) -> Result<Region> {
-    let code = country.trim().to_ascii_uppercase();
-    let mut known = PHONE_NUMBER_UTIL.get_supported_regions();
-    match known.find(|region| *region.as_region_str() == *code) {
+    let assigned = |region: &Region| PHONE_NUMBER_UTIL.get_country_code_for_region(*region).is_some();
+    match Region::from_code(country.trim()).ok().filter(assigned) {
         Some(region) => Ok(region),
         None => exec_err!(
             "normalize_phone: default country '{country}' is not known; use a code of two letters, such as CN or GB"
