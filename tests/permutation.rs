@@ -190,7 +190,7 @@ impl Finished {
         let plan = self.project.plan(engine.state(), &stage.name, &self.params, &provide).unwrap();
         let Kind::Model { trainer, .. } = &stage.kind else { return sorted_rows(engine, &plan).await };
         let columns: Vec<String> = stage.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let trained = trainer.train(&columns, || engine.stream(&plan)).await.unwrap();
+        let trained = trainer.train(&columns, || engine.stream(&plan), None).await.unwrap();
         let model = trained.model.to_array_of_size(1).unwrap();
         shown_rows(&RecordBatch::try_from_iter([("model", model)]).unwrap())
     }

@@ -11,7 +11,7 @@ use datafusion::logical_expr::LogicalPlan;
 use strata_udfs::model::{KmeansModel, kmeans_model_type, linkage_model_type, reference_model_type};
 
 use crate::cluster::{
-    KmeansQuality, KmeansSettings, ReferenceSettings, gate, polish, train_kmeans, train_reference,
+    Followed, KmeansQuality, KmeansSettings, ReferenceSettings, follow_kmeans, gate, polish, train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
@@ -32,8 +32,25 @@ pub enum Trainer {
 pub struct Trained {
     /// The model, of [`Trainer::output_type`].
     pub model: ScalarValue,
-    /// Quality of a k-means model, which [`Trainer::gate`] judges.
+    /// Quality of a k-means model that was trained now, which [`Trainer::gate`] judges.
     pub quality: Option<KmeansQuality>,
+    /// What became of the model before, where it was asked.
+    pub note: Option<String>,
+}
+
+impl Trained {
+    fn plain(model: ScalarValue) -> Self {
+        Trained { model, quality: None, note: None }
+    }
+}
+
+/// The model that an earlier run left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Before {
+    /// The model, of the type that it had then.
+    pub model: ScalarValue,
+    /// Whether it stays while the population has not drifted.
+    pub unless_drifted: bool,
 }
 
 impl Trainer {
@@ -61,6 +78,11 @@ impl Trainer {
         }
     }
 
+    /// Whether a model depends on the one before it.
+    pub fn follows(&self) -> bool {
+        matches!(self, Trainer::Kmeans(_))
+    }
+
     /// The most rows that it learns from; `None` when it learns from all.
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
@@ -80,22 +102,36 @@ impl Trainer {
 
     /// Trains on the stage's rows, whose columns are a key and then the features, or patterns of agreement for a
     /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
+    /// A model [`Trainer::follows`] the one before it, if that is still of the type of today.
     ///
     /// # Errors
-    /// Those of [`train_kmeans`], [`train_reference`] and [`train_linkage`].
-    pub async fn train<F, Fut>(&self, columns: &[String], open: F) -> Result<Trained>
+    /// Those of [`follow_kmeans`], [`train_reference`] and [`train_linkage`].
+    pub async fn train<F, Fut>(&self, columns: &[String], open: F, before: Option<&Before>) -> Result<Trained>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<SendableRecordBatchStream>>,
     {
         match self {
             Trainer::Kmeans(settings) => {
-                let trained = train_kmeans(settings, open().await?).await?;
-                Ok(Trained { model: trained.model.to_scalar(), quality: Some(trained.quality) })
+                let model = before.and_then(|before| KmeansModel::from_scalar(&before.model).ok());
+                let unless_drifted = before.is_some_and(|before| before.unless_drifted);
+                let followed = follow_kmeans(settings, open().await?, model.as_ref(), unless_drifted).await?;
+                Ok(match (followed, model) {
+                    (Followed::Trained(trained, why), _) => Trained {
+                        model: trained.model.to_scalar(),
+                        quality: Some(trained.quality),
+                        note: why.map(|why| format!("trained anew: {why}")),
+                    },
+                    (Followed::Kept, Some(model)) => Trained {
+                        note: Some("kept: the population has not drifted".into()),
+                        ..Trained::plain(model.to_scalar())
+                    },
+                    (Followed::Kept, None) => return Err(Error::other("no model was there to be kept")),
+                })
             }
             Trainer::Reference(settings) => {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
-                Ok(Trained { model: model.to_scalar(), quality: None })
+                Ok(Trained::plain(model.to_scalar()))
             }
             Trainer::Linkage(settings) => {
                 let model = match train_linkage(settings, open().await?).await? {
@@ -104,7 +140,7 @@ impl Trainer {
                         ScalarValue::try_new_null(&linkage_model_type()).context("make an empty model")?
                     }
                 };
-                Ok(Trained { model, quality: None })
+                Ok(Trained::plain(model))
             }
         }
     }

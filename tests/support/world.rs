@@ -17,6 +17,8 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("customer_360", "customer_id, as_of"),
     ("segment_membership", "customer_id, family, valid_from"),
     ("segment_summary", "as_of, family, segment"),
+    ("model_selection", "as_of, model, k"),
+    ("model_drift", "as_of, model, feature"),
     ("quality", "as_of, stage, rule"),
     ("tag_registry", "as_of, tag"),
     ("person_registry", "as_of, account_key"),

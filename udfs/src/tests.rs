@@ -182,15 +182,8 @@ async fn columns_of_any_encoding() {
 
 #[tokio::test]
 async fn models_as_parameters() {
-    let kmeans = KmeansModel {
-        features: vec!["x".into()],
-        transforms: vec![Transform::None],
-        centre: vec![0.0],
-        scale: vec![1.0],
-        clip: 10.0,
-        centroids: vec![0.0, 4.0],
-        names: vec!["low".into(), "high".into()],
-    };
+    let scaling = crate::model::scaling::tests::plain(&["x"], &[0.0], &[1.0], 10.0);
+    let kmeans = crate::model::kmeans::tests::with_centroids(scaling, vec![0.0, 4.0], &["low", "high"]);
     let reference = ReferenceModel {
         columns: vec!["x".into()],
         quantiles: vec![0.5],

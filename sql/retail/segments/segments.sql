@@ -4,22 +4,12 @@
 -- publish: as_of
 -- partition_by: segment
 with
-vectors as (
-    select
-        customer_id,
-        make_array(
-            recency_days, orders, avg_order_value, active_days, views_per_active_day, discounted_share, categories,
-            return_rate, recent_share, busiest_month_share, store_share
-        ) as vector
-    from features.behaviour
-),
-
 assigned as (
     select
         customer_id,
         kmeans_assign(vector, $behaviour_model) as assignment,
         kmeans_explain(vector, $behaviour_model) as explanation
-    from vectors
+    from features.behaviour_vectors
 )
 
 select

@@ -1,20 +1,24 @@
 //! Learned models at work: segments of k-means, scores by frozen cut points, weights of linked records.
 
 mod kmeans_assign;
+mod kmeans_bins;
 mod kmeans_explain;
 mod kmeans_grid;
 mod kmeans_segment_name;
 mod link_clusters;
 mod match_weights;
+mod population_stability;
 mod quantile_score;
 mod reference_mean;
 
 pub use kmeans_assign::{KmeansAssign, assign, assignment_type};
+pub use kmeans_bins::KmeansBins;
 pub use kmeans_explain::{KmeansExplain, explain, explanation_type};
 pub use kmeans_grid::KmeansGrid;
 pub use kmeans_segment_name::KmeansSegmentName;
 pub use link_clusters::LinkClusters;
 pub use match_weights::MatchWeightsFunction;
+pub use population_stability::{PopulationStability, population_stability};
 pub use quantile_score::QuantileScore;
 pub use reference_mean::ReferenceMean;
 
@@ -56,10 +60,25 @@ fn each_scaled(
     model: &KmeansModel,
     mut visit: impl FnMut(Option<&[f64]>),
 ) -> Result<()> {
+    let mut scaled = vec![0.0; model.d()];
+    each_vector(vectors, model, |row| {
+        let Some(row) = row else { return visit(None) };
+        for (feature, out) in scaled.iter_mut().enumerate() {
+            *out = model.scaling.scale_value(feature, row(feature));
+        }
+        visit(Some(&scaled));
+    })
+}
+
+/// Hands each vector, as a function from a feature to its value, or `None` for NULL, to `visit`.
+fn each_vector(
+    vectors: &ListArray,
+    model: &KmeansModel,
+    mut visit: impl FnMut(Option<&dyn Fn(usize) -> Option<f64>>),
+) -> Result<()> {
     let Some(values) = vectors.values().as_primitive_opt::<Float64Type>() else {
         return internal_err!("expected vectors of Float64, found {}", vectors.values().data_type());
     };
-    let mut scaled = vec![0.0; model.d()];
     for (row, bounds) in vectors.value_offsets().windows(2).enumerate() {
         if vectors.is_null(row) {
             visit(None);
@@ -71,14 +90,10 @@ fn each_scaled(
                 "a vector has {} entries, but the k-means model has {} features: {}",
                 to - from,
                 model.d(),
-                model.features.join(", ")
+                model.scaling.features.join(", ")
             );
         }
-        for (feature, out) in scaled.iter_mut().enumerate() {
-            let at = from + feature;
-            *out = model.scale_value(feature, values.is_valid(at).then(|| values.value(at)));
-        }
-        visit(Some(&scaled));
+        visit(Some(&|feature| values.is_valid(from + feature).then(|| values.value(from + feature))));
     }
     Ok(())
 }
