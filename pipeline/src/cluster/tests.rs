@@ -143,6 +143,7 @@ async fn order_batches_and_threads_do_not_matter() {
         let settings = KmeansSettings {
             preparation: Preparation { transform, ..Preparation::default() },
             starts: 4,
+            bootstraps: 2,
             sample_rows,
             threads: 1,
             ..KmeansSettings::new(6)
@@ -282,7 +283,7 @@ async fn degenerate_rows_are_handled_or_refused_with_the_reason() {
         &["x"],
         (0..n).map(|i| vec![Some(if i.is_multiple_of(100) { 5.0 + uniform(i) } else { 0.0 })]),
     );
-    let trained = zeros.train(&settings).await.unwrap();
+    let trained = zeros.train(&KmeansSettings { k: 2..=2, ..settings.clone() }).await.unwrap();
     let error = gate(&trained.quality, &settings.gate).unwrap_err();
     assert!(matches!(&error, Error::Audit(m) if m.contains("99.0 %") && m.contains("max_share")), "{error}");
     // fewer customers than segments
