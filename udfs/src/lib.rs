@@ -44,6 +44,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::KmeansAssign::default().into(),
         learn::KmeansExplain::default().into(),
         learn::KmeansGrid::default().into(),
+        learn::KmeansScale::default().into(),
         learn::KmeansSegmentName::default().into(),
         learn::LinkClusters::default().into(),
         learn::MatchWeightsFunction::default().into(),

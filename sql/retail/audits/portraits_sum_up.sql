@@ -4,12 +4,9 @@ parts as (
     select family, customers, spend
     from portraits.segment_summary
     union all
-    select 'behaviour' as family, -1 as customers, -monetary_total as spend
-    from segments.customer_360
-    union all
-    select 'rfm' as family, -1 as customers, -monetary_total as spend
-    from segments.customer_360
-    where rfm_type is not null
+    select m.family, -1 as customers, -c.monetary_total as spend
+    from segments.family_members as m
+    inner join segments.customer_360 as c on m.customer_id = c.customer_id
 )
 
 select

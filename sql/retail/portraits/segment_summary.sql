@@ -7,25 +7,15 @@
 with
 members as (
     select
-        'behaviour' as family,
-        cast(segment as varchar) as segment,
-        segment_name,
-        customer_id,
-        recency_days,
-        frequency,
-        monetary_total
-    from segments.customer_360
-    union all
-    select
-        'rfm' as family,
-        rfm_type as segment,
-        rfm_type as segment_name,
-        customer_id,
-        recency_days,
-        frequency,
-        monetary_total
-    from segments.customer_360
-    where rfm_type is not null
+        m.family,
+        m.segment,
+        m.segment_name,
+        m.segment_name_zh,
+        c.recency_days,
+        c.frequency,
+        c.monetary_total
+    from segments.family_members as m
+    inner join segments.customer_360 as c on m.customer_id = c.customer_id
 ),
 
 sizes as (
@@ -33,12 +23,13 @@ sizes as (
         family,
         segment,
         segment_name,
+        segment_name_zh,
         count(*) as customers,
         sum(monetary_total) as spend,
         sum(frequency) as orders,
         avg(cast(recency_days as decimal(18, 4))) as mean_recency_days
     from members
-    group by family, segment, segment_name
+    group by family, segment, segment_name, segment_name_zh
 ),
 
 totals as (
@@ -103,6 +94,7 @@ select
     s.family,
     s.segment,
     s.segment_name,
+    s.segment_name_zh,
     s.customers,
     cast(s.customers as double) / nullif(t.customers, 0) as customer_share,
     cast(s.spend as decimal(18, 2)) as spend,

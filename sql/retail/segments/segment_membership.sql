@@ -5,19 +5,13 @@
 -- why: a stay lasts from the first run that saw it to the first run that did not; `valid_to` is NULL while it lasts
 with
 observed as (
-    select customer_id, as_of, 'behaviour' as family, cast(segment as varchar) as segment, segment_name
-    from segments
-    union all
-    select customer_id, as_of, 'behaviour' as family, cast(segment as varchar) as segment, segment_name
-    from segments.segments
-    union all
-    select customer_id, as_of, 'rfm' as family, rfm_type as segment, rfm_type as segment_name
-    from customer_360
-    where rfm_type is not null
-    union all
-    select customer_id, as_of, 'rfm' as family, rfm_type as segment, rfm_type as segment_name
-    from segments.customer_360
-    where rfm_type is not null
+    select
+        customer_id,
+        as_of,
+        family,
+        segment,
+        segment_name
+    from segments.family_history
 ),
 
 run_times as (

@@ -3,6 +3,7 @@
 mod kmeans_assign;
 mod kmeans_explain;
 mod kmeans_grid;
+mod kmeans_scale;
 mod kmeans_segment_name;
 mod link_clusters;
 mod match_weights;
@@ -12,6 +13,7 @@ mod reference_mean;
 pub use kmeans_assign::{KmeansAssign, assign, assignment_type};
 pub use kmeans_explain::{KmeansExplain, explain, explanation_type};
 pub use kmeans_grid::KmeansGrid;
+pub use kmeans_scale::KmeansScale;
 pub use kmeans_segment_name::KmeansSegmentName;
 pub use link_clusters::LinkClusters;
 pub use match_weights::MatchWeightsFunction;
