@@ -4,9 +4,8 @@ parts as (
     select family, customers, spend
     from portraits.segment_summary
     union all
-    select m.family, -1 as customers, -c.monetary_total as spend
-    from segments.family_members as m
-    inner join segments.customer_360 as c on m.customer_id = c.customer_id
+    select family, -1 as customers, -monetary_total as spend
+    from segments.family_members
 )
 
 select

@@ -5,19 +5,6 @@
 -- why: spend is all-time and net; the deciding features are those that most often stand among the first three of a
 --    member
 with
-members as (
-    select
-        m.family,
-        m.segment,
-        m.segment_name,
-        m.segment_name_zh,
-        c.recency_days,
-        c.frequency,
-        c.monetary_total
-    from segments.family_members as m
-    inner join segments.customer_360 as c on m.customer_id = c.customer_id
-),
-
 sizes as (
     select
         family,
@@ -28,7 +15,7 @@ sizes as (
         sum(monetary_total) as spend,
         sum(frequency) as orders,
         avg(cast(recency_days as decimal(18, 4))) as mean_recency_days
-    from members
+    from segments.family_members
     group by family, segment, segment_name, segment_name_zh
 ),
 

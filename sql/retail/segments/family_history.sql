@@ -1,4 +1,4 @@
--- The segment of each customer in each family as of every run there has been, this one included.
+-- The segment of each customer in each family as of every run there has been, this one included, with what they bought.
 -- store: view
 -- why: the one place that says which families there are and where their segments stand; all that follows segments over time
 --    reads it
@@ -12,7 +12,10 @@ observed as (
         segment_name_zh,
         rfm_type,
         life_cycle,
-        value_tier
+        value_tier,
+        recency_days,
+        frequency,
+        monetary_total
     from customer_360
     union all
     select
@@ -23,37 +26,73 @@ observed as (
         segment_name_zh,
         rfm_type,
         life_cycle,
-        value_tier
+        value_tier,
+        recency_days,
+        frequency,
+        monetary_total
     from segments.customer_360
 ),
 
-unfolded as (
+members as (
     select
         as_of,
         customer_id,
-        unnest(
-            make_array(
-                named_struct(
-                    'family', 'behaviour',
-                    'segment', cast(segment as varchar),
-                    'name', segment_name,
-                    'name_zh', segment_name_zh
-                ),
-                named_struct('family', 'rfm', 'segment', rfm_type, 'name', rfm_type, 'name_zh', null),
-                named_struct('family', 'life_cycle', 'segment', life_cycle, 'name', life_cycle, 'name_zh', null),
-                named_struct('family', 'value_tier', 'segment', value_tier, 'name', value_tier, 'name_zh', null)
-            )
-        ) as member
+        'behaviour' as family,
+        cast(segment as varchar) as segment,
+        segment_name,
+        segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
+    from observed
+    union all
+    select
+        as_of,
+        customer_id,
+        'rfm' as family,
+        rfm_type as segment,
+        cast(null as varchar) as segment_name,
+        cast(null as varchar) as segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
+    from observed
+    union all
+    select
+        as_of,
+        customer_id,
+        'life_cycle' as family,
+        life_cycle as segment,
+        cast(null as varchar) as segment_name,
+        cast(null as varchar) as segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
+    from observed
+    union all
+    select
+        as_of,
+        customer_id,
+        'value_tier' as family,
+        value_tier as segment,
+        cast(null as varchar) as segment_name,
+        cast(null as varchar) as segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
     from observed
 )
 
 select
-    u.as_of,
-    u.customer_id,
-    u.member['family'] as family,
-    u.member['segment'] as segment,
-    coalesce(n.name_en, u.member['name']) as segment_name,
-    coalesce(n.name_zh, u.member['name_zh']) as segment_name_zh
-from unfolded as u
-left join segments.names as n on u.member['family'] = n.family and u.member['segment'] = n.segment
-where u.member['segment'] is not null
+    m.as_of,
+    m.customer_id,
+    m.family,
+    m.segment,
+    coalesce(n.name_en, m.segment_name, m.segment) as segment_name,
+    coalesce(n.name_zh, m.segment_name_zh) as segment_name_zh,
+    m.recency_days,
+    m.frequency,
+    m.monetary_total
+from members as m
+left join segments.names as n on m.family = n.family and m.segment = n.segment
+where m.segment is not null
