@@ -34,7 +34,12 @@ async fn points(lake: &Path, project: &Path) -> Points {
     let project = Project::load(text(project), &planning_state().unwrap()).unwrap();
     let params = params_of(&opened, &project, &last_run(lake)).await.unwrap();
     let model = KmeansModel::from_scalar(&params["behaviour_model"]).unwrap();
-    let columns = format!("select customer_id, {} from features.behaviour", model.features.join(", "));
+    let feature = |name: &String| {
+        let column = if name == "orders" { "frequency_window" } else { name.as_str() };
+        format!("cast({column} as double) as {name}")
+    };
+    let features: Vec<String> = model.features.iter().map(feature).collect();
+    let columns = format!("select customer_id, {} from features.customers", features.join(", "));
     let scaled = |row: &Value| {
         let value = |(at, name): (usize, &String)| model.scale_value(at, row[name].as_f64());
         model.features.iter().enumerate().map(value).collect()
