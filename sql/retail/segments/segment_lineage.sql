@@ -4,7 +4,8 @@
 -- publish: as_of
 -- why: a segment is the same when its id is. Of a new one, `split` from the segment that most of its members were in if it has at
 --    least half of those who were there before, and they are at least half of the new segment; else `born`. A vanished one is
---    `merged` into the segment that most of its members went to, by the same rule; else `died`
+--    `merged` into the segment that most of its members went to, by the same rule; else `died`.
+--    `other_segment` is the one meant by split and merged, the nearest one for born and died
 with
 latest as (
     select max(from_as_of) as from_as_of
