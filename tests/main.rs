@@ -18,6 +18,15 @@ mod same_bytes;
 // A run after each day's delivery gives what one run over everything gives, and reads only what is new.
 mod incremental;
 
+// Segments of every family over time: migration, lineage, stays, names.
+mod families;
+
+// Who brings most of the revenue, cut as DuckDB cuts it.
+mod value_tiers;
+
+// Customers like those of a list, ranked by distance.
+mod lookalikes;
+
 // Runs killed at any point: readers see the old or the new, the next run resumes.
 mod kill;
 

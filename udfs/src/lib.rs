@@ -45,6 +45,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::KmeansBins::default().into(),
         learn::KmeansExplain::default().into(),
         learn::KmeansGrid::default().into(),
+        learn::KmeansScale::default().into(),
         learn::KmeansSegmentName::default().into(),
         learn::PopulationStability::default().into(),
         learn::LinkClusters::default().into(),
