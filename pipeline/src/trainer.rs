@@ -8,10 +8,13 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use strata_udfs::model::{KmeansModel, kmeans_model_type, linkage_model_type, reference_model_type};
+use strata_udfs::model::{
+    KmeansModel, factors_model_type, kmeans_model_type, linkage_model_type, reference_model_type,
+};
 
 use crate::cluster::{
-    KmeansQuality, KmeansSettings, ReferenceSettings, gate, polish, train_kmeans, train_reference,
+    FactorsSettings, KmeansQuality, KmeansSettings, ReferenceSettings, gate, polish, train_factors,
+    train_kmeans, train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
@@ -21,6 +24,8 @@ use crate::{Context, Error, Result};
 pub enum Trainer {
     /// `kind: kmeans`: scaling and centroids.
     Kmeans(KmeansSettings),
+    /// `kind: factors`: principal components or factor analysis.
+    Factors(FactorsSettings),
     /// `kind: reference`: frozen quantiles and means of each column.
     Reference(ReferenceSettings),
     /// `kind: linkage`: how fields of records of one person agree.
@@ -34,6 +39,8 @@ pub struct Trained {
     pub model: ScalarValue,
     /// Quality of a k-means model, which [`Trainer::gate`] judges.
     pub quality: Option<KmeansQuality>,
+    /// What the user should know of the training rows, a line each.
+    pub notes: Vec<String>,
 }
 
 impl Trainer {
@@ -44,11 +51,12 @@ impl Trainer {
     pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
         match kind {
             "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "factors" => Ok(Trainer::Factors(FactorsSettings::from_header(header)?)),
             "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
             "linkage" => Ok(Trainer::Linkage(LinkageSettings::from_header(header)?)),
-            other => {
-                Err(Error::Usage(format!("header `kind: {other}`: give `kmeans`, `reference` or `linkage`")))
-            }
+            other => Err(Error::Usage(format!(
+                "header `kind: {other}`: give `kmeans`, `factors`, `reference` or `linkage`"
+            ))),
         }
     }
 
@@ -56,6 +64,7 @@ impl Trainer {
     pub fn output_type(&self) -> DataType {
         match self {
             Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Factors(_) => factors_model_type(),
             Trainer::Reference(_) => reference_model_type(),
             Trainer::Linkage(_) => linkage_model_type(),
         }
@@ -65,6 +74,7 @@ impl Trainer {
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
             Trainer::Kmeans(settings) => Some(settings.sample_rows),
+            Trainer::Factors(settings) => Some(settings.preparation.sample_rows),
             Trainer::Reference(_) | Trainer::Linkage(_) => None,
         }
     }
@@ -73,6 +83,7 @@ impl Trainer {
     pub fn describe(&self) -> String {
         match self {
             Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Factors(settings) => settings.describe(),
             Trainer::Reference(settings) => settings.describe(),
             Trainer::Linkage(settings) => settings.describe(),
         }
@@ -82,7 +93,7 @@ impl Trainer {
     /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
     ///
     /// # Errors
-    /// Those of [`train_kmeans`], [`train_reference`] and [`train_linkage`].
+    /// Those of [`train_kmeans`], [`train_factors`], [`train_reference`] and [`train_linkage`].
     pub async fn train<F, Fut>(&self, columns: &[String], open: F) -> Result<Trained>
     where
         F: Fn() -> Fut,
@@ -91,11 +102,19 @@ impl Trainer {
         match self {
             Trainer::Kmeans(settings) => {
                 let trained = train_kmeans(settings, open().await?).await?;
-                Ok(Trained { model: trained.model.to_scalar(), quality: Some(trained.quality) })
+                Ok(Trained {
+                    model: trained.model.to_scalar(),
+                    quality: Some(trained.quality),
+                    notes: Vec::new(),
+                })
+            }
+            Trainer::Factors(settings) => {
+                let trained = train_factors(settings, open().await?).await?;
+                Ok(Trained { model: trained.model.to_scalar(), quality: None, notes: trained.notes })
             }
             Trainer::Reference(settings) => {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
-                Ok(Trained { model: model.to_scalar(), quality: None })
+                Ok(Trained { model: model.to_scalar(), quality: None, notes: Vec::new() })
             }
             Trainer::Linkage(settings) => {
                 let model = match train_linkage(settings, open().await?).await? {
@@ -104,7 +123,7 @@ impl Trainer {
                         ScalarValue::try_new_null(&linkage_model_type()).context("make an empty model")?
                     }
                 };
-                Ok(Trained { model, quality: None })
+                Ok(Trained { model, quality: None, notes: Vec::new() })
             }
         }
     }

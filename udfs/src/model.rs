@@ -1,5 +1,6 @@
 //! Models as typed parameters: Arrow structs in SQL, parsed and checked structs in Rust.
 
+pub(crate) mod factors;
 mod grid;
 mod kmeans;
 mod linkage;
@@ -12,6 +13,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float64Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+pub use factors::{FactorScorer, FactorVariance, FactorsModel, FeatureReport, Loading, factors_model_type};
 pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{KmeansModel, Transform, kmeans_model_type};
 pub use linkage::{LinkageModel, MatchWeights, Weigher, linkage_model_type};

@@ -1,5 +1,6 @@
 //! Segment learning: sample, scale, train, name.
 
+mod factors;
 mod init;
 mod lloyd;
 mod naming;
@@ -15,6 +16,7 @@ mod settings;
 mod tests;
 mod train;
 
+pub use factors::{FactorsSettings, Method, Rotation, TrainedFactors, train_factors};
 pub use lloyd::{Assigner, Fit, lloyd};
 pub(crate) use polish::polish;
 pub use quality::{KmeansQuality, gate};

@@ -283,6 +283,9 @@ impl Runner<'_> {
         };
         let trained =
             trainer.train(&columns, open).await.map_err(|error| super::in_stage(&stage.name, error))?;
+        for note in &trained.notes {
+            self.reporter.say(&format!("{}: {note}", stage.name));
+        }
         trainer.gate(&trained).map_err(|error| super::in_stage(&stage.name, error))?;
         let trained = trainer
             .polish(trained, &plan, async |step| self.engine.collect(&step).await)
