@@ -154,7 +154,7 @@ async fn wrong_arguments_are_answered_with_the_remedy() {
         ("select closest('a', ['b'], -1)", "from 0 up"),
         ("select kmeans_assign([1], 1)", "must be a struct"),
         ("select kmeans_assign('a', null)", "list of numbers"),
-        ("select factor_scores([1], {a: 1})", "must be a struct of the fields features, transforms"),
+        ("select factor_scores([1], named_struct('a', 1))", "must be a struct of the fields features, transforms"),
         ("select row_hash()", "at least one"),
         ("select row_hash(interval '1 day')", "cannot be hashed"),
         ("select row_digest(1)", "result of row_hash"),

@@ -322,9 +322,10 @@ fn constants_missing_values_and_outliers() {
         .collect();
     let sample =
         sample(&["x", "y", "same", "unknown", "half"], &rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    for header in
-        [&[("scale", "robust"), ("components", "2")][..], &[("scale", "robust"), ("rotation", "varimax")]]
-    {
+    for header in [
+        &[("scale", "robust"), ("clip", "2"), ("components", "2")][..],
+        &[("scale", "robust"), ("clip", "2"), ("rotation", "varimax")],
+    ] {
         let trained = train(header, &sample).unwrap();
         let model = &trained.model;
         for row in model.loadings.iter().filter(|row| ["same", "unknown"].contains(&row.feature.as_str())) {
@@ -333,7 +334,7 @@ fn constants_missing_values_and_outliers() {
         assert_eq!(model.variances.len(), 3, "three features vary");
         // the outlier is clipped and counts for one row
         let [x, y] = [0, 1].map(|f| loadings(model, 1)[f]);
-        assert!(x * y < 0.0 && x.abs() > 0.5 && y.abs() > 0.5, "{:?}", model.loadings);
+        assert!(x * y < 0.0 && x.abs() > 0.4 && y.abs() > 0.4, "{:?}", model.loadings);
         assert_eq!(model.report.iter().map(|row| row.known).collect::<Vec<_>>(), [40, 40, 40, 0, 20]);
         assert!(model.scorer.weights.iter().all(|weight| weight.is_finite()));
         assert_eq!(trained.notes.len(), 2, "{:?}", trained.notes);
