@@ -63,6 +63,9 @@ mod bad_csv;
 // How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
 
+// Principal components as tables and before clustering, and the report on features.
+mod factors;
+
 // Each rule of cleaning customer records, and how a company changes it.
 mod cleaning;
 

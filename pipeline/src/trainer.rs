@@ -8,10 +8,13 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use strata_udfs::model::{KmeansModel, kmeans_model_type, linkage_model_type, reference_model_type};
+use strata_udfs::model::{
+    KmeansModel, factors_model_type, kmeans_model_type, linkage_model_type, reference_model_type,
+};
 
 use crate::cluster::{
-    Followed, KmeansQuality, KmeansSettings, ReferenceSettings, follow_kmeans, gate, polish, train_reference,
+    FactorsSettings, Followed, KmeansQuality, KmeansSettings, ReferenceSettings, follow_kmeans, gate, polish,
+    train_factors, train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
@@ -21,6 +24,8 @@ use crate::{Context, Error, Result};
 pub enum Trainer {
     /// `kind: kmeans`: scaling and centroids.
     Kmeans(KmeansSettings),
+    /// `kind: factors`: principal components or factor analysis.
+    Factors(FactorsSettings),
     /// `kind: reference`: frozen quantiles and means of each column.
     Reference(ReferenceSettings),
     /// `kind: linkage`: how fields of records of one person agree.
@@ -34,13 +39,13 @@ pub struct Trained {
     pub model: ScalarValue,
     /// Quality of a k-means model that was trained now, which [`Trainer::gate`] judges.
     pub quality: Option<KmeansQuality>,
-    /// What became of the model before, where it was asked.
-    pub note: Option<String>,
+    /// What the user should know of the training rows and of the model before, a line each.
+    pub notes: Vec<String>,
 }
 
 impl Trained {
     fn plain(model: ScalarValue) -> Self {
-        Trained { model, quality: None, note: None }
+        Trained { model, quality: None, notes: Vec::new() }
     }
 }
 
@@ -61,11 +66,12 @@ impl Trainer {
     pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
         match kind {
             "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "factors" => Ok(Trainer::Factors(FactorsSettings::from_header(header)?)),
             "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
             "linkage" => Ok(Trainer::Linkage(LinkageSettings::from_header(header)?)),
-            other => {
-                Err(Error::Usage(format!("header `kind: {other}`: give `kmeans`, `reference` or `linkage`")))
-            }
+            other => Err(Error::Usage(format!(
+                "header `kind: {other}`: give `kmeans`, `factors`, `reference` or `linkage`"
+            ))),
         }
     }
 
@@ -73,6 +79,7 @@ impl Trainer {
     pub fn output_type(&self) -> DataType {
         match self {
             Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Factors(_) => factors_model_type(),
             Trainer::Reference(_) => reference_model_type(),
             Trainer::Linkage(_) => linkage_model_type(),
         }
@@ -87,6 +94,7 @@ impl Trainer {
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
             Trainer::Kmeans(settings) => Some(settings.sample_rows),
+            Trainer::Factors(settings) => Some(settings.preparation.sample_rows),
             Trainer::Reference(_) | Trainer::Linkage(_) => None,
         }
     }
@@ -95,6 +103,7 @@ impl Trainer {
     pub fn describe(&self) -> String {
         match self {
             Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Factors(settings) => settings.describe(),
             Trainer::Reference(settings) => settings.describe(),
             Trainer::Linkage(settings) => settings.describe(),
         }
@@ -105,7 +114,7 @@ impl Trainer {
     /// A model [`Trainer::follows`] the one before it, if that is still of the type of today.
     ///
     /// # Errors
-    /// Those of [`follow_kmeans`], [`train_reference`] and [`train_linkage`].
+    /// Those of [`follow_kmeans`], [`train_factors`], [`train_reference`] and [`train_linkage`].
     pub async fn train<F, Fut>(&self, columns: &[String], open: F, before: Option<&Before>) -> Result<Trained>
     where
         F: Fn() -> Fut,
@@ -120,14 +129,18 @@ impl Trainer {
                     (Followed::Trained(trained, why), _) => Trained {
                         model: trained.model.to_scalar(),
                         quality: Some(trained.quality),
-                        note: why.map(|why| format!("trained anew: {why}")),
+                        notes: why.map(|why| format!("trained anew: {why}")).into_iter().collect(),
                     },
                     (Followed::Kept, Some(model)) => Trained {
-                        note: Some("kept: the population has not drifted".into()),
+                        notes: vec!["kept: the population has not drifted".into()],
                         ..Trained::plain(model.to_scalar())
                     },
                     (Followed::Kept, None) => return Err(Error::other("no model was there to be kept")),
                 })
+            }
+            Trainer::Factors(settings) => {
+                let trained = train_factors(settings, open().await?).await?;
+                Ok(Trained { notes: trained.notes, ..Trained::plain(trained.model.to_scalar()) })
             }
             Trainer::Reference(settings) => {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;

@@ -26,6 +26,9 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("lookalike_scores", "as_of, list_id, population, decile"),
     ("quality", "as_of, stage, rule"),
     ("tag_registry", "as_of, tag"),
+    ("model_features", "as_of, feature"),
+    ("factor_loadings", "as_of, factor, feature"),
+    ("factor_variance", "as_of, factor"),
     ("person_registry", "as_of, account_key"),
     ("person_aliases", "as_of, former_id, customer_id"),
 ];

@@ -41,6 +41,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         number::ToMoney::default().into(),
         number::Power::default().into(),
         number::Log::default().into(),
+        learn::FactorScores::default().into(),
         learn::KmeansAssign::default().into(),
         learn::KmeansBins::default().into(),
         learn::KmeansExplain::default().into(),

@@ -1,5 +1,6 @@
 //! Models as typed parameters: Arrow structs in SQL, parsed and checked structs in Rust.
 
+pub(crate) mod factors;
 mod grid;
 pub(crate) mod kmeans;
 mod linkage;
@@ -13,6 +14,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+pub use factors::{FactorScorer, FactorVariance, FactorsModel, FeatureReport, Loading, factors_model_type};
 pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{BINS, Candidate, KmeansModel, kmeans_model_type};
 pub use linkage::{LinkageModel, MatchWeights, Weigher, linkage_model_type};

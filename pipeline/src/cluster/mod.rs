@@ -1,6 +1,7 @@
 //! Segment learning: sample, scale, choose k, train, keep ids, name.
 
 mod drift;
+mod factors;
 mod header;
 mod hungarian;
 mod init;
@@ -22,6 +23,7 @@ mod stability;
 mod tests;
 mod train;
 
+pub use factors::{FactorsSettings, Method, Rotation, TrainedFactors, train_factors};
 pub use header::ByFeature;
 pub use lloyd::{Assigner, Fit, lloyd};
 pub(crate) use polish::polish;

@@ -287,8 +287,8 @@ impl Runner<'_> {
             .train(&columns, open, before.as_ref())
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
-        if let Some(note) = &trained.note {
-            self.reporter.say(&format!("{} {note}", stage.name));
+        for note in &trained.notes {
+            self.reporter.say(&format!("{}: {note}", stage.name));
         }
         trainer.gate(&trained).map_err(|error| super::in_stage(&stage.name, error))?;
         let trained = trainer

@@ -1,5 +1,6 @@
-//! Learned models at work: segments of k-means, scores by frozen cut points, weights of linked records.
+//! Learned models at work: segments of k-means, factors, scores by frozen cut points, weights of linked records.
 
+mod factor_scores;
 mod kmeans_assign;
 mod kmeans_bins;
 mod kmeans_explain;
@@ -12,6 +13,7 @@ mod population_stability;
 mod quantile_score;
 mod reference_mean;
 
+pub use factor_scores::FactorScores;
 pub use kmeans_assign::{KmeansAssign, assign, assignment_type};
 pub use kmeans_bins::KmeansBins;
 pub use kmeans_explain::{KmeansExplain, explain, explanation_type};
@@ -89,7 +91,7 @@ fn each_vector(
         let (from, to) = (bounds[0] as usize, bounds[1] as usize);
         if to - from != model.d() {
             return exec_err!(
-                "a vector has {} entries, but the k-means model has {} features: {}",
+                "a vector has {} entries, but the model has {} features: {}",
                 to - from,
                 model.d(),
                 model.scaling.features.join(", ")
