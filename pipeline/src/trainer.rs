@@ -8,10 +8,13 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use strata_udfs::model::{KmeansModel, kmeans_model_type, linkage_model_type, reference_model_type};
+use strata_udfs::model::{
+    KmeansModel, density_model_type, kmeans_model_type, linkage_model_type, reference_model_type,
+};
 
 use crate::cluster::{
-    KmeansQuality, KmeansSettings, ReferenceSettings, gate, polish, train_kmeans, train_reference,
+    DensityQuality, DensitySettings, KmeansQuality, KmeansSettings, ReferenceSettings, density_gate, gate,
+    polish, train_density, train_kmeans, train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
@@ -21,6 +24,8 @@ use crate::{Context, Error, Result};
 pub enum Trainer {
     /// `kind: kmeans`: scaling and centroids.
     Kmeans(KmeansSettings),
+    /// `kind: hdbscan`: scaling and core points of dense segments.
+    Hdbscan(DensitySettings),
     /// `kind: reference`: frozen quantiles and means of each column.
     Reference(ReferenceSettings),
     /// `kind: linkage`: how fields of records of one person agree.
@@ -34,6 +39,8 @@ pub struct Trained {
     pub model: ScalarValue,
     /// Quality of a k-means model, which [`Trainer::gate`] judges.
     pub quality: Option<KmeansQuality>,
+    /// Quality of a density model, which [`Trainer::gate`] judges.
+    pub density: Option<DensityQuality>,
 }
 
 impl Trainer {
@@ -44,11 +51,12 @@ impl Trainer {
     pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
         match kind {
             "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "hdbscan" => Ok(Trainer::Hdbscan(DensitySettings::from_header(header)?)),
             "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
             "linkage" => Ok(Trainer::Linkage(LinkageSettings::from_header(header)?)),
-            other => {
-                Err(Error::Usage(format!("header `kind: {other}`: give `kmeans`, `reference` or `linkage`")))
-            }
+            other => Err(Error::Usage(format!(
+                "header `kind: {other}`: give `kmeans`, `hdbscan`, `reference` or `linkage`"
+            ))),
         }
     }
 
@@ -56,6 +64,7 @@ impl Trainer {
     pub fn output_type(&self) -> DataType {
         match self {
             Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Hdbscan(_) => density_model_type(),
             Trainer::Reference(_) => reference_model_type(),
             Trainer::Linkage(_) => linkage_model_type(),
         }
@@ -65,6 +74,7 @@ impl Trainer {
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
             Trainer::Kmeans(settings) => Some(settings.sample_rows),
+            Trainer::Hdbscan(settings) => Some(settings.sample_rows),
             Trainer::Reference(_) | Trainer::Linkage(_) => None,
         }
     }
@@ -73,6 +83,7 @@ impl Trainer {
     pub fn describe(&self) -> String {
         match self {
             Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Hdbscan(settings) => settings.describe(),
             Trainer::Reference(settings) => settings.describe(),
             Trainer::Linkage(settings) => settings.describe(),
         }
@@ -82,7 +93,7 @@ impl Trainer {
     /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
     ///
     /// # Errors
-    /// Those of [`train_kmeans`], [`train_reference`] and [`train_linkage`].
+    /// Those of [`train_kmeans`], [`train_density`], [`train_reference`] and [`train_linkage`].
     pub async fn train<F, Fut>(&self, columns: &[String], open: F) -> Result<Trained>
     where
         F: Fn() -> Fut,
@@ -91,11 +102,23 @@ impl Trainer {
         match self {
             Trainer::Kmeans(settings) => {
                 let trained = train_kmeans(settings, open().await?).await?;
-                Ok(Trained { model: trained.model.to_scalar(), quality: Some(trained.quality) })
+                Ok(Trained {
+                    model: trained.model.to_scalar(),
+                    quality: Some(trained.quality),
+                    density: None,
+                })
+            }
+            Trainer::Hdbscan(settings) => {
+                let trained = train_density(settings, open().await?).await?;
+                Ok(Trained {
+                    model: trained.model.to_scalar(),
+                    quality: None,
+                    density: Some(trained.quality),
+                })
             }
             Trainer::Reference(settings) => {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
-                Ok(Trained { model: model.to_scalar(), quality: None })
+                Ok(Trained { model: model.to_scalar(), quality: None, density: None })
             }
             Trainer::Linkage(settings) => {
                 let model = match train_linkage(settings, open().await?).await? {
@@ -104,7 +127,7 @@ impl Trainer {
                         ScalarValue::try_new_null(&linkage_model_type()).context("make an empty model")?
                     }
                 };
-                Ok(Trained { model, quality: None })
+                Ok(Trained { model, quality: None, density: None })
             }
         }
     }
@@ -134,8 +157,9 @@ impl Trainer {
     /// # Errors
     /// [`Error::Audit`] with every reason.
     pub fn gate(&self, trained: &Trained) -> Result<()> {
-        match (self, &trained.quality) {
-            (Trainer::Kmeans(settings), Some(quality)) => gate(quality, &settings.gate),
+        match (self, &trained.quality, &trained.density) {
+            (Trainer::Kmeans(settings), Some(quality), _) => gate(quality, &settings.gate),
+            (Trainer::Hdbscan(settings), _, Some(quality)) => density_gate(quality, &settings.gate),
             _ => Ok(()),
         }
     }

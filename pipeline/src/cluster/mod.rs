@@ -1,5 +1,6 @@
 //! Segment learning: sample, scale, train, name.
 
+mod density;
 mod init;
 mod lloyd;
 mod naming;
@@ -15,6 +16,9 @@ mod settings;
 mod tests;
 mod train;
 
+pub use density::{
+    DensityGate, DensityQuality, DensitySettings, Membership, TrainedDensity, density_gate, train_density,
+};
 pub use lloyd::{Assigner, Fit, lloyd};
 pub(crate) use polish::polish;
 pub use quality::{KmeansQuality, gate};

@@ -263,7 +263,7 @@ fn bad(key: &str, value: &str, remedy: &str) -> Error {
     Error::Usage(format!("header `{key}: {value}`: give {remedy}"))
 }
 
-fn refuse_unknown(header: &BTreeMap<String, String>, kind: &str, known: &[&str]) -> Result<()> {
+pub(super) fn refuse_unknown(header: &BTreeMap<String, String>, kind: &str, known: &[&str]) -> Result<()> {
     let unknown = header.iter().find(|(key, _)| !known.contains(&key.as_str()));
     match unknown {
         None => Ok(()),
@@ -275,7 +275,7 @@ fn refuse_unknown(header: &BTreeMap<String, String>, kind: &str, known: &[&str])
 }
 
 /// A number of the header, digits grouped by `_` if the writer likes.
-fn number<T: FromStr>(
+pub(super) fn number<T: FromStr>(
     header: &BTreeMap<String, String>,
     key: &str,
     default: T,

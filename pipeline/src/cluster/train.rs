@@ -93,7 +93,7 @@ fn best_fit(settings: &KmeansSettings, screen: &Screen, hashes: &[u64]) -> Resul
 }
 
 /// Runs `count` jobs, each told how many threads it may use itself; results come in job order.
-fn side_by_side<T: Send>(
+pub(super) fn side_by_side<T: Send>(
     count: usize,
     threads: usize,
     job: impl Fn(usize, usize) -> Result<T> + Sync,
