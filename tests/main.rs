@@ -54,6 +54,9 @@ mod bad_csv;
 // How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
 
+// Dense segments: as scikit-learn finds them, and from a project's files to its tables.
+mod density;
+
 // Each rule of cleaning customer records, and how a company changes it.
 mod cleaning;
 

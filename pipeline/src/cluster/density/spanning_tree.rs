@@ -247,11 +247,11 @@ mod tests {
     #[test]
     fn by_hand() {
         let points = Matrix { values: vec![0.0, 1.0, 3.0, 7.0], width: 1 };
-        // Core distances to the second nearest neighbour, squared: 9, 4, 9, 36.
+        // Core distances to the second other row, squared: 9, 4, 9, 36; so 0 is as far from 1 as from 3.
         let all = tiles(&points, 4);
         let core = core_distances(&points, &all, 3, 1).unwrap();
         let tree = spanning_tree(&points, &all, &core, 1).unwrap();
         let edge = |squared, a, b| Edge { squared, a, b };
-        assert_eq!(tree, [edge(9.0, 0, 1), edge(9.0, 1, 2), edge(36.0, 1, 3)]);
+        assert_eq!(tree, [edge(9.0, 0, 1), edge(9.0, 0, 2), edge(36.0, 1, 3)]);
     }
 }

@@ -144,7 +144,7 @@ async fn order_batches_and_threads_do_not_matter() {
         let first = train(&settings, &rows).await.unwrap();
         let q = &first.quality;
         assert_eq!((q.rows, q.sample_rows, q.sizes.len()), (5000, 5000.min(sample_rows as u64), 3));
-        assert!(q.members_kept >= 0.99 && q.noise_kept >= 0.9, "{q:?}");
+        assert!(q.members_kept >= 0.99 && q.noise_kept >= 0.85, "{q:?}");
         assert!(q.core_points <= 300 && q.core_points > 290, "{q:?}");
         for (seed, batch_rows, threads) in [(1, 5000, 2), (2, 1, 7), (3, 999, 16)] {
             let mut order: Vec<usize> = (0..rows.len()).collect();
