@@ -63,6 +63,8 @@ mod bad_csv;
 // How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
 
+// Dense segments: as scikit-learn finds them, and from a project's files to its tables.
+mod density;
 // Principal components as tables and before clustering, and the report on features.
 mod factors;
 

@@ -9,12 +9,14 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use strata_udfs::model::{
-    KmeansModel, factors_model_type, kmeans_model_type, linkage_model_type, reference_model_type,
+    KmeansModel, density_model_type, factors_model_type, kmeans_model_type, linkage_model_type,
+    reference_model_type,
 };
 
 use crate::cluster::{
-    FactorsSettings, Followed, KmeansQuality, KmeansSettings, ReferenceSettings, follow_kmeans, gate, polish,
-    train_factors, train_reference,
+    DensityQuality, DensitySettings, FactorsSettings, Followed, KmeansQuality, KmeansSettings,
+    ReferenceSettings, density_gate, follow_kmeans, gate, polish, train_density, train_factors,
+    train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
@@ -24,6 +26,8 @@ use crate::{Context, Error, Result};
 pub enum Trainer {
     /// `kind: kmeans`: scaling and centroids.
     Kmeans(KmeansSettings),
+    /// `kind: hdbscan`: scaling and core points of dense segments.
+    Hdbscan(DensitySettings),
     /// `kind: factors`: principal components or factor analysis.
     Factors(FactorsSettings),
     /// `kind: reference`: frozen quantiles and means of each column.
@@ -37,8 +41,8 @@ pub enum Trainer {
 pub struct Trained {
     /// The model, of [`Trainer::output_type`].
     pub model: ScalarValue,
-    /// Quality of a k-means model that was trained now, which [`Trainer::gate`] judges.
-    pub quality: Option<KmeansQuality>,
+    /// Figures of a model that was trained now, which [`Trainer::gate`] judges.
+    pub quality: Option<Quality>,
     /// What the user should know of the training rows and of the model before, a line each.
     pub notes: Vec<String>,
 }
@@ -47,6 +51,13 @@ impl Trained {
     fn plain(model: ScalarValue) -> Self {
         Trained { model, quality: None, notes: Vec::new() }
     }
+}
+
+/// Figures of a model of segments.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Quality {
+    Kmeans(KmeansQuality),
+    Density(DensityQuality),
 }
 
 /// The model that an earlier run left.
@@ -66,11 +77,12 @@ impl Trainer {
     pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
         match kind {
             "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "hdbscan" => Ok(Trainer::Hdbscan(DensitySettings::from_header(header)?)),
             "factors" => Ok(Trainer::Factors(FactorsSettings::from_header(header)?)),
             "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
             "linkage" => Ok(Trainer::Linkage(LinkageSettings::from_header(header)?)),
             other => Err(Error::Usage(format!(
-                "header `kind: {other}`: give `kmeans`, `factors`, `reference` or `linkage`"
+                "header `kind: {other}`: give `kmeans`, `hdbscan`, `factors`, `reference` or `linkage`"
             ))),
         }
     }
@@ -79,6 +91,7 @@ impl Trainer {
     pub fn output_type(&self) -> DataType {
         match self {
             Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Hdbscan(_) => density_model_type(),
             Trainer::Factors(_) => factors_model_type(),
             Trainer::Reference(_) => reference_model_type(),
             Trainer::Linkage(_) => linkage_model_type(),
@@ -94,7 +107,8 @@ impl Trainer {
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
             Trainer::Kmeans(settings) => Some(settings.sample_rows),
-            Trainer::Factors(settings) => Some(settings.preparation.sample_rows),
+            Trainer::Hdbscan(settings) => Some(settings.sample_rows),
+            Trainer::Factors(settings) => Some(settings.sample_rows),
             Trainer::Reference(_) | Trainer::Linkage(_) => None,
         }
     }
@@ -103,6 +117,7 @@ impl Trainer {
     pub fn describe(&self) -> String {
         match self {
             Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Hdbscan(settings) => settings.describe(),
             Trainer::Factors(settings) => settings.describe(),
             Trainer::Reference(settings) => settings.describe(),
             Trainer::Linkage(settings) => settings.describe(),
@@ -114,7 +129,7 @@ impl Trainer {
     /// A model [`Trainer::follows`] the one before it, if that is still of the type of today.
     ///
     /// # Errors
-    /// Those of [`follow_kmeans`], [`train_factors`], [`train_reference`] and [`train_linkage`].
+    /// Those of [`follow_kmeans`], [`train_density`], [`train_factors`], [`train_reference`] and [`train_linkage`].
     pub async fn train<F, Fut>(&self, columns: &[String], open: F, before: Option<&Before>) -> Result<Trained>
     where
         F: Fn() -> Fut,
@@ -128,7 +143,7 @@ impl Trainer {
                 Ok(match (followed, model) {
                     (Followed::Trained(trained, why), _) => Trained {
                         model: trained.model.to_scalar(),
-                        quality: Some(trained.quality),
+                        quality: Some(Quality::Kmeans(trained.quality)),
                         notes: why.map(|why| format!("trained anew: {why}")).into_iter().collect(),
                     },
                     (Followed::Kept, Some(model)) => Trained {
@@ -137,6 +152,11 @@ impl Trainer {
                     },
                     (Followed::Kept, None) => return Err(Error::other("no model was there to be kept")),
                 })
+            }
+            Trainer::Hdbscan(settings) => {
+                let trained = train_density(settings, open().await?).await?;
+                let quality = Some(Quality::Density(trained.quality));
+                Ok(Trained { quality, ..Trained::plain(trained.model.to_scalar()) })
             }
             Trainer::Factors(settings) => {
                 let trained = train_factors(settings, open().await?).await?;
@@ -169,7 +189,9 @@ impl Trainer {
         Fut: Future<Output = Result<Vec<RecordBatch>>>,
     {
         match (self, &trained.quality) {
-            (Trainer::Kmeans(settings), Some(quality)) if quality.sample_rows < quality.rows => {
+            (Trainer::Kmeans(settings), Some(Quality::Kmeans(quality)))
+                if quality.sample_rows < quality.rows =>
+            {
                 let model = KmeansModel::from_scalar(&trained.model).context("read the trained model")?;
                 let model = polish(model, settings.polish, rows, collect).await?;
                 Ok(Trained { model: model.to_scalar(), ..trained })
@@ -184,7 +206,10 @@ impl Trainer {
     /// [`Error::Audit`] with every reason.
     pub fn gate(&self, trained: &Trained) -> Result<()> {
         match (self, &trained.quality) {
-            (Trainer::Kmeans(settings), Some(quality)) => gate(quality, &settings.gate),
+            (Trainer::Kmeans(settings), Some(Quality::Kmeans(quality))) => gate(quality, &settings.gate),
+            (Trainer::Hdbscan(settings), Some(Quality::Density(quality))) => {
+                density_gate(quality, &settings.gate)
+            }
             _ => Ok(()),
         }
     }

@@ -1,5 +1,6 @@
 //! Segment learning: sample, scale, choose k, train, keep ids, name.
 
+mod density;
 mod drift;
 mod factors;
 mod header;
@@ -23,6 +24,9 @@ mod stability;
 mod tests;
 mod train;
 
+pub use density::{
+    DensityGate, DensityQuality, DensitySettings, Membership, TrainedDensity, density_gate, train_density,
+};
 pub use factors::{FactorsSettings, Method, Rotation, TrainedFactors, train_factors};
 pub use header::ByFeature;
 pub use lloyd::{Assigner, Fit, lloyd};

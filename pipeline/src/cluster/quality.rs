@@ -179,7 +179,7 @@ fn means(points: &Matrix) -> Vec<f64> {
     (0..points.width).map(|f| mean_and_deviation(&column(points, f)).0).collect()
 }
 
-fn spread(points: &Matrix) -> f64 {
+pub(super) fn spread(points: &Matrix) -> f64 {
     let deviations = (0..points.width).map(|f| mean_and_deviation(&column(points, f)).1).filter(|d| *d > 0.0);
     let (low, high) = deviations.fold((f64::INFINITY, 0.0f64), |(low, high), d| (low.min(d), high.max(d)));
     if high > 0.0 { high / low } else { 1.0 }

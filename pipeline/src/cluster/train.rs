@@ -210,7 +210,7 @@ fn no_starts() -> Error {
 }
 
 /// Runs `count` jobs, each told how many threads it may use itself; results come in job order.
-fn side_by_side<T: Send>(
+pub(super) fn side_by_side<T: Send>(
     count: usize,
     threads: usize,
     job: impl Fn(usize, usize) -> Result<T> + Sync,

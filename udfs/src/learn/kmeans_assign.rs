@@ -64,7 +64,7 @@ impl ScalarUDFImpl for KmeansAssign {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        vector_and_model(self.name(), types)
+        vector_and_model::<KmeansModel>(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {

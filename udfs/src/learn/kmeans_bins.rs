@@ -48,7 +48,7 @@ impl ScalarUDFImpl for KmeansBins {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        vector_and_model(self.name(), types)
+        vector_and_model::<KmeansModel>(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -75,9 +75,9 @@ fn bins(vectors: &ListArray, model: &KmeansModel) -> Result<ArrayRef> {
     let mut nulls = NullBufferBuilder::new(vectors.len());
     each_vector(vectors, model, |row| {
         nulls.append(row.is_some());
-        lengths.push(row.map_or(0, |_| model.d()));
+        lengths.push(row.as_ref().map_or(0, |_| model.d()));
         if let Some(row) = row {
-            let of_feature = |f: usize| (f * BINS + model.bin(f, row(f))) as i32;
+            let of_feature = |f: usize| (f * BINS + model.bin(f, row.value(f))) as i32;
             codes.extend((0..model.d()).map(of_feature));
         }
     })?;

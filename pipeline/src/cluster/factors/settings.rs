@@ -135,10 +135,7 @@ mod tests {
             (defaults.method, defaults.components, defaults.rotation),
             (Method::Pca, None, Rotation::None)
         );
-        assert_eq!(
-            (defaults.preparation.scale, defaults.sample_rows),
-            (Scale::Standard, 262_144)
-        );
+        assert_eq!((defaults.preparation.scale, defaults.sample_rows), (Scale::Standard, 262_144));
         let all = read(&[
             ("method", "factor"),
             ("components", "3"),
