@@ -38,11 +38,11 @@ async fn points(lake: &Path, project: &Path) -> Points {
         let column = if name == "orders" { "frequency_window" } else { name.as_str() };
         format!("cast({column} as double) as {name}")
     };
-    let features: Vec<String> = model.features.iter().map(feature).collect();
+    let features: Vec<String> = model.scaling.features.iter().map(feature).collect();
     let columns = format!("select customer_id, {} from features.customers", features.join(", "));
     let scaled = |row: &Value| {
-        let value = |(at, name): (usize, &String)| model.scale_value(at, row[name].as_f64());
-        model.features.iter().enumerate().map(value).collect()
+        let value = |(at, name): (usize, &String)| model.scaling.scale_value(at, row[name].as_f64());
+        model.scaling.features.iter().enumerate().map(value).collect()
     };
     rows(lake, &columns).iter().map(|row| (named(row, "customer_id"), scaled(row))).collect()
 }

@@ -18,6 +18,9 @@ mod same_bytes;
 // A run after each day's delivery gives what one run over everything gives, and reads only what is new.
 mod incremental;
 
+// Behaviour segments: chosen, refused, kept through refits, beside scikit-learn's.
+mod segments;
+
 // Segments of every family over time: migration, lineage, stays, names.
 mod families;
 

@@ -18,7 +18,7 @@ select
     'behaviour' as family,
     cast(a.assignment['segment'] as int) as segment,
     coalesce(n.name_en, kmeans_segment_name(a.assignment['segment'], $behaviour_model)) as segment_name,
-    n.name_zh as segment_name_zh,
+    coalesce(n.name_zh, kmeans_segment_name(a.assignment['segment'], $behaviour_model, 'zh')) as segment_name_zh,
     a.assignment['distance'] as distance,
     cast(a.assignment['runner_up'] as int) as runner_up,
     a.assignment['margin'] as margin,
