@@ -2,9 +2,9 @@
 -- grain: as_of, feature
 -- store: table
 -- publish: as_of
--- why: figures are of the training rows of this run, at most 262,144; the correlation is of values as they are
---    compared: transformed, scaled, a missing one at the centre. From .95 on, one of two features is enough.
---    `centre` and `scale` are the model's: one unit of distance is so much of the transformed feature
+-- why: figures are of the training rows of this run, at most 262,144; correlations are of values as the model compares
+--    them (transformed, scaled, a missing one at the centre), and from .95 on one of the two features is enough; `centre`
+--    and `scale` are the model's, so that one unit of distance is so much of the transformed feature
 with
 reports as (
     select unnest($behaviour_factors['report']) as report
