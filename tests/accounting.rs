@@ -109,12 +109,15 @@ for stage in stages:
 print(json.dumps(counts))
 "#;
 
-/// Every filtering stage of the built-in project but that of decisions on records, of which a generated world has none:
-/// its name, weight, and the source it accounts for.
+/// Of these sources a generated world has nothing: decisions on records, names of segments, lists of seeds.
+const NOT_GENERATED: &[&str] = &["identity_overrides", "segment_names", "lookalike_seeds", "known_seeds"];
+
+/// Every filtering stage of the built-in project that has something to filter: its name, weight, and the source it
+/// accounts for.
 fn filtering_stages() -> Vec<(String, String, Option<String>)> {
     let project = Project::load("retail", &strata::engine::planning_state().unwrap()).unwrap();
     let filtering = project.stages.iter().filter(|stage| stage.quarantine.is_some());
-    let filtering = filtering.filter(|stage| stage.stem != "identity_overrides");
+    let filtering = filtering.filter(|stage| !NOT_GENERATED.contains(&stage.stem.as_str()));
     let weight = |weight: &Option<String>| weight.clone().unwrap_or("1".into());
     filtering.map(|stage| (stage.name.clone(), weight(&stage.weight), stage.accounts.clone())).collect()
 }

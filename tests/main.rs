@@ -18,6 +18,15 @@ mod same_bytes;
 // A run after each day's delivery gives what one run over everything gives, and reads only what is new.
 mod incremental;
 
+// Segments of every family over time: migration, lineage, stays, names.
+mod families;
+
+// Who brings most of the revenue, cut as DuckDB cuts it.
+mod value_tiers;
+
+// Customers like those of a list, ranked by distance.
+mod lookalikes;
+
 // Runs killed at any point: readers see the old or the new, the next run resumes.
 mod kill;
 
@@ -54,6 +63,8 @@ mod bad_csv;
 // How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
 
+// Dense segments: as scikit-learn finds them, and from a project's files to its tables.
+mod density;
 // Principal components as tables and before clustering, and the report on features.
 mod factors;
 

@@ -22,7 +22,7 @@ use strata::run::{RunManifest, SourceFiles, last_run, params_of, source_table, s
 use tempfile::TempDir;
 
 use crate::support::shuffle::{Random, shuffled};
-use crate::support::world::{decide, rows, small_lake};
+use crate::support::world::{decide, deliver, rows, small_lake};
 use crate::support::{ok, text};
 
 /// Rows of each difference that a report shows.
@@ -54,6 +54,20 @@ fn decide_on_some(lake: &Path) {
     decide(lake, &decisions);
 }
 
+/// Names of segments, and seeds on two lists, for the same reason.
+fn name_and_seed(lake: &Path) {
+    let names = [("behaviour", "1"), ("rfm", "important value"), ("value_tier", "head")].map(|(family, segment)| {
+        format!("('{family}', '{segment}', 'our {segment}', '我们的{segment}', timestamp '2025-01-02 00:00:00')")
+    });
+    deliver(lake, "segment_names", "family, segment, name_en, name_zh", &names);
+    let customers = rows(lake, "select customer_id from segments order by segment, customer_id");
+    let customers = customers.iter().map(|row| row["customer_id"].as_str().unwrap());
+    let seeds = customers.step_by(9).enumerate().map(|(at, customer)| {
+        format!("('list {}', '{customer}', timestamp '2025-01-02 00:00:00')", at % 2 + 1)
+    });
+    deliver(lake, "lookalike_seeds", "list_id, customer_id", &seeds.collect::<Vec<_>>());
+}
+
 impl Finished {
     pub async fn new() -> Finished {
         let folder = small_lake();
@@ -66,6 +80,7 @@ impl Finished {
             runs.extend(last_run(&engine, &lake).await.unwrap());
             if as_of != "latest" {
                 decide_on_some(folder.path());
+                name_and_seed(folder.path());
             }
         }
         let [earlier, run] = <[RunManifest; 2]>::try_from(runs).unwrap();
@@ -190,7 +205,7 @@ impl Finished {
         let plan = self.project.plan(engine.state(), &stage.name, &self.params, &provide).unwrap();
         let Kind::Model { trainer, .. } = &stage.kind else { return sorted_rows(engine, &plan).await };
         let columns: Vec<String> = stage.schema.fields().iter().map(|field| field.name().clone()).collect();
-        let trained = trainer.train(&columns, || engine.stream(&plan)).await.unwrap();
+        let trained = trainer.train(&columns, || engine.stream(&plan), None).await.unwrap();
         let model = trained.model.to_array_of_size(1).unwrap();
         shown_rows(&RecordBatch::try_from_iter([("model", model)]).unwrap())
     }

@@ -9,12 +9,14 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use strata_udfs::model::{
-    KmeansModel, factors_model_type, kmeans_model_type, linkage_model_type, reference_model_type,
+    KmeansModel, density_model_type, factors_model_type, kmeans_model_type, linkage_model_type,
+    reference_model_type,
 };
 
 use crate::cluster::{
-    FactorsSettings, KmeansQuality, KmeansSettings, ReferenceSettings, gate, polish, train_factors,
-    train_kmeans, train_reference,
+    DensityQuality, DensitySettings, FactorsSettings, Followed, KmeansQuality, KmeansSettings,
+    ReferenceSettings, density_gate, follow_kmeans, gate, polish, train_density, train_factors,
+    train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
@@ -24,6 +26,8 @@ use crate::{Context, Error, Result};
 pub enum Trainer {
     /// `kind: kmeans`: scaling and centroids.
     Kmeans(KmeansSettings),
+    /// `kind: hdbscan`: scaling and core points of dense segments.
+    Hdbscan(DensitySettings),
     /// `kind: factors`: principal components or factor analysis.
     Factors(FactorsSettings),
     /// `kind: reference`: frozen quantiles and means of each column.
@@ -37,10 +41,32 @@ pub enum Trainer {
 pub struct Trained {
     /// The model, of [`Trainer::output_type`].
     pub model: ScalarValue,
-    /// Quality of a k-means model, which [`Trainer::gate`] judges.
-    pub quality: Option<KmeansQuality>,
-    /// What the user should know of the training rows, a line each.
+    /// Figures of a model that was trained now, which [`Trainer::gate`] judges.
+    pub quality: Option<Quality>,
+    /// What the user should know of the training rows and of the model before, a line each.
     pub notes: Vec<String>,
+}
+
+impl Trained {
+    fn plain(model: ScalarValue) -> Self {
+        Trained { model, quality: None, notes: Vec::new() }
+    }
+}
+
+/// Figures of a model of segments.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Quality {
+    Kmeans(KmeansQuality),
+    Density(DensityQuality),
+}
+
+/// The model that an earlier run left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Before {
+    /// The model, of the type that it had then.
+    pub model: ScalarValue,
+    /// Whether it stays while the population has not drifted.
+    pub unless_drifted: bool,
 }
 
 impl Trainer {
@@ -51,11 +77,12 @@ impl Trainer {
     pub fn from_header(kind: &str, header: &BTreeMap<String, String>) -> Result<Self> {
         match kind {
             "kmeans" => Ok(Trainer::Kmeans(KmeansSettings::from_header(header)?)),
+            "hdbscan" => Ok(Trainer::Hdbscan(DensitySettings::from_header(header)?)),
             "factors" => Ok(Trainer::Factors(FactorsSettings::from_header(header)?)),
             "reference" => Ok(Trainer::Reference(ReferenceSettings::from_header(header)?)),
             "linkage" => Ok(Trainer::Linkage(LinkageSettings::from_header(header)?)),
             other => Err(Error::Usage(format!(
-                "header `kind: {other}`: give `kmeans`, `factors`, `reference` or `linkage`"
+                "header `kind: {other}`: give `kmeans`, `hdbscan`, `factors`, `reference` or `linkage`"
             ))),
         }
     }
@@ -64,17 +91,24 @@ impl Trainer {
     pub fn output_type(&self) -> DataType {
         match self {
             Trainer::Kmeans(_) => kmeans_model_type(),
+            Trainer::Hdbscan(_) => density_model_type(),
             Trainer::Factors(_) => factors_model_type(),
             Trainer::Reference(_) => reference_model_type(),
             Trainer::Linkage(_) => linkage_model_type(),
         }
     }
 
+    /// Whether a model depends on the one before it.
+    pub fn follows(&self) -> bool {
+        matches!(self, Trainer::Kmeans(_))
+    }
+
     /// The most rows that it learns from; `None` when it learns from all.
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
             Trainer::Kmeans(settings) => Some(settings.sample_rows),
-            Trainer::Factors(settings) => Some(settings.preparation.sample_rows),
+            Trainer::Hdbscan(settings) => Some(settings.sample_rows),
+            Trainer::Factors(settings) => Some(settings.sample_rows),
             Trainer::Reference(_) | Trainer::Linkage(_) => None,
         }
     }
@@ -83,6 +117,7 @@ impl Trainer {
     pub fn describe(&self) -> String {
         match self {
             Trainer::Kmeans(settings) => settings.describe(),
+            Trainer::Hdbscan(settings) => settings.describe(),
             Trainer::Factors(settings) => settings.describe(),
             Trainer::Reference(settings) => settings.describe(),
             Trainer::Linkage(settings) => settings.describe(),
@@ -91,30 +126,45 @@ impl Trainer {
 
     /// Trains on the stage's rows, whose columns are a key and then the features, or patterns of agreement for a
     /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
+    /// A model [`Trainer::follows`] the one before it, if that is still of the type of today.
     ///
     /// # Errors
-    /// Those of [`train_kmeans`], [`train_factors`], [`train_reference`] and [`train_linkage`].
-    pub async fn train<F, Fut>(&self, columns: &[String], open: F) -> Result<Trained>
+    /// Those of [`follow_kmeans`], [`train_density`], [`train_factors`], [`train_reference`] and [`train_linkage`].
+    pub async fn train<F, Fut>(&self, columns: &[String], open: F, before: Option<&Before>) -> Result<Trained>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<SendableRecordBatchStream>>,
     {
         match self {
             Trainer::Kmeans(settings) => {
-                let trained = train_kmeans(settings, open().await?).await?;
-                Ok(Trained {
-                    model: trained.model.to_scalar(),
-                    quality: Some(trained.quality),
-                    notes: Vec::new(),
+                let model = before.and_then(|before| KmeansModel::from_scalar(&before.model).ok());
+                let unless_drifted = before.is_some_and(|before| before.unless_drifted);
+                let followed = follow_kmeans(settings, open().await?, model.as_ref(), unless_drifted).await?;
+                Ok(match (followed, model) {
+                    (Followed::Trained(trained, why), _) => Trained {
+                        model: trained.model.to_scalar(),
+                        quality: Some(Quality::Kmeans(trained.quality)),
+                        notes: why.map(|why| format!("trained anew: {why}")).into_iter().collect(),
+                    },
+                    (Followed::Kept, Some(model)) => Trained {
+                        notes: vec!["kept: the population has not drifted".into()],
+                        ..Trained::plain(model.to_scalar())
+                    },
+                    (Followed::Kept, None) => return Err(Error::other("no model was there to be kept")),
                 })
+            }
+            Trainer::Hdbscan(settings) => {
+                let trained = train_density(settings, open().await?).await?;
+                let quality = Some(Quality::Density(trained.quality));
+                Ok(Trained { quality, ..Trained::plain(trained.model.to_scalar()) })
             }
             Trainer::Factors(settings) => {
                 let trained = train_factors(settings, open().await?).await?;
-                Ok(Trained { model: trained.model.to_scalar(), quality: None, notes: trained.notes })
+                Ok(Trained { notes: trained.notes, ..Trained::plain(trained.model.to_scalar()) })
             }
             Trainer::Reference(settings) => {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
-                Ok(Trained { model: model.to_scalar(), quality: None, notes: Vec::new() })
+                Ok(Trained::plain(model.to_scalar()))
             }
             Trainer::Linkage(settings) => {
                 let model = match train_linkage(settings, open().await?).await? {
@@ -123,7 +173,7 @@ impl Trainer {
                         ScalarValue::try_new_null(&linkage_model_type()).context("make an empty model")?
                     }
                 };
-                Ok(Trained { model, quality: None, notes: Vec::new() })
+                Ok(Trained::plain(model))
             }
         }
     }
@@ -139,7 +189,9 @@ impl Trainer {
         Fut: Future<Output = Result<Vec<RecordBatch>>>,
     {
         match (self, &trained.quality) {
-            (Trainer::Kmeans(settings), Some(quality)) if quality.sample_rows < quality.rows => {
+            (Trainer::Kmeans(settings), Some(Quality::Kmeans(quality)))
+                if quality.sample_rows < quality.rows =>
+            {
                 let model = KmeansModel::from_scalar(&trained.model).context("read the trained model")?;
                 let model = polish(model, settings.polish, rows, collect).await?;
                 Ok(Trained { model: model.to_scalar(), ..trained })
@@ -154,7 +206,10 @@ impl Trainer {
     /// [`Error::Audit`] with every reason.
     pub fn gate(&self, trained: &Trained) -> Result<()> {
         match (self, &trained.quality) {
-            (Trainer::Kmeans(settings), Some(quality)) => gate(quality, &settings.gate),
+            (Trainer::Kmeans(settings), Some(Quality::Kmeans(quality))) => gate(quality, &settings.gate),
+            (Trainer::Hdbscan(settings), Some(Quality::Density(quality))) => {
+                density_gate(quality, &settings.gate)
+            }
             _ => Ok(()),
         }
     }

@@ -60,6 +60,11 @@ pub(crate) fn float_list() -> DataType {
     DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)))
 }
 
+/// A list of nullable Int32, item field named `item`.
+pub(crate) fn integer_list() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Int32, true)))
+}
+
 /// A list of nullable Utf8, item field named `item`.
 pub(crate) fn text_list() -> DataType {
     DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))

@@ -1,23 +1,29 @@
 //! Models as typed parameters: Arrow structs in SQL, parsed and checked structs in Rust.
 
+mod density;
 pub(crate) mod factors;
 mod grid;
-mod kmeans;
+pub(crate) mod kmeans;
 mod linkage;
 mod reference;
+pub(crate) mod scaling;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, ListArray, StringArray, StructArray};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Fields, Float64Type};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+#[cfg(test)]
+pub(crate) use density::tests as density_tests;
+pub use density::{CorePoints, DensityModel, Nearest, density_model_type};
 pub use factors::{FactorScorer, FactorVariance, FactorsModel, FeatureReport, Loading, factors_model_type};
 pub use grid::{GRID, on_grid, squared_steps, steps};
-pub use kmeans::{KmeansModel, Transform, kmeans_model_type};
+pub use kmeans::{BINS, Candidate, KmeansModel, kmeans_model_type};
 pub use linkage::{LinkageModel, MatchWeights, Weigher, linkage_model_type};
 pub use reference::{ReferenceModel, reference_model_type};
+pub use scaling::{KNOTS, Scaling, Transform};
 
 /// The type to which a model argument is cast: `expected`, when the names and order of its fields match.
 pub(crate) fn model_argument_type(function: &str, given: &DataType, expected: &DataType) -> Result<DataType> {
@@ -95,6 +101,28 @@ impl<'a> Fieldwise<'a> {
         }
     }
 
+    fn integers(&self, name: &str) -> Result<Vec<i32>> {
+        let list = self.list(name)?;
+        match list.as_primitive_opt::<Int32Type>() {
+            Some(numbers) if numbers.null_count() == 0 => Ok(numbers.values().to_vec()),
+            _ => plan_err!("field '{name}' of the {} model must be a list of int without NULL", self.kind),
+        }
+    }
+
+    fn integer(&self, name: &str) -> Result<i32> {
+        match self.field(name)?.as_primitive_opt::<Int32Type>() {
+            Some(number) if number.is_valid(0) => Ok(number.value(0)),
+            _ => plan_err!("field '{name}' of the {} model must be an int", self.kind),
+        }
+    }
+
+    fn optional_number(&self, name: &str) -> Result<Option<f64>> {
+        match self.field(name)?.as_primitive_opt::<Float64Type>() {
+            Some(number) => Ok(number.is_valid(0).then(|| number.value(0))),
+            None => plan_err!("field '{name}' of the {} model must be a double", self.kind),
+        }
+    }
+
     fn number(&self, name: &str) -> Result<f64> {
         match self.field(name)?.as_primitive_opt::<Float64Type>() {
             Some(number) if number.is_valid(0) => Ok(number.value(0)),
@@ -115,6 +143,10 @@ fn one_text_list(texts: &[String]) -> ArrayRef {
 
 fn one_number_list(numbers: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
     one_list(Arc::new(numbers.into_iter().collect::<Float64Array>()))
+}
+
+fn one_integer_list(numbers: &[i32]) -> ArrayRef {
+    one_list(Arc::new(Int32Array::from(numbers.to_vec())))
 }
 
 /// A struct scalar from columns of one row each.

@@ -137,6 +137,9 @@ async fn null_in_null_out() {
         "kmeans_assign([1.0], null)['segment']",
         "kmeans_assign(null, null)['margin']",
         "kmeans_explain([1], null)[1]['feature']",
+        "density_assign([1.0], null)['segment']",
+        "density_explain(null, null)[1]['contribution']",
+        "density_segment_name(1, null)",
         "mode_by_weight(null, null)",
     ] {
         assert_eq!(value(expression).await, "NULL", "{expression}");
@@ -154,7 +157,12 @@ async fn wrong_arguments_are_answered_with_the_remedy() {
         ("select closest('a', ['b'], -1)", "from 0 up"),
         ("select kmeans_assign([1], 1)", "must be a struct"),
         ("select kmeans_assign('a', null)", "list of numbers"),
-        ("select factor_scores([1], named_struct('a', 1))", "must be a struct of the fields features, transforms"),
+        ("select density_assign([1], 1)", "must be a struct"),
+        ("select density_segment_name('a', null)", "must be an integer"),
+        (
+            "select factor_scores([1], named_struct('a', 1))",
+            "must be a struct of the fields features, transforms",
+        ),
         ("select row_hash()", "at least one"),
         ("select row_hash(interval '1 day')", "cannot be hashed"),
         ("select row_digest(1)", "result of row_hash"),
@@ -184,15 +192,8 @@ async fn columns_of_any_encoding() {
 
 #[tokio::test]
 async fn models_as_parameters() {
-    let kmeans = KmeansModel {
-        features: vec!["x".into()],
-        transforms: vec![Transform::None],
-        centre: vec![0.0],
-        scale: vec![1.0],
-        clip: 10.0,
-        centroids: vec![0.0, 4.0],
-        names: vec!["low".into(), "high".into()],
-    };
+    let scaling = crate::model::scaling::tests::plain(&["x"], &[0.0], &[1.0], 10.0);
+    let kmeans = crate::model::kmeans::tests::with_centroids(scaling, vec![0.0, 4.0], &["low", "high"]);
     let reference = ReferenceModel {
         columns: vec!["x".into()],
         quantiles: vec![0.5],

@@ -31,6 +31,9 @@ pub struct RunArgs {
     /// Forget carried state: models are trained and cut points taken anew.
     #[arg(long)]
     reset_state: bool,
+    /// Publish although customers have drifted away from those that a kept model was trained on.
+    #[arg(long)]
+    accept_drift: bool,
     /// Show what would be computed, and what it would cost by what earlier runs of the lake took.
     #[arg(long)]
     dry_run: bool,
@@ -64,6 +67,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         select: args.select,
         full_refresh: args.full_refresh,
         reset_state: args.reset_state,
+        accept_drift: args.accept_drift,
         dry_run: args.dry_run,
         allow_breaking: args.allow_breaking,
         engine: args.engine.on(machine)?,

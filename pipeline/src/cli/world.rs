@@ -18,6 +18,9 @@ pub struct GenerateArgs {
     scale: f64,
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Another seed of what happens on the days, for the same people, products and places.
+    #[arg(long)]
+    days_seed: Option<u64>,
     /// Number of days.
     #[arg(long, default_value_t = 365)]
     days: u32,
@@ -44,6 +47,7 @@ pub async fn generate(args: GenerateArgs) -> Result<()> {
     let mut settings = WorldSettings {
         scale: args.scale,
         seed: args.seed,
+        days_seed: args.days_seed,
         start: args.start,
         days: args.days,
         arrived,

@@ -10,21 +10,57 @@ const NOTABLE: f64 = 0.25;
 /// Features in a name, unless more are needed to tell two segments apart.
 const FEATURES: usize = 2;
 
-/// One unique name a centroid: up to two features with the largest |z|, as in `high frequency, low recency_days`.
-/// z is the centroid's distance from the mean of all rows in standard deviations of all rows.
-pub(crate) fn segment_names(points: &Matrix, centroids: &[f64], features: &[String]) -> Vec<String> {
+/// The words of a language.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    English,
+    Chinese,
+}
+
+impl Language {
+    fn deviation(self, above: bool, feature: &str) -> String {
+        match (self, above) {
+            (Language::English, true) => format!("high {feature}"),
+            (Language::English, false) => format!("low {feature}"),
+            (Language::Chinese, true) => format!("{feature}高"),
+            (Language::Chinese, false) => format!("{feature}低"),
+        }
+    }
+
+    fn everyone(self) -> &'static str {
+        if self == Language::English { "everyone" } else { "全体" }
+    }
+
+    fn average(self) -> &'static str {
+        if self == Language::English { "average" } else { "平均" }
+    }
+
+    fn comma(self) -> &'static str {
+        if self == Language::English { ", " } else { "、" }
+    }
+}
+
+/// One unique name a centroid: up to two features with the largest |z|, as in `high frequency, low recency_days` or
+/// `频次高、间隔天数低`. z is the centroid's distance from the mean of all rows in standard deviations of all rows.
+/// `titles`: what the features are called in that language.
+pub(crate) fn segment_names(
+    points: &Matrix,
+    centroids: &[f64],
+    titles: &[String],
+    language: Language,
+) -> Vec<String> {
     let overall: Vec<(f64, f64)> = (0..points.width)
         .map(|f| mean_and_deviation(&points.rows().map(|row| row[f]).collect::<Vec<_>>()))
         .collect();
     let deviations: Vec<Vec<(usize, f64)>> =
         centroids.chunks_exact(points.width).map(|c| notable(c, &overall)).collect();
     if deviations.len() == 1 {
-        return vec!["everyone".into()];
+        return vec![language.everyone().into()];
     }
     let mut lengths = vec![FEATURES; deviations.len()];
     loop {
         let names: Vec<String> =
-            deviations.iter().zip(&lengths).map(|(d, length)| name(d, *length, features)).collect();
+            deviations.iter().zip(&lengths).map(|(d, length)| name(d, *length, titles, language)).collect();
         let mut longer = false;
         for (i, n) in names.iter().enumerate() {
             let shared = names.iter().enumerate().any(|(j, other)| i != j && n == other);
@@ -48,11 +84,10 @@ fn notable(centroid: &[f64], overall: &[(f64, f64)]) -> Vec<(usize, f64)> {
     z
 }
 
-fn name(deviations: &[(usize, f64)], length: usize, features: &[String]) -> String {
+fn name(deviations: &[(usize, f64)], length: usize, titles: &[String], language: Language) -> String {
     let words = deviations.iter().take(length);
-    let words: Vec<String> =
-        words.map(|(f, z)| format!("{} {}", if *z > 0.0 { "high" } else { "low" }, features[*f])).collect();
-    if words.is_empty() { "average".into() } else { words.join(", ") }
+    let words: Vec<String> = words.map(|(f, z)| language.deviation(*z > 0.0, &titles[*f])).collect();
+    if words.is_empty() { language.average().into() } else { words.join(language.comma()) }
 }
 
 /// Gives the second and later bearers of a name a number.
@@ -77,7 +112,19 @@ mod tests {
     fn names(rows: &[[f64; 3]], centroids: &[[f64; 3]]) -> Vec<String> {
         let points = Matrix { values: rows.concat(), width: 3 };
         let features = ["recency_days", "frequency", "spend"].map(String::from);
-        segment_names(&points, &centroids.concat(), &features)
+        segment_names(&points, &centroids.concat(), &features, Language::English)
+    }
+
+    #[test]
+    fn chinese_names() {
+        let points = Matrix { values: ROWS.concat(), width: 3 };
+        let titles = ["间隔天数", "频次", "消费"].map(String::from);
+        let centroids = [[-1.0, 2.0, 0.5], [0.1, 0.1, -0.2], [0.0, 0.0, -0.3]].concat();
+        assert_eq!(
+            segment_names(&points, &centroids, &titles, Language::Chinese),
+            ["频次高、间隔天数低", "平均", "消费低"]
+        );
+        assert_eq!(segment_names(&points, &[5.0, 0.0, 0.0], &titles, Language::Chinese), ["全体"]);
     }
 
     /// Mean 0, deviation 1 in every feature.

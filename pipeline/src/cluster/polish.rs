@@ -51,8 +51,8 @@ fn sums(rows: &LogicalPlan, model: &KmeansModel) -> datafusion::common::Result<L
     let figures = [count(lit(1)).alias("rows"), sum(col("squared")).alias("inertia")];
     LogicalPlanBuilder::from(rows.clone())
         .project([grid.alias("grid")])?
-        .project(["segment", "squared", "steps"].map(|part| get_field(col("grid"), part).alias(part)))?
-        .aggregate([col("segment")], figures.into_iter().chain(steps))?
+        .project(["place", "squared", "steps"].map(|part| get_field(col("grid"), part).alias(part)))?
+        .aggregate([col("place")], figures.into_iter().chain(steps))?
         .build()
 }
 
@@ -61,17 +61,17 @@ fn move_centroids(model: &mut KmeansModel, sums: &[RecordBatch]) -> Result<f64> 
     let wrong = || Error::other("the sums of k-means are not as planned");
     let mut inertia = 0i128;
     for batch in sums {
-        let segments = batch.column(0).as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
+        let places = batch.column(0).as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
         let counts = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
         let column = |at: usize| batch.column(at).as_primitive_opt::<Decimal128Type>().ok_or_else(wrong);
         inertia += column(2)?.iter().flatten().sum::<i128>();
         for f in 0..model.d() {
             let values = column(3 + f)?;
-            for ((segment, count), sum) in segments.iter().zip(counts).zip(values) {
-                let (Some(segment), Some(count), Some(sum)) = (segment, count, sum) else {
+            for ((place, count), sum) in places.iter().zip(counts).zip(values) {
+                let (Some(place), Some(count), Some(sum)) = (place, count, sum) else {
                     return Err(wrong());
                 };
-                let at = segment as usize * model.d() + f;
+                let at = place as usize * model.d() + f;
                 *model.centroids.get_mut(at).ok_or_else(wrong)? = sum as f64 / (count as f64 * GRID);
             }
         }
@@ -87,6 +87,7 @@ mod tests {
     use datafusion::datasource::provider_as_source;
     use datafusion::prelude::{SessionConfig, SessionContext};
 
+    use super::super::drift::remember;
     use super::super::lloyd::lloyd;
     use super::super::sample::mix;
     use super::super::scale::{Matrix, learn_scaling, tests::sample};
@@ -102,9 +103,18 @@ mod tests {
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let sample = sample(&["a", "b", "c"], &rows);
         let settings = KmeansSettings::new(5);
-        let (mut model, points) = learn_scaling(&settings, &sample).unwrap();
-        model.centroids = points.values[..15].to_vec();
-        model.names = (0..5).map(|i| i.to_string()).collect();
+        let (scaling, points) = learn_scaling(&settings.preparation, &sample).unwrap();
+        let names: Vec<String> = (0..5).map(|i| i.to_string()).collect();
+        let mut model = KmeansModel {
+            scaling,
+            centroids: points.values[..15].to_vec(),
+            segments: (0..5).collect(),
+            next_segment: 5,
+            names_zh: names.clone(),
+            names,
+            ..KmeansModel::default()
+        };
+        remember(&mut model, &sample);
         let batches = sample.rows.chunks(70).map(|rows| {
             let keys = arrow::array::StringArray::from_iter_values(rows.iter().map(|row| row.key.as_str()));
             let mut columns = vec![("id", Arc::new(keys) as arrow::array::ArrayRef, true)];

@@ -30,6 +30,10 @@ pub struct KmeansQuality {
     pub davies_bouldin: Option<f64>,
     /// Share of the sample in the largest segment.
     pub largest_share: f64,
+    /// Share of the sample in the smallest segment.
+    pub smallest_share: f64,
+    /// Mean adjusted Rand index between the model and models of bootstrap samples, where it was measured.
+    pub stability: Option<f64>,
     /// With `scale: none`: the largest standard deviation of a feature over the smallest that is not zero.
     pub unscaled_spread: Option<f64>,
 }
@@ -50,6 +54,8 @@ impl KmeansQuality {
             calinski_harabasz: calinski_harabasz(points, fit, &sizes),
             davies_bouldin: davies_bouldin(points, fit, &sizes),
             largest_share: sizes.iter().max().map_or(0.0, |m| *m as f64 / n as f64),
+            smallest_share: sizes.iter().min().map_or(0.0, |m| *m as f64 / n as f64),
+            stability: None,
             unscaled_spread: unscaled.then(|| spread(points)),
             sizes,
         }
@@ -68,11 +74,19 @@ impl Gate {
                 self.max_share
             ));
         }
-        for (segment, size) in quality.sizes.iter().enumerate().filter(|(_, size)| **size < self.min_size) {
+        if quality.smallest_share < self.min_share {
             refusals.push(format!(
-                "segment {segment} has {size} rows of the sample, fewer than `min_size: {}`: lower `k`, or remove \
-                 outliers",
-                self.min_size
+                "one segment holds {:.3} % of the rows, less than `min_share: {}`: lower `k`, or bound outliers (`clip`)",
+                100.0 * quality.smallest_share,
+                self.min_share
+            ));
+        }
+        if let Some(stability) = quality.stability.filter(|stability| *stability < self.min_stability) {
+            refusals.push(format!(
+                "models of resampled rows agree with the segments by an adjusted Rand index of {stability:.3}, less than \
+                 `min_stability: {}`: another sample would give other segments; choose another `k`, as `k: 4..12` does, \
+                 or other features",
+                self.min_stability
             ));
         }
         if let Some(spread) = quality.unscaled_spread.filter(|s| *s > self.max_spread) {
@@ -165,7 +179,7 @@ fn means(points: &Matrix) -> Vec<f64> {
     (0..points.width).map(|f| mean_and_deviation(&column(points, f)).0).collect()
 }
 
-fn spread(points: &Matrix) -> f64 {
+pub(super) fn spread(points: &Matrix) -> f64 {
     let deviations = (0..points.width).map(|f| mean_and_deviation(&column(points, f)).1).filter(|d| *d > 0.0);
     let (low, high) = deviations.fold((f64::INFINITY, 0.0f64), |(low, high), d| (low.min(d), high.max(d)));
     if high > 0.0 { high / low } else { 1.0 }
@@ -210,14 +224,24 @@ mod tests {
         values.extend([1.0; 40]);
         let q = quality(&values, 2, &[1.0, 1.0, 1000.0, 3.0]);
         assert_eq!(q.sizes, [21, 1]);
-        let limits = Gate { min_size: 2, ..Gate::default() };
+        let q = KmeansQuality { stability: Some(0.25), ..q };
+        let limits = Gate { min_share: 0.05, ..Gate::default() };
         let refusals = limits.refusals(&q);
-        assert_eq!(refusals.len(), 3, "{refusals:?}");
+        assert_eq!(refusals.len(), 4, "{refusals:?}");
         assert!(refusals[0].contains("95.5 %") && refusals[0].contains("max_share: 0.8"), "{}", refusals[0]);
-        assert!(refusals[1].contains("segment 1 has 1 rows"), "{}", refusals[1]);
-        assert!(refusals[2].contains("scale: none"), "{}", refusals[2]);
+        assert!(
+            refusals[1].contains("4.545 %") && refusals[1].contains("min_share: 0.05"),
+            "{}",
+            refusals[1]
+        );
+        assert!(
+            refusals[2].contains("0.250") && refusals[2].contains("min_stability: 0.6"),
+            "{}",
+            refusals[2]
+        );
+        assert!(refusals[3].contains("scale: none"), "{}", refusals[3]);
         assert!(matches!(gate(&q, &limits), Err(Error::Audit(m)) if m.contains("max_spread")));
-        let lenient = Gate { max_share: 1.0, min_size: 1, max_spread: 1e6 };
+        let lenient = Gate { max_share: 1.0, min_share: 0.0, min_stability: 0.2, max_spread: 1e6 };
         assert!(gate(&q, &lenient).is_ok());
     }
 }

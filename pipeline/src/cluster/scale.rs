@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use strata_udfs::groups::quantile_rank;
-use strata_udfs::model::{KmeansModel, Transform, on_grid};
+use strata_udfs::model::{KNOTS, Scaling, Transform, on_grid};
 
+use super::preparation::{Preparation, Scale};
 use super::sample::Sample;
-use super::settings::{KmeansSettings, Scale};
 use crate::{Error, Result};
 
 /// Bound of an unscaled value, 2^30: below it a fixed-point value fits an i64, and the squared distance of two
@@ -31,79 +31,100 @@ impl Matrix {
         &self.values[i * self.width..(i + 1) * self.width]
     }
 
+    /// A copy of the first rows, at most so many.
+    pub(crate) fn first_rows(&self, most: usize) -> Matrix {
+        let rows = self.len().min(most);
+        Matrix { values: self.values[..rows * self.width].to_vec(), width: self.width }
+    }
+
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
     }
 }
 
-/// Learns centre and scale of each feature from the sample's known values. Returns a model that lacks centroids
-/// and names, and the sample as the model scales it.
+/// Learns centre and scale of each feature from the sample's known values. Returns the scaling, and the sample as it scales
+/// it.
 ///
 /// # Errors
-/// [`Error::Usage`] for a transform of a feature that does not exist; [`Error::Contract`] when infinite values
+/// [`Error::Usage`] for settings of a feature that does not exist; [`Error::Contract`] when infinite values
 /// leave no centre or scale, or under `scale: none` for a value of 2^30 or more.
-pub(crate) fn learn_scaling(settings: &KmeansSettings, sample: &Sample) -> Result<(KmeansModel, Matrix)> {
-    check_transforms(settings, &sample.features)?;
-    let mut model = KmeansModel {
+pub(crate) fn learn_scaling(preparation: &Preparation, sample: &Sample) -> Result<(Scaling, Matrix)> {
+    preparation.check(&sample.features)?;
+    let unscaled = preparation.scale == Scale::None;
+    let features = sample.features.iter();
+    let mut scaling = Scaling {
         features: sample.features.clone(),
-        transforms: sample.features.iter().map(|f| settings.transform_of(f)).collect(),
-        centre: Vec::new(),
-        scale: Vec::new(),
-        clip: if settings.scale == Scale::None { UNSCALED_BOUND } else { settings.clip },
-        centroids: Vec::new(),
-        names: Vec::new(),
+        transforms: features.clone().map(|f| *preparation.transform.of(f)).collect(),
+        clips: features
+            .clone()
+            .map(|f| if unscaled { UNSCALED_BOUND } else { *preparation.clip.of(f) })
+            .collect(),
+        weights: features.map(|f| preparation.weight_of(f, &sample.features)).collect(),
+        ..Scaling::default()
     };
     for (f, name) in sample.features.iter().enumerate() {
-        let known = known_values(sample, f, model.transforms[f], settings.scale)?;
-        let (centre, scale) = centre_and_scale(settings.scale, known);
+        let mut known = known_values(sample, f);
+        if scaling.transforms[f] == Transform::Rank {
+            scaling.knots.extend(knots(known.clone()));
+        }
+        known.iter_mut().for_each(|value| *value = scaling.transform_value(f, *value));
+        if unscaled {
+            refuse_beyond_bound(sample, &scaling, f)?;
+        }
+        let (centre, scale) = centre_and_scale(preparation.scale, known);
         if !centre.is_finite() || !scale.is_finite() {
             return Err(Error::Contract(format!(
                 "feature `{name}` has too many infinite or too widely spread values to be scaled: make them NULL \
                  (log1p is infinite from -1 down)"
             )));
         }
-        model.centre.push(centre);
-        model.scale.push(scale);
+        scaling.centre.push(centre);
+        scaling.scale.push(scale);
     }
     let width = sample.features.len();
     let mut values = Vec::with_capacity(sample.rows.len() * width);
     for row in &sample.rows {
-        values.extend(row.values.iter().enumerate().map(|(f, x)| on_grid(model.scale_value(f, Some(*x)))));
+        values.extend(row.values.iter().enumerate().map(|(f, x)| on_grid(scaling.scale_value(f, Some(*x)))));
     }
-    Ok((model, Matrix { values, width }))
+    Ok((scaling, Matrix { values, width }))
 }
 
-fn check_transforms(settings: &KmeansSettings, features: &[String]) -> Result<()> {
-    match settings.transform.iter().find(|(name, _)| !features.contains(name)) {
-        None => Ok(()),
-        Some((name, transform)) => Err(Error::Usage(format!(
-            "header `transform: {name}={transform}`: the training rows have no feature `{name}`; they have {}",
-            features.join(", ")
-        ))),
-    }
+/// The values of one feature that are not NULL, in the sample's order. Infinite ones stay: they have a rank, and are
+/// clipped in the end.
+pub(crate) fn known_values(sample: &Sample, feature: usize) -> Vec<f64> {
+    // NaN stands for NULL
+    sample.rows.iter().map(|row| row.values[feature]).filter(|value| !value.is_nan()).collect()
 }
 
-/// The transformed values of one feature that are not NULL, in the sample's order. Infinite ones stay: they have
-/// a rank, and are clipped in the end.
-fn known_values(sample: &Sample, feature: usize, transform: Transform, scale: Scale) -> Result<Vec<f64>> {
-    let mut known = Vec::with_capacity(sample.rows.len());
-    for row in &sample.rows {
-        // NaN, which stands for NULL, would not survive a transform.
-        if row.values[feature].is_nan() {
-            continue;
+/// The values at evenly spaced ranks, from the smallest to the largest finite one, linear between two; all zero when
+/// nothing is known.
+fn knots(mut known: Vec<f64>) -> [f64; KNOTS] {
+    known.retain(|value| value.is_finite());
+    known.sort_unstable_by(f64::total_cmp);
+    let last = known.len().saturating_sub(1);
+    std::array::from_fn(|i| {
+        let (at, part) = (i * last / (KNOTS - 1), i * last % (KNOTS - 1));
+        let value = |at: usize| known.get(at).copied().unwrap_or(0.0);
+        if part == 0 {
+            value(at)
+        } else {
+            value(at) + part as f64 / (KNOTS - 1) as f64 * (value(at + 1) - value(at))
         }
-        let value = transform.apply(row.values[feature]);
-        if scale == Scale::None && value.abs() >= UNSCALED_BOUND {
-            let name = &sample.features[feature];
+    })
+}
+
+fn refuse_beyond_bound(sample: &Sample, scaling: &Scaling, feature: usize) -> Result<()> {
+    for row in sample.rows.iter().filter(|row| !row.values[feature].is_nan()) {
+        let value = scaling.transform_value(feature, row.values[feature]) * scaling.weights[feature];
+        if value.abs() >= UNSCALED_BOUND {
             return Err(Error::Contract(format!(
-                "feature `{name}` is {} for key `{}`, too large to cluster with `scale: none`: declare \
+                "feature `{}` is {} for key `{}`, too large to cluster with `scale: none`: declare \
                  `scale: robust`, or make it NULL",
-                row.values[feature], row.key
+                sample.features[feature], row.values[feature], row.key
             )));
         }
-        known.push(value);
     }
-    Ok(known)
+    Ok(())
 }
 
 /// Centre and scale of one feature's known values. A scale of zero becomes 1.
@@ -117,15 +138,17 @@ fn centre_and_scale(scale: Scale, mut known: Vec<f64>) -> (f64, f64) {
         Scale::None => (0.0, 1.0),
         Scale::Standard => (mean, positive(deviation, mean).unwrap_or(1.0)),
         Scale::Robust => {
-            let mut quantile = |p: f64| {
-                let rank = quantile_rank(p, known.len() as u64) as usize - 1;
-                *known.select_nth_unstable_by(rank, f64::total_cmp).1
-            };
-            let (lower, median, upper) = (quantile(0.25), quantile(0.5), quantile(0.75));
+            let [lower, median, upper] = [0.25, 0.5, 0.75].map(|p| quantile(&mut known, p));
             let scale = positive(upper - lower, median).or(positive(deviation, median)).unwrap_or(1.0);
             (median, scale)
         }
     }
+}
+
+/// The observed value at probability `p` (inverse CDF) of at least one value; the order of the values changes.
+pub(crate) fn quantile(values: &mut [f64], p: f64) -> f64 {
+    let rank = quantile_rank(p, values.len() as u64) as usize - 1;
+    *values.select_nth_unstable_by(rank, f64::total_cmp).1
 }
 
 /// A spread that is more than the rounding of values around `centre`.
@@ -159,6 +182,7 @@ pub(crate) fn distinct_rows(points: &Matrix, enough: usize) -> usize {
 pub(crate) mod tests {
     use strata_udfs::model::{GRID, steps};
 
+    use super::super::header::ByFeature;
     use super::super::sample::SampleRow;
     use super::*;
 
@@ -176,8 +200,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn settings(scale: Scale) -> KmeansSettings {
-        KmeansSettings { scale, ..KmeansSettings::new(2) }
+    fn settings(scale: Scale) -> Preparation {
+        Preparation { scale, ..Preparation::default() }
     }
 
     fn one(values: &[f64]) -> Sample {
@@ -218,8 +242,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn ranks_are_even_whatever_the_values() {
+        let ranked = Preparation { transform: ByFeature::all(Transform::Rank), ..settings(Scale::None) };
+        let (s, m) = learn_scaling(&ranked, &one(&[1e12, 0.0, 5.0, -3.0, 7.0])).unwrap();
+        assert_eq!(m.values, [1.0, 0.25, 0.5, 0.0, 0.75]);
+        assert!(s.validate("test").is_ok());
+        let (s, m) = learn_scaling(&ranked, &one(&[f64::NAN])).unwrap();
+        assert_eq!((s.knots.len(), m.values), (KNOTS, vec![0.0]));
+    }
+
+    #[test]
+    fn weights_of_features_and_groups() {
+        let weights = ByFeature { default: 1.0, named: vec![("b".into(), 2.0)] };
+        let groups = ByFeature {
+            default: String::new(),
+            named: vec![("b".into(), "g".into()), ("c".into(), "g".into())],
+        };
+        let weighed = Preparation { weights, groups, ..settings(Scale::None) };
+        let (_, m) = learn_scaling(&weighed, &sample(&["a", "b", "c"], &[&[1.0, 1.0, 1.0]])).unwrap();
+        assert_eq!(m.values, [1.0, on_grid(2f64.sqrt()), on_grid(0.5f64.sqrt())]);
+    }
+
+    #[test]
     fn log1p_is_applied_before_scaling() {
-        let settings = KmeansSettings { default_transform: Transform::Log1p, ..settings(Scale::None) };
+        let settings = Preparation { transform: ByFeature::all(Transform::Log1p), ..settings(Scale::None) };
         let (_, m) = learn_scaling(&settings, &one(&[0.0, 1.5, 1e9])).unwrap();
         assert_eq!(m.values, [0.0, on_grid(0.9162907318741551), on_grid(20.72326583794641)]);
     }
@@ -243,11 +289,11 @@ pub(crate) mod tests {
         let error =
             learn_scaling(&settings(Scale::Robust), &one(&[-1.7e308, -1.6e308, 1.7e308])).unwrap_err();
         assert!(error.to_string().contains("too widely spread"), "{error}");
-        let log = KmeansSettings { default_transform: Transform::Log1p, ..settings(Scale::Robust) };
+        let log = Preparation { transform: ByFeature::all(Transform::Log1p), ..settings(Scale::Robust) };
         let error = learn_scaling(&log, &one(&[-2.0, -3.0, 1.0])).unwrap_err();
         assert!(error.to_string().contains("from -1 down"), "{error}");
-        let wrong =
-            KmeansSettings { transform: vec![("y".into(), Transform::Log1p)], ..settings(Scale::Robust) };
+        let named = ByFeature { default: Transform::None, named: vec![("y".into(), Transform::Log1p)] };
+        let wrong = Preparation { transform: named, ..settings(Scale::Robust) };
         let error = learn_scaling(&wrong, &one(&[1.0])).unwrap_err().to_string();
         assert!(error.contains("no feature `y`; they have x"), "{error}");
     }

@@ -1,42 +1,20 @@
 //! What a model stage's header may say about its trainer: parsed, checked, with its defaults.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
+use std::ops::RangeInclusive;
 
-use strata_udfs::model::Transform;
-
+use super::header::{ByFeature, Header, bad, number, parse_number, refuse_unknown};
+use super::preparation::Preparation;
 use crate::{Error, Result};
-
-/// How features are brought to a common unit before clustering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    /// As they are. For features that already share a unit.
-    None,
-    /// (x - mean) / standard deviation, with divisor n as in scikit-learn's `StandardScaler`.
-    Standard,
-    /// (x - median) / interquartile range, both observed values (inverse CDF). A range of zero, as of a
-    /// feature that is zero for most rows, gives way to the standard deviation.
-    Robust,
-}
-
-impl Display for Scale {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Scale::None => "none",
-            Scale::Standard => "standard",
-            Scale::Robust => "robust",
-        })
-    }
-}
 
 /// The limits beyond which a model is degenerate and must not be published.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
     /// Largest share of the sample that one segment may hold. Header key `max_share`, .8 by default.
     pub max_share: f64,
-    /// Fewest sample rows that a segment may hold. Header key `min_size`, 1 by default.
-    pub min_size: u64,
+    /// Smallest share of the sample that a segment may hold. Header key `min_share`, .001 by default.
+    pub min_share: f64,
+    /// Least mean adjusted Rand index between the model and models of bootstrap samples. Header key `min_stability`, .6.
+    pub min_stability: f64,
     /// With `scale: none` only: largest ratio between the standard deviations of two features. Header key
     /// `max_spread`, 10 by default.
     pub max_spread: f64,
@@ -44,24 +22,64 @@ pub struct Gate {
 
 impl Default for Gate {
     fn default() -> Self {
-        Gate { max_share: 0.8, min_size: 1, max_spread: 10.0 }
+        Gate { max_share: 0.8, min_share: 0.001, min_stability: 0.6, max_spread: 10.0 }
+    }
+}
+
+/// When a model that follows its population is trained anew.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DriftLimits {
+    /// Largest population stability index of a feature. Header key `max_drift`, .25 by default.
+    pub max_drift: f64,
+    /// Least mean margin, as a share of what it was when the model was trained. Header key `min_margin`, .75.
+    pub min_margin: f64,
+}
+
+impl Default for DriftLimits {
+    fn default() -> Self {
+        DriftLimits { max_drift: 0.25, min_margin: 0.75 }
+    }
+}
+
+/// By which figure the number of segments is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChooseBy {
+    /// The highest mean silhouette.
+    Silhouette,
+    /// The highest Calinski-Harabasz index.
+    CalinskiHarabasz,
+    /// The lowest Davies-Bouldin index.
+    DaviesBouldin,
+    /// The fewest segments whose gap is at least that of one more, less its standard error.
+    Gap,
+    /// The highest bootstrap stability.
+    Stability,
+}
+
+impl ChooseBy {
+    pub(crate) const ALL: [(&'static str, ChooseBy); 5] = [
+        ("silhouette", ChooseBy::Silhouette),
+        ("calinski_harabasz", ChooseBy::CalinskiHarabasz),
+        ("davies_bouldin", ChooseBy::DaviesBouldin),
+        ("gap", ChooseBy::Gap),
+        ("stability", ChooseBy::Stability),
+    ];
+
+    /// Its word in headers and in `model_selection`.
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, by)| *by == self).map_or("", |(word, _)| word)
     }
 }
 
 /// The settings of a k-means model stage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KmeansSettings {
-    /// Number of segments. Header key `k`, required.
-    pub k: usize,
-    /// Transform of each feature named in the header; see [`KmeansSettings::transform_of`]. Header key
-    /// `transform`: `frequency=log1p, recency_days=none`; a transform alone goes for every other feature.
-    pub transform: Vec<(String, Transform)>,
-    /// Transform of every feature not named in `transform`.
-    pub default_transform: Transform,
-    /// Header key `scale`: `none`, `standard` or `robust` (the default).
-    pub scale: Scale,
-    /// Bound of |scaled value|, in scaled units; without effect under `scale: none`. Header key `clip`, 8.
-    pub clip: f64,
+    /// Numbers of segments to choose from. Header key `k`: `8`, or `4..12` for all from 4 to 12; required.
+    pub k: RangeInclusive<usize>,
+    /// Header key `choose_by`: `silhouette` (the default), `calinski_harabasz`, `davies_bouldin`, `gap`, `stability`.
+    pub choose_by: ChooseBy,
+    /// How features are prepared.
+    pub preparation: Preparation,
     /// Seed of the random numbers that choose the starting centroids. Header key `seed`, 1 by default.
     pub seed: u64,
     /// Independent starts, of which the best stays. Header key `starts`, 16 by default.
@@ -70,48 +88,60 @@ pub struct KmeansSettings {
     pub max_iterations: usize,
     /// Relative change of inertia at which a start ends. Header key `tolerance`, 1e-4 by default.
     pub tolerance: f64,
-    /// Most rows trained on, those with the smallest hashes of their keys. Header key `sample_rows`, 200,000.
+    /// Most rows trained on, those with the smallest hashes of their keys. Header key `sample_rows`, 262,144.
     pub sample_rows: usize,
-    /// Lloyd steps over all rows, when the sample does not hold them all. Header key `polish`, 0 by default.
+    /// Lloyd steps over all rows, when the sample does not hold them all. Header key `polish`, 0 by default; with
+    /// `algorithm: full` as many as `max_iterations`, or until no centroid moves.
     pub polish: usize,
+    /// Bootstrap samples that stability is the mean of. Header key `bootstraps`, 10 by default; 0: not measured.
+    pub bootstraps: usize,
+    /// Chinese names of features, for the names of segments. Header key `titles_zh`: `orders=订单数`.
+    pub titles_zh: ByFeature<String>,
     /// When to refuse the result.
     pub gate: Gate,
+    /// When a stage that says `refit: drifted` trains anew.
+    pub drift: DriftLimits,
     /// Threads to train with: never changes the result, and no header key. All cores by default.
     pub threads: usize,
 }
 
-const KMEANS_KEYS: [&str; 13] = [
-    "clip",
+const KMEANS_KEYS: [&str; 17] = [
+    "algorithm",
+    "bootstraps",
+    "choose_by",
     "k",
+    "max_drift",
     "max_iterations",
     "max_share",
     "max_spread",
-    "min_size",
+    "min_margin",
+    "min_share",
+    "min_stability",
     "polish",
     "sample_rows",
-    "scale",
     "seed",
     "starts",
+    "titles_zh",
     "tolerance",
-    "transform",
 ];
 
 impl KmeansSettings {
     /// Defaults for `k` segments.
     pub fn new(k: usize) -> Self {
         KmeansSettings {
-            k,
-            transform: Vec::new(),
-            default_transform: Transform::None,
-            scale: Scale::Robust,
-            clip: 8.0,
+            k: k..=k,
+            choose_by: ChooseBy::Silhouette,
+            preparation: Preparation::default(),
             seed: 1,
             starts: 16,
             max_iterations: 100,
             tolerance: 1e-4,
-            sample_rows: 200_000,
+            sample_rows: 262_144,
             polish: 0,
+            bootstraps: 10,
+            titles_zh: ByFeature::all(String::new()),
             gate: Gate::default(),
+            drift: DriftLimits::default(),
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
     }
@@ -120,28 +150,24 @@ impl KmeansSettings {
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown key, a value that cannot be read or is out of range, a missing `k`.
-    pub fn from_header(header: &BTreeMap<String, String>) -> Result<Self> {
-        refuse_unknown(header, "kmeans", &KMEANS_KEYS)?;
-        if !header.contains_key("k") {
-            return Err(Error::Usage(
-                "a kmeans stage needs the number of segments: add `k: 8` to its header".into(),
-            ));
-        }
+    pub fn from_header(header: &Header) -> Result<Self> {
+        let known: Vec<&str> = KMEANS_KEYS.into_iter().chain(Preparation::KEYS).collect();
+        refuse_unknown(header, "kmeans", &known)?;
         let default = Self::new(2);
-        let (transform, default_transform) = transforms(header)?;
         let positive = "a whole number from 1";
+        let share = |s: &f64| (0.0..=1.0).contains(s);
+        let max_iterations = number(header, "max_iterations", default.max_iterations, |n| *n > 0, positive)?;
+        let polish = number(header, "polish", default.polish, |n| *n <= 1000, "a whole number, 0 to 1000")?;
+        let polish = match header.get("algorithm").map(|word| word.trim()) {
+            None | Some("sample") => polish,
+            Some("full") => max_iterations,
+            Some(other) => return Err(bad("algorithm", other, "sample or full")),
+        };
+        let title = |text: &str| (!text.is_empty()).then(|| text.to_string());
         Ok(KmeansSettings {
-            k: number(header, "k", default.k, |k| (1..=1000).contains(k), "a whole number from 1 to 1000")?,
-            transform,
-            default_transform,
-            scale: scale(header)?,
-            clip: number(
-                header,
-                "clip",
-                default.clip,
-                |c| (1.0..=1e6).contains(c),
-                "a number from 1 to 1000000",
-            )?,
+            k: numbers_of_segments(header)?,
+            choose_by: choose_by(header)?,
+            preparation: Preparation::from_header(header)?,
             seed: number(header, "seed", default.seed, |_| true, "a whole number from 0")?,
             starts: number(
                 header,
@@ -150,7 +176,7 @@ impl KmeansSettings {
                 |n| (1..=1000).contains(n),
                 "a whole number, 1 to 1000",
             )?,
-            max_iterations: number(header, "max_iterations", default.max_iterations, |n| *n > 0, positive)?,
+            max_iterations,
             tolerance: number(
                 header,
                 "tolerance",
@@ -165,21 +191,30 @@ impl KmeansSettings {
                 |n| (1..=10_000_000).contains(n),
                 "a whole number from 1 to 10000000 (the sample is held in memory)",
             )?,
-            polish: number(header, "polish", default.polish, |n| *n <= 1000, "a whole number, 0 to 1000")?,
+            polish,
+            bootstraps: number(
+                header,
+                "bootstraps",
+                default.bootstraps,
+                |n| *n <= 1000,
+                "a whole number, 0 to 1000",
+            )?,
+            titles_zh: ByFeature::from_header(header, "titles_zh", String::new(), title, "title")?,
             gate: Gate {
                 max_share: number(
                     header,
                     "max_share",
                     default.gate.max_share,
-                    |s| (0.0..=1.0).contains(s) && *s > 0.0,
+                    |s| share(s) && *s > 0.0,
                     "a share above 0 and up to 1",
                 )?,
-                min_size: number(
+                min_share: number(header, "min_share", default.gate.min_share, share, "a share from 0 to 1")?,
+                min_stability: number(
                     header,
-                    "min_size",
-                    default.gate.min_size,
-                    |_| true,
-                    "a whole number from 0",
+                    "min_stability",
+                    default.gate.min_stability,
+                    share,
+                    "a number from 0 to 1",
                 )?,
                 max_spread: number(
                     header,
@@ -189,37 +224,71 @@ impl KmeansSettings {
                     "a ratio from 1",
                 )?,
             },
+            drift: DriftLimits {
+                max_drift: number(
+                    header,
+                    "max_drift",
+                    default.drift.max_drift,
+                    |d| *d > 0.0,
+                    "a number above 0",
+                )?,
+                min_margin: number(
+                    header,
+                    "min_margin",
+                    default.drift.min_margin,
+                    share,
+                    "a share from 0 to 1",
+                )?,
+            },
             threads: default.threads,
         })
     }
 
-    /// The transform of a feature.
-    pub fn transform_of(&self, feature: &str) -> Transform {
-        self.transform.iter().find(|(name, _)| name == feature).map_or(self.default_transform, |(_, t)| *t)
-    }
-
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
-        let mut transforms = vec![self.default_transform.to_string()];
-        transforms.extend(self.transform.iter().map(|(feature, t)| format!("{feature}={t}")));
         format!(
-            "kmeans k={} transform={} scale={} clip={} seed={} starts={} max_iterations={} tolerance={:e} \
-             sample_rows={} polish={} max_share={} min_size={} max_spread={}",
-            self.k,
-            transforms.join(","),
-            self.scale,
-            self.clip,
+            "kmeans k={}..{} choose_by={} {} seed={} starts={} max_iterations={} tolerance={:e} sample_rows={} polish={} \
+             bootstraps={} titles_zh={} max_share={} min_share={} min_stability={} max_spread={} max_drift={} min_margin={}",
+            self.k.start(),
+            self.k.end(),
+            self.choose_by.word(),
+            self.preparation.describe(),
             self.seed,
             self.starts,
             self.max_iterations,
             self.tolerance,
             self.sample_rows,
             self.polish,
+            self.bootstraps,
+            self.titles_zh,
             self.gate.max_share,
-            self.gate.min_size,
-            self.gate.max_spread
+            self.gate.min_share,
+            self.gate.min_stability,
+            self.gate.max_spread,
+            self.drift.max_drift,
+            self.drift.min_margin,
         )
     }
+}
+
+fn numbers_of_segments(header: &Header) -> Result<RangeInclusive<usize>> {
+    let Some(text) = header.get("k") else {
+        let message =
+            "a kmeans stage needs the number of segments: add `k: 8` to its header, or `k: 4..12` to choose";
+        return Err(Error::Usage(message.into()));
+    };
+    let (from, to) = text.split_once("..").unwrap_or((text, text));
+    match (parse_number(from), parse_number(to)) {
+        (Some(from), Some(to)) if 1 <= from && from <= to && to <= 1000 => Ok(from..=to),
+        _ => Err(bad("k", text, "a whole number from 1 to 1000, or two of them, rising, as in `4..12`")),
+    }
+}
+
+fn choose_by(header: &Header) -> Result<ChooseBy> {
+    let Some(text) = header.get("choose_by") else { return Ok(ChooseBy::Silhouette) };
+    let found = ChooseBy::ALL.iter().find(|(word, _)| *word == text.trim());
+    let words = || ChooseBy::ALL.map(|(word, _)| word).join(", ");
+    found.map(|(_, by)| *by).ok_or_else(|| bad("choose_by", text, &format!("one of {}", words())))
 }
 
 /// The settings of a reference model stage: frozen quantiles and means.
@@ -240,7 +309,7 @@ impl ReferenceSettings {
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown key or for quantiles that are not ascending numbers inside (0, 1).
-    pub fn from_header(header: &BTreeMap<String, String>) -> Result<Self> {
+    pub fn from_header(header: &Header) -> Result<Self> {
         refuse_unknown(header, "reference", &["quantiles"])?;
         let Some(text) = header.get("quantiles") else { return Ok(Self::default()) };
         let quantiles: Option<Vec<f64>> = text.split(',').map(|q| q.trim().parse().ok()).collect();
@@ -259,69 +328,13 @@ impl ReferenceSettings {
     }
 }
 
-fn bad(key: &str, value: &str, remedy: &str) -> Error {
-    Error::Usage(format!("header `{key}: {value}`: give {remedy}"))
-}
-
-fn refuse_unknown(header: &BTreeMap<String, String>, kind: &str, known: &[&str]) -> Result<()> {
-    let unknown = header.iter().find(|(key, _)| !known.contains(&key.as_str()));
-    match unknown {
-        None => Ok(()),
-        Some((key, value)) => Err(Error::Usage(format!(
-            "header `{key}: {value}`: a {kind} stage has no setting `{key}`; it has {}",
-            known.join(", ")
-        ))),
-    }
-}
-
-/// A number of the header, digits grouped by `_` if the writer likes.
-fn number<T: FromStr>(
-    header: &BTreeMap<String, String>,
-    key: &str,
-    default: T,
-    valid: impl Fn(&T) -> bool,
-    remedy: &str,
-) -> Result<T> {
-    let Some(text) = header.get(key) else { return Ok(default) };
-    match text.trim().replace('_', "").parse() {
-        Ok(value) if valid(&value) => Ok(value),
-        _ => Err(bad(key, text, remedy)),
-    }
-}
-
-fn scale(header: &BTreeMap<String, String>) -> Result<Scale> {
-    match header.get("scale").map(|s| s.trim()) {
-        None | Some("robust") => Ok(Scale::Robust),
-        Some("standard") => Ok(Scale::Standard),
-        Some("none") => Ok(Scale::None),
-        Some(other) => Err(bad("scale", other, "none, standard or robust")),
-    }
-}
-
-fn transforms(header: &BTreeMap<String, String>) -> Result<(Vec<(String, Transform)>, Transform)> {
-    let (mut named, mut default) = (Vec::<(String, Transform)>::new(), None);
-    let Some(text) = header.get("transform") else { return Ok((named, Transform::None)) };
-    let remedy = "`feature=log1p` or `feature=none`, separated by commas; one of the two words alone goes for \
-                  every feature not named; each feature once";
-    for part in text.split(',') {
-        let (feature, word) = match part.split_once('=') {
-            Some((feature, word)) => (Some(feature.trim()), word.trim()),
-            None => (None, part.trim()),
-        };
-        let Ok(transform) = Transform::parse(word) else { return Err(bad("transform", text, remedy)) };
-        match feature {
-            None if default.is_none() => default = Some(transform),
-            Some(f) if !f.is_empty() && named.iter().all(|(n, _)| n != f) => {
-                named.push((f.to_string(), transform))
-            }
-            _ => return Err(bad("transform", text, remedy)),
-        }
-    }
-    Ok((named, default.unwrap_or(Transform::None)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use strata_udfs::model::Transform;
+
+    use super::super::preparation::Scale;
     use super::*;
 
     fn header(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -341,19 +354,25 @@ mod tests {
             ("k", "8"),
             ("transform", "log1p, recency_days = none"),
             ("scale", "standard"),
-            ("clip", "6.5"),
             ("sample_rows", "50_000"),
             ("max_share", ".7"),
         ]))
         .unwrap();
-        assert_eq!(
-            (s.k, s.scale, s.clip, s.sample_rows, s.gate.max_share),
-            (8, Scale::Standard, 6.5, 50_000, 0.7)
-        );
-        assert_eq!(s.transform_of("recency_days"), Transform::None);
-        assert_eq!(s.transform_of("frequency"), Transform::Log1p);
-        assert_eq!((s.starts, s.max_iterations, s.tolerance, s.gate.min_size), (16, 100, 1e-4, 1));
-        assert!(s.describe().contains("transform=log1p,recency_days=none scale=standard clip=6.5"));
+        assert_eq!((s.k.clone(), s.preparation.scale, s.sample_rows), (8..=8, Scale::Standard, 50_000));
+        assert_eq!(*s.preparation.transform.of("frequency"), Transform::Log1p);
+        assert_eq!((s.starts, s.max_iterations, s.tolerance, s.polish), (16, 100, 1e-4, 0));
+        assert_eq!((s.gate.max_share, s.gate.min_share), (0.7, 0.001));
+        assert!(s.describe().contains("transform=log1p,recency_days=none scale=standard"));
+        let s = KmeansSettings::from_header(&header(&[
+            ("k", "4..12"),
+            ("choose_by", "gap"),
+            ("algorithm", "full"),
+            ("max_iterations", "30"),
+            ("titles_zh", "orders=订单数"),
+        ]))
+        .unwrap();
+        assert_eq!((s.k.clone(), s.choose_by, s.polish), (4..=12, ChooseBy::Gap, 30));
+        assert_eq!(s.titles_zh.of("orders"), "订单数");
     }
 
     #[test]
@@ -362,14 +381,12 @@ mod tests {
         for (pairs, expected) in [
             (vec![], "add `k: 8`"),
             (vec![("k", "0")], "header `k: 0`: give a whole number from 1 to 1000"),
+            (vec![("k", "9..4")], "header `k: 9..4`"),
+            (vec![k, ("choose_by", "luck")], "one of silhouette,"),
+            (vec![k, ("algorithm", "all")], "give sample or full"),
             (vec![("k", "3.5")], "`k: 3.5`"),
-            (vec![k, ("clusters", "3")], "no setting `clusters`; it has clip, k,"),
-            (vec![k, ("scale", "minmax")], "header `scale: minmax`: give none, standard or robust"),
-            (vec![k, ("clip", "NaN")], "header `clip: NaN`"),
+            (vec![k, ("clusters", "3")], "no setting `clusters`; it has algorithm,"),
             (vec![k, ("max_share", "80 %")], "header `max_share: 80 %`"),
-            (vec![k, ("transform", "frequency=sqrt")], "`feature=log1p`"),
-            (vec![k, ("transform", "a=none, a=log1p")], "each feature once"),
-            (vec![k, ("transform", "none, log1p")], "header `transform: none, log1p`"),
         ] {
             let message = usage(KmeansSettings::from_header(&header(&pairs)));
             assert!(message.contains(expected), "{message} lacks {expected}");

@@ -62,12 +62,16 @@ impl Table {
     }
 
     async fn train(&self, settings: &KmeansSettings) -> Result<TrainedKmeans> {
-        train_kmeans(settings, self.stream(50)).await
+        train_kmeans(settings, self.stream(50), None).await
     }
 }
 
+fn scaled(scale: Scale) -> Preparation {
+    Preparation { scale, ..Preparation::default() }
+}
+
 fn unscaled(k: usize) -> KmeansSettings {
-    KmeansSettings { scale: Scale::None, ..KmeansSettings::new(k) }
+    KmeansSettings { preparation: scaled(Scale::None), ..KmeansSettings::new(k) }
 }
 
 fn close(actual: f64, expected: f64, within: f64) {
@@ -75,7 +79,7 @@ fn close(actual: f64, expected: f64, within: f64) {
 }
 
 fn bits(model: &KmeansModel) -> Vec<u64> {
-    let numbers = model.centre.iter().chain(&model.scale).chain(&model.centroids);
+    let numbers = model.scaling.centre.iter().chain(&model.scaling.scale).chain(&model.centroids);
     numbers.map(|v| v.to_bits()).collect()
 }
 
@@ -101,7 +105,7 @@ async fn iris_unscaled() {
 #[tokio::test]
 async fn wine_standardised() {
     // scikit-learn 1.9: KMeans(3, n_init=200, tol=0) after StandardScaler.
-    let settings = KmeansSettings { scale: Scale::Standard, ..KmeansSettings::new(3) };
+    let settings = KmeansSettings { preparation: scaled(Scale::Standard), ..KmeansSettings::new(3) };
     let trained = Table::csv(WINE).train(&settings).await.unwrap();
     let q = &trained.quality;
     close(q.inertia, 1_277.928_488_844_642_3, 1e-3);
@@ -134,19 +138,22 @@ fn customers(n: u64) -> Table {
 async fn order_batches_and_threads_do_not_matter() {
     let table = customers(30_000);
     for sample_rows in [200_000, 20_000] {
+        let logged = ["frequency", "monetary"].map(|feature| (feature.to_string(), Transform::Log1p));
+        let transform = ByFeature { default: Transform::None, named: logged.to_vec() };
         let settings = KmeansSettings {
-            transform: vec![("frequency".into(), Transform::Log1p), ("monetary".into(), Transform::Log1p)],
+            preparation: Preparation { transform, ..Preparation::default() },
             starts: 4,
+            bootstraps: 2,
             sample_rows,
             threads: 1,
             ..KmeansSettings::new(6)
         };
-        let first = train_kmeans(&settings, table.stream(8192)).await.unwrap();
+        let first = train_kmeans(&settings, table.stream(8192), None).await.unwrap();
         assert_eq!(first.quality.rows, 30_000);
         assert_eq!(first.quality.sizes.iter().sum::<u64>(), 30_000.min(sample_rows as u64));
         for (seed, batch_rows, threads) in [(1, 8192, 2), (2, 1, 7), (3, 999, 16)] {
             let settings = KmeansSettings { threads, ..settings.clone() };
-            let again = train_kmeans(&settings, table.shuffled(seed).stream(batch_rows)).await.unwrap();
+            let again = train_kmeans(&settings, table.shuffled(seed).stream(batch_rows), None).await.unwrap();
             assert_eq!(bits(&first.model), bits(&again.model));
             assert_eq!(first, again);
         }
@@ -163,7 +170,7 @@ async fn segments_are_ordered_named_and_complete() {
     names.dedup();
     assert_eq!(names.len(), 8);
     assert!(model.names.iter().all(|n| !n.contains("constant")), "{:?}", model.names);
-    assert_eq!((model.centre[4], model.scale[4], model.clip), (3.0, 1.0, 8.0));
+    assert_eq!((model.scaling.centre[4], model.scaling.scale[4], model.scaling.clips[4]), (3.0, 1.0, 8.0));
     assert_eq!(model.centroids.len(), 40);
 }
 
@@ -189,8 +196,111 @@ async fn as_many_segments_as_different_rows_and_no_more() {
         matches!(&error, Error::Contract(m) if m.contains("4 different") && m.contains("`k: 5`")),
         "{error}"
     );
-    let nothing = train_kmeans(&unscaled(1), stream(vec![table.batch(&[])])).await;
+    let nothing = train_kmeans(&unscaled(1), stream(vec![table.batch(&[])]), None).await;
     assert!(matches!(nothing, Err(Error::Contract(m)) if m.contains("0 different")));
+}
+
+/// Groups of 400 rows about points on a diagonal; `luck` draws the noise.
+fn groups(places: &[f64], luck: u64) -> Table {
+    let noise = |i: u64| (mix(i ^ luck << 32) >> 40) as f64 / 16_777_216.0 - 0.5;
+    let row = |i: u64| {
+        let place = places[i as usize % places.len()];
+        vec![Some(place + noise(2 * i)), Some(place - noise(2 * i + 1))]
+    };
+    Table::new(&["x", "y"], (0..400 * places.len() as u64).map(row))
+}
+
+#[tokio::test]
+async fn a_model_trained_anew_keeps_the_ids() {
+    let settings = |k: usize| KmeansSettings { starts: 8, bootstraps: 2, ..unscaled(k) };
+    let train = async |table: &Table, k: usize, before: Option<&KmeansModel>| {
+        train_kmeans(&settings(k), table.stream(100), before).await.unwrap().model
+    };
+    let place = |model: &KmeansModel, x: f64| model.segments[model.nearest_two(&[x, x]).0];
+    let first = train(&groups(&[0.0, 10.0, 20.0], 1), 3, None).await;
+    assert_eq!((first.segments.as_slice(), first.next_segment), (&[0, 1, 2][..], 3));
+    let at = |x: f64| place(&first, x);
+    for luck in 2..12 {
+        let again = train(&groups(&[0.0, 10.0, 20.0], luck), 3, Some(&first)).await;
+        assert_eq!([0.0, 10.0, 20.0].map(|x| place(&again, x)), [0.0, 10.0, 20.0].map(at));
+    }
+    // a group falls into two: one of them is a new segment
+    let split = train(&groups(&[0.0, 10.0, 18.0, 23.0], 1), 4, Some(&first)).await;
+    assert_eq!((place(&split, 0.0), place(&split, 10.0), split.next_segment), (at(0.0), at(10.0), 4));
+    let mut halves = [place(&split, 18.0), place(&split, 23.0)];
+    halves.sort_unstable();
+    assert_eq!(halves, [at(20.0), 3]);
+    // two become one: an id goes, and never comes back
+    let merged = train(&groups(&[0.0, 10.0, 10.0], 1), 2, Some(&split)).await;
+    assert_eq!((place(&merged, 0.0), place(&merged, 10.0)), (at(0.0), at(10.0)));
+    let more = train(&groups(&[0.0, 10.0, 50.0], 1), 3, Some(&merged)).await;
+    assert_eq!((place(&more, 50.0), more.next_segment), (4, 5));
+    // ids of a model of other features are not used again
+    let renamed = Table { features: vec!["x".into(), "z".into()], ..groups(&[0.0, 9.0], 1) };
+    assert_eq!(train(&renamed, 2, Some(&more)).await.segments, [5, 6]);
+}
+
+#[tokio::test]
+async fn a_model_stays_until_its_population_drifts() {
+    let settings = KmeansSettings { starts: 4, bootstraps: 2, ..unscaled(3) };
+    let first = groups(&[0.0, 10.0, 20.0], 1);
+    let model = train_kmeans(&settings, first.stream(100), None).await.unwrap().model;
+    let follow = async |table: Table, unless_drifted: bool| {
+        follow_kmeans(&settings, table.stream(100), Some(&model), unless_drifted).await.unwrap()
+    };
+    assert_eq!(follow(groups(&[0.0, 10.0, 20.0], 2), true).await, Followed::Kept);
+    let why = |followed: Followed| match followed {
+        Followed::Trained(_, why) => why,
+        Followed::Kept => panic!("the model was kept"),
+    };
+    assert_eq!(why(follow(groups(&[0.0, 10.0, 20.0], 2), false).await), None);
+    let moved = why(follow(groups(&[5.0, 15.0, 25.0], 2), true).await).unwrap();
+    assert!(moved.contains("stability index"), "{moved}");
+}
+
+#[tokio::test]
+async fn degenerate_rows_are_handled_or_refused_with_the_reason() {
+    let n = 2_000u64;
+    let uniform = |i: u64| (mix(i) >> 40) as f64 / 16_777_216.0;
+    let settings = KmeansSettings { starts: 4, bootstraps: 3, ..KmeansSettings::new(3) };
+    // a constant column says nothing and harms nothing
+    let constant =
+        Table::new(&["x", "same"], (0..n).map(|i| vec![Some((i % 3) as f64 + uniform(i) / 9.0), Some(7.0)]));
+    let trained = constant.train(&settings).await.unwrap();
+    assert!(gate(&trained.quality, &settings.gate).is_ok());
+    // one outlier of 1e12 is bounded; unscaled it is refused
+    let outlier = |i: u64| vec![Some(if i == 9 { 1e12 } else { (i % 3) as f64 + uniform(i) / 9.0 })];
+    let outlier = Table::new(&["x"], (0..n).map(outlier));
+    let trained = outlier.train(&settings).await.unwrap();
+    assert!(gate(&trained.quality, &settings.gate).is_ok(), "{:?}", trained.quality);
+    let error = outlier.train(&unscaled(3)).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Contract(m) if m.contains("1000000000000") && m.contains("r9")),
+        "{error}"
+    );
+    // 99 % zeros: one segment holds nearly all
+    let zeros = Table::new(
+        &["x"],
+        (0..n).map(|i| vec![Some(if i.is_multiple_of(100) { 5.0 + uniform(i) } else { 0.0 })]),
+    );
+    let trained = zeros.train(&KmeansSettings { k: 2..=2, ..settings.clone() }).await.unwrap();
+    let error = gate(&trained.quality, &settings.gate).unwrap_err();
+    assert!(matches!(&error, Error::Audit(m) if m.contains("99.0 %") && m.contains("max_share")), "{error}");
+    // fewer customers than segments
+    let few = Table::new(&["x"], (0..2).map(|i| vec![Some(i as f64)]));
+    let error = few.train(&settings).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Contract(m) if m.contains("2 different") && m.contains("k: 3")),
+        "{error}"
+    );
+    // values that are not known lie at the centre
+    let unknown = Table::new(
+        &["x", "y"],
+        (0..n).map(|i| vec![Some(f64::NAN), Some((i % 3) as f64 + uniform(i) / 9.0)]),
+    );
+    let trained = unknown.train(&settings).await.unwrap();
+    assert!(trained.model.centroids.chunks(2).all(|centroid| centroid[0] == 0.0));
+    assert!(gate(&trained.quality, &settings.gate).is_ok());
 }
 
 #[tokio::test]
@@ -203,12 +313,12 @@ async fn trainers_by_kind() {
         async move { Ok(stream(vec![batch])) }
     };
     let kmeans = Trainer::from_header("kmeans", &header(&[("k", "2"), ("max_share", ".4")])).unwrap();
-    let trained = kmeans.train(&[], rows).await.unwrap();
+    let trained = kmeans.train(&[], rows, None).await.unwrap();
     assert_eq!(trained.model.data_type(), kmeans.output_type());
     assert_eq!(KmeansModel::from_scalar(&trained.model).unwrap().names.len(), 2);
     assert!(matches!(kmeans.gate(&trained), Err(Error::Audit(m)) if m.contains("50.0 %")));
     let reference = Trainer::from_header("reference", &header(&[("quantiles", ".5")])).unwrap();
-    let trained = reference.train(&["id".into(), "x".into()], rows).await.unwrap();
+    let trained = reference.train(&["id".into(), "x".into()], rows, None).await.unwrap();
     assert_eq!(trained.model.data_type(), reference.output_type());
     assert_eq!(ReferenceModel::from_scalar(&trained.model).unwrap().columns, ["x"]);
     assert!(reference.gate(&trained).is_ok());

@@ -1,4 +1,5 @@
-//! Trains a k-means model: several starts, the best of them polished, its segments ordered and named.
+//! Trains a k-means model: the number of segments chosen, several starts, the best of them polished, its segments
+//! matched with those of the model before, ordered and named.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,14 +7,18 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use strata_udfs::model::KmeansModel;
 
+use super::drift::{drift, remember};
 use super::init::{Random, starting_centroids};
 use super::lloyd::{Fit, assign, lloyd};
-use super::naming::segment_names;
+use super::matching::{Before, continued_ids};
+use super::naming::{Language, segment_names};
+use super::preparation::Scale;
 use super::quality::KmeansQuality;
 use super::sample::{Sample, collect};
 use super::scale::{distinct_rows, learn_scaling};
 use super::screen::Screen;
-use super::settings::{KmeansSettings, Scale};
+use super::selection::{JUDGED_ROWS, Selection, choose};
+use super::settings::KmeansSettings;
 use crate::cpu::Meter;
 use crate::{Context, Error, Result};
 
@@ -24,76 +29,188 @@ const POLISHED: usize = 4;
 /// A trained model and its figures.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainedKmeans {
-    /// The model: segments by falling size in the sample, ties by their centroids' values.
+    /// The model. Segments that follow no model are numbered by falling size in the sample, ties by their centroids' values.
     pub model: KmeansModel,
     /// Its figures.
     pub quality: KmeansQuality,
 }
 
+/// What becomes of a model that an earlier run left.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Followed {
+    /// The population is as it was: the model stays.
+    Kept,
+    /// A new model, and why, where the stage says `refit: drifted`.
+    Trained(Box<TrainedKmeans>, Option<String>),
+}
+
 /// Trains k-means on a stream of rows: the first column is the unique key, the others are the features. NULL and
-/// NaN features lie at the feature's centre. The model depends on the settings and on the set of rows only: not
-/// on their order, their batches or the number of threads.
+/// NaN features lie at the feature's centre. The model depends on the settings, on the set of rows and on the model
+/// before only: not on the rows' order, their batches or the number of threads.
 ///
-/// Start: k-means|| (Bahmani et al. 2012); iteration: Lloyd with fixed-point sums; the lowest inertia wins.
+/// Start: k-means|| (Bahmani et al. 2012); iteration: Lloyd with fixed-point sums; the lowest inertia wins. A segment
+/// takes the id of the segment of the model before whose rows it has.
 ///
 /// # Errors
-/// [`Error::Usage`] for columns or transforms that do not fit; [`Error::Contract`] for a NULL or repeated key,
+/// [`Error::Usage`] for columns or settings that do not fit; [`Error::Contract`] for a NULL or repeated key,
 /// features that cannot be scaled, or fewer different rows than segments.
 pub async fn train_kmeans(
     settings: &KmeansSettings,
     rows: SendableRecordBatchStream,
+    before: Option<&KmeansModel>,
 ) -> Result<TrainedKmeans> {
+    match follow_kmeans(settings, rows, before, false).await? {
+        Followed::Trained(trained, _) => Ok(*trained),
+        Followed::Kept => Err(Error::other("a model was kept that was to be trained")),
+    }
+}
+
+/// As [`train_kmeans`], but keeps the model before when `unless_drifted` and its population has not drifted.
+///
+/// # Errors
+/// Those of [`train_kmeans`].
+pub async fn follow_kmeans(
+    settings: &KmeansSettings,
+    rows: SendableRecordBatchStream,
+    before: Option<&KmeansModel>,
+    unless_drifted: bool,
+) -> Result<Followed> {
     let sample = collect(rows, settings.sample_rows).await?;
-    let settings = settings.clone();
-    SpawnedTask::spawn_blocking(move || fit(&settings, sample)).await.context("train k-means")?
+    let (settings, before) = (settings.clone(), before.cloned());
+    let work = move || {
+        let why = match &before {
+            Some(before) if unless_drifted => match drift(before, &sample, &settings.drift) {
+                None => return Ok(Followed::Kept),
+                why => why,
+            },
+            _ => None,
+        };
+        Ok(Followed::Trained(Box::new(fit(&settings, &sample, before.as_ref())?), why))
+    };
+    SpawnedTask::spawn_blocking(work).await.context("train k-means")?
 }
 
 /// Trains on a sample that is in its canonical order.
-fn fit(settings: &KmeansSettings, sample: Sample) -> Result<TrainedKmeans> {
-    let (mut model, points) = learn_scaling(settings, &sample)?;
-    let distinct = distinct_rows(&points, settings.k);
-    if distinct < settings.k {
+fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>) -> Result<TrainedKmeans> {
+    let (scaling, points) = learn_scaling(&settings.preparation, sample)?;
+    let judged = points.first_rows(JUDGED_ROWS);
+    let fewest = *settings.k.start();
+    let distinct = distinct_rows(&judged, fewest);
+    if distinct < fewest {
         return Err(Error::Contract(format!(
-            "the training rows hold {distinct} different feature vectors, too few for `k: {}`: set `k` to \
+            "the training rows hold {distinct} different feature vectors, too few for `k: {fewest}`: set `k` to \
              {distinct} or less, or train on more rows",
-            settings.k
         )));
     }
     let hashes: Vec<u64> = sample.rows.iter().map(|row| row.hash).collect();
+    let Selection { candidates, chosen, fit: best } = choose(settings, &judged, &hashes)?;
+    let (k, stability) = (candidates[chosen].k as usize, candidates[chosen].stability);
     let screen = Screen::new(&points);
-    let best = best_fit(settings, &screen, &hashes)?;
+    let best = if judged.len() == points.len() { best } else { best_fit(settings, k, &screen, &hashes)? };
     let ordered = assign(&screen, canonical(&best, points.width), settings.threads)?;
     let ordered = Fit { iterations: best.iterations, ..ordered };
-    model.names = segment_names(&points, &ordered.centroids, &sample.features);
-    let quality = KmeansQuality::of(&points, &ordered, sample.seen, settings.scale == Scale::None);
+    let (ordered, segments, next_segment) = with_ids(ordered, sample, before, points.width);
+    let unscaled = settings.preparation.scale == Scale::None;
+    let quality = KmeansQuality { stability, ..KmeansQuality::of(&points, &ordered, sample.seen, unscaled) };
+    let title = |feature: &String| match settings.titles_zh.of(feature).as_str() {
+        "" => feature.clone(),
+        title => title.to_string(),
+    };
+    let titles_zh: Vec<String> = sample.features.iter().map(title).collect();
+    let names = |titles: &[String], language| segment_names(&points, &ordered.centroids, titles, language);
+    let mut model = KmeansModel {
+        scaling,
+        segments,
+        next_segment,
+        names: names(&sample.features, Language::English),
+        names_zh: names(&titles_zh, Language::Chinese),
+        selection: candidates,
+        ..KmeansModel::default()
+    };
     model.centroids = ordered.centroids;
+    remember(&mut model, sample);
     model.validate().context("check the trained model")?;
     Ok(TrainedKmeans { model, quality })
 }
 
+/// Gives each cluster its segment's id and orders them by it: (fit, ids, the first id unused).
+fn with_ids(fit: Fit, sample: &Sample, before: Option<&KmeansModel>, width: usize) -> (Fit, Vec<i32>, i32) {
+    let k = fit.centroids.len() / width;
+    let Some(before) = before.filter(|before| before.scaling.features == sample.features) else {
+        // no row can be told its segment in a model of other features, but its ids stay its own
+        let first = before.map_or(0, |before| before.next_segment);
+        let next = first + k as i32;
+        return (fit, (first..next).collect(), next);
+    };
+    let mut scaled = vec![0.0; before.d()];
+    let place = |values: &[f64], scaled: &mut [f64]| {
+        for (feature, out) in scaled.iter_mut().enumerate() {
+            *out = before.scaling.scale_value(feature, Some(values[feature]));
+        }
+        before.nearest_two(scaled).0
+    };
+    let places: Vec<usize> = sample.rows.iter().map(|row| place(&row.values, &mut scaled)).collect();
+    let known = Before { segments: &before.segments, next_segment: before.next_segment, places: &places };
+    let (ids, next) = continued_ids(&known, &fit.labels, k);
+    let mut order: Vec<usize> = (0..k).collect();
+    order.sort_by_key(|cluster| ids[*cluster]);
+    let mut rank = vec![0u32; k];
+    order.iter().enumerate().for_each(|(place, cluster)| rank[*cluster] = place as u32);
+    let centroids =
+        order.iter().flat_map(|c| fit.centroids[c * width..(c + 1) * width].iter().copied()).collect();
+    let labels = fit.labels.iter().map(|label| rank[*label as usize]).collect();
+    (Fit { centroids, labels, ..fit }, order.iter().map(|cluster| ids[*cluster]).collect(), next)
+}
+
+/// The best of `starts` starts, as they end at the tolerance.
+pub(crate) fn best_start(
+    settings: &KmeansSettings,
+    k: usize,
+    starts: usize,
+    screen: &Screen,
+    hashes: &[u64],
+) -> Result<Fit> {
+    let best = all_starts(settings, k, starts, screen, hashes)?.into_iter().next();
+    best.ok_or_else(no_starts)
+}
+
 /// Runs all starts, then polishes the best few until no row changes its cluster.
-fn best_fit(settings: &KmeansSettings, screen: &Screen, hashes: &[u64]) -> Result<Fit> {
-    let KmeansSettings { k, seed, max_iterations, tolerance, threads, .. } = *settings;
-    let mut starts = side_by_side(settings.starts, threads, |start, threads| {
+pub(crate) fn best_fit(settings: &KmeansSettings, k: usize, screen: &Screen, hashes: &[u64]) -> Result<Fit> {
+    let mut starts = all_starts(settings, k, settings.starts, screen, hashes)?;
+    starts.dedup_by(|later, earlier| later.centroids == earlier.centroids);
+    starts.truncate(POLISHED);
+    let polished = side_by_side(starts.len(), settings.threads, |i, threads| {
+        let fit = lloyd(screen, starts[i].centroids.clone(), settings.max_iterations, None, threads)?;
+        Ok(Fit { iterations: fit.iterations + starts[i].iterations, ..fit })
+    })?;
+    polished.into_iter().min_by_key(|fit| fit.inertia).ok_or_else(no_starts)
+}
+
+/// The starts by rising inertia; of equal ones the first leads. They hold no labels.
+fn all_starts(
+    settings: &KmeansSettings,
+    k: usize,
+    starts: usize,
+    screen: &Screen,
+    hashes: &[u64],
+) -> Result<Vec<Fit>> {
+    let KmeansSettings { seed, max_iterations, tolerance, threads, .. } = *settings;
+    let mut fits = side_by_side(starts, threads, |start, threads| {
         let centroids =
             starting_centroids(screen.points(), hashes, k, Random::new(seed, start as u64), threads);
         let fit = lloyd(screen, centroids, max_iterations, Some(tolerance), threads)?;
         Ok(Fit { labels: Vec::new(), ..fit })
     })?;
-    // Stable: of equal starts the first leads.
-    starts.sort_by_key(|fit| fit.inertia);
-    starts.dedup_by(|later, earlier| later.centroids == earlier.centroids);
-    starts.truncate(POLISHED);
-    let polished = side_by_side(starts.len(), threads, |i, threads| {
-        let fit = lloyd(screen, starts[i].centroids.clone(), max_iterations, None, threads)?;
-        Ok(Fit { iterations: fit.iterations + starts[i].iterations, ..fit })
-    })?;
-    let best = polished.into_iter().min_by_key(|fit| fit.inertia);
-    best.ok_or_else(|| Error::Usage("header `starts: 0`: give a whole number from 1".into()))
+    fits.sort_by_key(|fit| fit.inertia);
+    Ok(fits)
+}
+
+fn no_starts() -> Error {
+    Error::Usage("header `starts: 0`: give a whole number from 1".into())
 }
 
 /// Runs `count` jobs, each told how many threads it may use itself; results come in job order.
-fn side_by_side<T: Send>(
+pub(super) fn side_by_side<T: Send>(
     count: usize,
     threads: usize,
     job: impl Fn(usize, usize) -> Result<T> + Sync,

@@ -57,6 +57,14 @@ pub enum Topic {
     Place,
 }
 
+impl Topic {
+    /// Whether the numbers decide what happens on a day, not who or what there is.
+    pub fn of_days(self) -> bool {
+        use Topic::{Order, Return, Session, SessionCount, Store, Walk, Whim};
+        matches!(self, SessionCount | Session | Walk | Store | Order | Return | Whim)
+    }
+}
+
 /// The finaliser of SplitMix64: a bijection of 64-bit words in which every input bit reaches every output bit.
 #[inline]
 pub fn mix(mut z: u64) -> u64 {

@@ -19,6 +19,9 @@ pub struct WorldSettings {
     pub scale: f64,
     /// Another seed is another world of the same kind.
     pub seed: u64,
+    /// Seed of what happens on the days: sessions, orders, returns. Worlds that differ in it alone have the same persons,
+    /// products and places. That of the world by default.
+    pub days_seed: Option<u64>,
     /// First local day (Asia/Shanghai).
     pub start: NaiveDate,
     /// Number of local days. What would arrive after the last of them is not delivered.
@@ -38,6 +41,7 @@ impl Default for WorldSettings {
         WorldSettings {
             scale: 1.0,
             seed: 42,
+            days_seed: None,
             start: NaiveDate::from_ymd_opt(2025, 1, 1).unwrap_or_default(),
             days: 365,
             arrived: None,

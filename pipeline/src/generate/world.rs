@@ -81,7 +81,8 @@ impl World {
     /// Stream of random numbers.
     #[inline]
     pub fn draws(&self, topic: Topic, entity: u64, counter: u64) -> Draws {
-        Draws::new(self.settings.seed, topic, entity, counter)
+        let days_seed = self.settings.days_seed.filter(|_| topic.of_days());
+        Draws::new(days_seed.unwrap_or(self.settings.seed), topic, entity, counter)
     }
 
     /// Quantile of the exponential law of mean 1 for 8 random bits.

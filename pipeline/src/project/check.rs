@@ -12,12 +12,24 @@ use crate::Result;
 /// Parameters that differ from run to run, so that days computed once may not depend on them.
 const OF_THE_RUN: &[&str] = &["as_of", "run_id"];
 
+/// What is let pass changes no result, so only audits may ask.
+fn check_accepted(stage: &Stage) -> Result<()> {
+    match stage.sql.params.iter().find(|(name, _)| name == "accept_drift") {
+        None => Ok(()),
+        Some((_, place)) => {
+            let message = "a stage may not use `$accept_drift`: its result would depend on how it was run";
+            Err(stage.sql.refuse(*place, message, "use it in an audit").into())
+        }
+    }
+}
+
 impl Project {
     /// Refuses what daily stages may not use, wrong `accounts`, and settings that nothing reads.
     pub(super) fn check_names(&self, files: &ProjectFiles) -> Result<()> {
         for stage in &self.stages {
             self.check_daily(stage)?;
             self.check_accounts(stage)?;
+            check_accepted(stage)?;
         }
         self.check_settings(files)
     }

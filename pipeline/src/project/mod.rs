@@ -177,6 +177,7 @@ impl Project {
         let mut params = self.settings.clone();
         params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(0), None));
         params.insert("run_id".into(), ScalarValue::Utf8(Some("0000000000000000".into())));
+        params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
         for (name, stage) in self.models() {
             if let Kind::Model { trainer, .. } = &stage.kind {
                 let value = ScalarValue::try_from(&trainer.output_type()).unwrap_or(ScalarValue::Null);

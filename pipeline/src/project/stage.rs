@@ -19,7 +19,7 @@ pub const PUBLISHED_LAYERS: &[&str] = &["segments", "portraits"];
 const TAKEN: &[&str] = &["runs"];
 
 /// The kinds of model stages.
-const TRAINERS: &[&str] = &["kmeans", "factors", "reference", "linkage"];
+const TRAINERS: &[&str] = &["kmeans", "hdbscan", "factors", "reference", "linkage"];
 
 /// Header keys that any stage may have.
 const KEYS: &[&str] = &[
@@ -54,6 +54,8 @@ pub enum Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refit {
     Never,
+    /// When the population has moved away from the one it was trained on.
+    Drifted,
     Always,
 }
 
@@ -193,10 +195,16 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
                 Trainer::from_header(kind, &keys).map_err(|error| refuse_kind(header, sql, kind, &error))?;
             let refit = match header.get("refit") {
                 None | Some("never") => Refit::Never,
+                Some("drifted") if trainer.follows() => Refit::Drifted,
                 Some("always") => Refit::Always,
                 Some(other) => {
-                    let message = format!("unknown refit `{other}`");
-                    return Err(sql.refuse(header.place("refit"), message, "use never or always").into());
+                    let message = format!("a {kind} stage cannot use `refit: {other}`");
+                    let help = if trainer.follows() {
+                        "use never, drifted or always"
+                    } else {
+                        "use never or always"
+                    };
+                    return Err(sql.refuse(header.place("refit"), message, help).into());
                 }
             };
             Ok(Kind::Model { trainer: Box::new(trainer), refit })

@@ -19,7 +19,8 @@ use super::tables::{source_table, stage_table, written_table};
 use crate::cpu::Meter;
 use crate::engine::{DayBytes, Engine, ScanMetrics};
 use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, files_at, stage_data_prefix};
-use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
+use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Refit, Relation, Stage, Store};
+use crate::trainer::Before;
 use crate::{Context, Error, Result};
 
 /// Everything a stage's job needs; shared by the stages that run side by side.
@@ -271,7 +272,7 @@ impl Runner<'_> {
         stage: &Stage,
         job: &BTreeMap<Part, Fingerprint>,
     ) -> Result<(Vec<(Part, StageManifest)>, ScanMetrics)> {
-        let Kind::Model { trainer, .. } = &stage.kind else { return Ok(Default::default()) };
+        let Kind::Model { trainer, refit } = &stage.kind else { return Ok(Default::default()) };
         let plan = self.logical_plan(&stage.name, None, &BTreeMap::new()).await?;
         let columns: Vec<String> = stage.schema.fields().iter().map(|field| field.name().clone()).collect();
         // a trainer may read its rows several times
@@ -281,8 +282,11 @@ impl Runner<'_> {
             lock(&read)?.push(plan.clone());
             self.engine.start(plan).await
         };
-        let trained =
-            trainer.train(&columns, open).await.map_err(|error| super::in_stage(&stage.name, error))?;
+        let before = self.model_before(stage, *refit == Refit::Drifted).await?;
+        let trained = trainer
+            .train(&columns, open, before.as_ref())
+            .await
+            .map_err(|error| super::in_stage(&stage.name, error))?;
         for note in &trained.notes {
             self.reporter.say(&format!("{}: {note}", stage.name));
         }
@@ -303,6 +307,17 @@ impl Runner<'_> {
             scan.add(&self.engine.scan_metrics(plan.as_ref()));
         }
         Ok((manifests, scan))
+    }
+
+    /// The model that an earlier run left and that this run's follows; none when its files are gone.
+    async fn model_before(&self, stage: &Stage, unless_drifted: bool) -> Result<Option<Before>> {
+        let before = self.plan.models.get(&stage.name).and_then(|model| model.before.as_ref());
+        let Some(fingerprint) = before else { return Ok(None) };
+        let manifest = StageManifest::load(self.lake, &stage.name, fingerprint).await?;
+        let Some(stored) = manifest.and_then(|manifest| manifest.model) else { return Ok(None) };
+        let model =
+            super::model::from_json(&stored).context(format!("the model of {} is broken", stage.name))?;
+        Ok(Some(Before { model, unless_drifted }))
     }
 
     /// Rounds until none changes a row. Each round is written before the next reads it.

@@ -10,12 +10,18 @@ use crate::lake::Lake;
 use crate::{Context, Result};
 
 /// A model as carried from run to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriedModel {
     /// Hash of the model stage's definition; another definition is trained anew.
     pub definition: String,
     /// The fingerprint under which the model's result lies.
     pub fingerprint: String,
+    /// The `as_of` of the run that made it.
+    #[serde(default)]
+    pub as_of: String,
+    /// The fingerprint of the model that it followed, which a repeated run for the same `as_of` follows again.
+    #[serde(default)]
+    pub before: Option<String>,
 }
 
 /// A published table after a run.

@@ -52,6 +52,8 @@ pub struct RunOptions {
     pub full_refresh: bool,
     /// Forget carried state: models are trained anew.
     pub reset_state: bool,
+    /// Publish although a model's population has drifted: `$accept_drift` of audits.
+    pub accept_drift: bool,
     /// Say what would be computed, and stop.
     pub dry_run: bool,
     /// Let published tables lose or retype columns.
@@ -68,6 +70,7 @@ impl Default for RunOptions {
             select: Vec::new(),
             full_refresh: false,
             reset_state: false,
+            accept_drift: false,
             dry_run: false,
             allow_breaking: false,
             engine: EngineOptions::default(),
@@ -146,6 +149,7 @@ async fn run_locked(
         as_of.to_rfc3339_opts(SecondsFormat::Secs, true)
     ));
     params.insert("run_id".into(), ScalarValue::Utf8(Some(plan.run_id.clone())));
+    params.insert("accept_drift".into(), ScalarValue::Boolean(Some(options.accept_drift)));
     let runner = Runner {
         lake,
         project,

@@ -66,14 +66,25 @@ impl Planner<'_> {
         plan
     }
 
-    /// A carried model keeps its fingerprint, whatever its inputs became, until its definition changes.
+    /// A carried model keeps its fingerprint, whatever its inputs became, until its definition changes, or with every run
+    /// for a stage that may train it anew. A model that follows the one before depends on it.
     fn model(&self, stage: &Stage, plan: &RunPlan) -> CarriedModel {
         let definition = self.project.definition(&stage.name).0;
-        let keeps = matches!(stage.kind, Kind::Model { refit: Refit::Never, .. }) && !self.reset_state;
-        let carried = self.last.and_then(|last| last.models.get(&stage.name));
+        let Kind::Model { trainer, refit } = &stage.kind else { return CarriedModel::default() };
+        let carried = self.last.and_then(|last| last.models.get(&stage.name)).filter(|_| !self.reset_state);
         match carried {
-            Some(model) if keeps && model.definition == definition => model.clone(),
-            _ => CarriedModel { definition, fingerprint: self.fingerprint(stage, None, plan).0 },
+            Some(model) if *refit == Refit::Never && model.definition == definition => model.clone(),
+            _ => {
+                let as_of = as_of_text(self.as_of);
+                let before = carried.filter(|_| trainer.follows()).and_then(|model| {
+                    if model.as_of == as_of { model.before.clone() } else { Some(model.fingerprint.clone()) }
+                });
+                let mut fingerprint = self.fingerprint(stage, None, plan);
+                if let Some(before) = &before {
+                    fingerprint = Fingerprint::of([fingerprint.0, before.clone()]);
+                }
+                CarriedModel { definition, fingerprint: fingerprint.0, as_of, before }
+            }
         }
     }
 

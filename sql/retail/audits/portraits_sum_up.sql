@@ -4,12 +4,8 @@ parts as (
     select family, customers, spend
     from portraits.segment_summary
     union all
-    select 'behaviour' as family, -1 as customers, -monetary_total as spend
-    from segments.customer_360
-    union all
-    select 'rfm' as family, -1 as customers, -monetary_total as spend
-    from segments.customer_360
-    where rfm_type is not null
+    select family, -1 as customers, -monetary_total as spend
+    from segments.family_members
 )
 
 select

@@ -80,6 +80,16 @@ from staging.weather
 group by city, weather_date
 having count(*) > 1
 union all
+select 'segment_names' as relation, concat_ws(' ', family, segment) as key, count(*) as rows
+from staging.segment_names
+group by family, segment
+having count(*) > 1
+union all
+select 'lookalike_seeds' as relation, concat_ws(' ', list_id, customer_id) as key, count(*) as rows
+from staging.lookalike_seeds
+group by list_id, customer_id
+having count(*) > 1
+union all
 select 'regions' as relation, region_id as key, count(*) as rows
 from staging.regions
 group by region_id

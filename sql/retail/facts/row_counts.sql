@@ -50,6 +50,12 @@ kept as (
     select 'staging.stores' as stage, count(*) as rows
     from staging.stores
     union all
+    select 'staging.segment_names' as stage, count(*) as rows
+    from staging.segment_names
+    union all
+    select 'staging.lookalike_seeds' as stage, count(*) as rows
+    from staging.lookalike_seeds
+    union all
     select 'facts.daily_activity' as stage, coalesce(sum(events), 0) as rows
     from facts.daily_activity
 ),
@@ -99,6 +105,12 @@ rejected as (
     union all
     select 'staging.stores' as stage, rule, 1 as weight, store_id as key
     from quarantine.stores
+    union all
+    select 'staging.segment_names' as stage, rule, 1 as weight, concat_ws('-', family, segment) as key
+    from quarantine.segment_names
+    union all
+    select 'staging.lookalike_seeds' as stage, rule, 1 as weight, concat_ws('-', list_id, customer_id) as key
+    from quarantine.lookalike_seeds
     union all
     select 'facts.daily_activity' as stage, rule, events as weight, cast(rejected_event_id as varchar) as key
     from quarantine.daily_activity

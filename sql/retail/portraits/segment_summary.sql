@@ -5,40 +5,18 @@
 -- why: spend is all-time and net; the deciding features are those that most often stand among the first three of a
 --    member
 with
-members as (
-    select
-        'behaviour' as family,
-        cast(segment as varchar) as segment,
-        segment_name,
-        customer_id,
-        recency_days,
-        frequency,
-        monetary_total
-    from segments.customer_360
-    union all
-    select
-        'rfm' as family,
-        rfm_type as segment,
-        rfm_type as segment_name,
-        customer_id,
-        recency_days,
-        frequency,
-        monetary_total
-    from segments.customer_360
-    where rfm_type is not null
-),
-
 sizes as (
     select
         family,
         segment,
         segment_name,
+        segment_name_zh,
         count(*) as customers,
         sum(monetary_total) as spend,
         sum(frequency) as orders,
         avg(cast(recency_days as decimal(18, 4))) as mean_recency_days
-    from members
-    group by family, segment, segment_name
+    from segments.family_members
+    group by family, segment, segment_name, segment_name_zh
 ),
 
 totals as (
@@ -103,6 +81,7 @@ select
     s.family,
     s.segment,
     s.segment_name,
+    s.segment_name_zh,
     s.customers,
     cast(s.customers as double) / nullif(t.customers, 0) as customer_share,
     cast(s.spend as decimal(18, 2)) as spend,

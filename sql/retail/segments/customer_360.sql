@@ -7,6 +7,7 @@ select
     $as_of as as_of,
     s.segment,
     s.segment_name,
+    s.segment_name_zh,
     f.recency_days,
     f.frequency,
     f.monetary_total,
@@ -19,6 +20,7 @@ select
     r.rfm_type,
     r.rfm_segment,
     t.life_cycle,
+    v.value_tier,
     t.dormant,
     t.channels,
     t.novelty_seeker,
@@ -59,3 +61,4 @@ from features.customers as f
 inner join tags.customer_tags as t on f.customer_id = t.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
+left join tags.value as v on f.customer_id = v.customer_id

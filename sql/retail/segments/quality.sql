@@ -25,6 +25,13 @@ counts as (
     select 'features.activity', 'kept', 'kept', coalesce(sum(events), 0), null, null
     from features.activity
     union all
+    select 'features.known_seeds', 'kept', 'kept', count(*), null, null
+    from features.known_seeds
+    union all
+    select 'features.known_seeds', 'rejected', rule, count(*), min(customer_id), max(customer_id)
+    from quarantine.known_seeds
+    group by rule
+    union all
     select
         'features.purchases', 'rejected', rule, sum(orders_read), min(orphan_account_id), max(orphan_account_id)
     from quarantine.purchases

@@ -5,19 +5,13 @@
 -- why: a stay lasts from the first run that saw it to the first run that did not; `valid_to` is NULL while it lasts
 with
 observed as (
-    select customer_id, as_of, 'behaviour' as family, cast(segment as varchar) as segment, segment_name
-    from segments
-    union all
-    select customer_id, as_of, 'behaviour' as family, cast(segment as varchar) as segment, segment_name
-    from segments.segments
-    union all
-    select customer_id, as_of, 'rfm' as family, rfm_type as segment, rfm_type as segment_name
-    from customer_360
-    where rfm_type is not null
-    union all
-    select customer_id, as_of, 'rfm' as family, rfm_type as segment, rfm_type as segment_name
-    from segments.customer_360
-    where rfm_type is not null
+    select
+        customer_id,
+        as_of,
+        family,
+        segment,
+        segment_name
+    from segments.family_history
 ),
 
 run_times as (
@@ -34,29 +28,40 @@ runs as (
 ),
 
 -- Customers are dealt to 64 lots, since a window for each would cost many times more.
-followed as (
+dealt as (
     select
+        cast(row_hash(o.customer_id) % 64 as int) as lot,
         o.customer_id,
         o.family,
         o.segment,
         o.segment_name,
         o.as_of,
-        r.run,
-        lag(o.customer_id) over lot as customer_before,
-        lag(o.family) over lot as family_before,
-        lag(o.segment) over lot as segment_before,
-        lag(o.segment_name) over lot as name_before,
-        lag(r.run) over lot as run_before
+        r.run
     from observed as o
     inner join runs as r on o.family = r.family and o.as_of = r.as_of
-    window lot as (
-        partition by row_hash(o.customer_id) % 64
-        order by o.customer_id, o.family, o.as_of
-    )
+),
+
+followed as (
+    select
+        lot,
+        customer_id,
+        family,
+        segment,
+        segment_name,
+        as_of,
+        run,
+        lag(customer_id) over in_lot as customer_before,
+        lag(family) over in_lot as family_before,
+        lag(segment) over in_lot as segment_before,
+        lag(segment_name) over in_lot as name_before,
+        lag(run) over in_lot as run_before
+    from dealt
+    window in_lot as (partition by lot order by customer_id, family, as_of)
 ),
 
 judged as (
     select
+        lot,
         customer_id,
         family,
         segment,
@@ -83,7 +88,7 @@ stayed as (
         run,
         reason,
         count(reason) over (
-            partition by row_hash(customer_id) % 64
+            partition by lot
             order by customer_id, family, as_of
             rows between unbounded preceding and current row
         ) as stay

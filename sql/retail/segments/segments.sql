@@ -4,22 +4,12 @@
 -- publish: as_of
 -- partition_by: segment
 with
-vectors as (
-    select
-        customer_id,
-        make_array(
-            recency_days, orders, avg_order_value, active_days, views_per_active_day, discounted_share, categories,
-            return_rate, recent_share, busiest_month_share, store_share
-        ) as vector
-    from features.behaviour
-),
-
 assigned as (
     select
         customer_id,
         kmeans_assign(vector, $behaviour_model) as assignment,
         kmeans_explain(vector, $behaviour_model) as explanation
-    from vectors
+    from features.behaviour_vectors
 )
 
 select
@@ -27,7 +17,8 @@ select
     $as_of as as_of,
     'behaviour' as family,
     cast(a.assignment['segment'] as int) as segment,
-    kmeans_segment_name(a.assignment['segment'], $behaviour_model) as segment_name,
+    coalesce(n.name_en, kmeans_segment_name(a.assignment['segment'], $behaviour_model)) as segment_name,
+    n.name_zh as segment_name_zh,
     a.assignment['distance'] as distance,
     cast(a.assignment['runner_up'] as int) as runner_up,
     a.assignment['margin'] as margin,
@@ -52,3 +43,4 @@ select
 from assigned as a
 inner join tags.customer_tags as t on a.customer_id = t.customer_id
 left join tags.rfm as r on a.customer_id = r.customer_id
+left join segments.names as n on n.family = 'behaviour' and cast(a.assignment['segment'] as varchar) = n.segment

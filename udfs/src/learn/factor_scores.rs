@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Float64Builder, ListArray, ListBuilder, new_null_array};
+use arrow::array::{Array, Float64Builder, ListArray, ListBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -10,9 +10,9 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::each_scaled;
-use crate::args::{constant, evaluate, expect_arity, float_list, list_column, vector_type};
-use crate::model::{FactorScorer, factors_model_type, model_argument_type};
+use super::{each_scaled, of_vectors, vector_and_model};
+use crate::args::float_list;
+use crate::model::FactorScorer;
 
 #[user_doc(
     doc_section(label = "Models"),
@@ -46,11 +46,7 @@ impl ScalarUDFImpl for FactorScores {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(self.name(), types, &["vector", "model"])?;
-        Ok(vec![
-            vector_type(self.name(), "vector", &types[0])?,
-            model_argument_type(self.name(), &types[1], &factors_model_type())?,
-        ])
+        vector_and_model::<FactorScorer>(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -62,14 +58,7 @@ impl ScalarUDFImpl for FactorScores {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let model = constant(self.name(), "model", &args, 1)?;
-        evaluate(&args, |rows| {
-            if model.is_null() {
-                return Ok(new_null_array(&float_list(), rows));
-            }
-            Ok(Arc::new(score(&list_column(&args, 0, rows)?, &FactorScorer::from_scalar(model)?)?)
-                as ArrayRef)
-        })
+        of_vectors(self.name(), &args, |vectors, model| Ok(Arc::new(score(vectors, model)?)))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -81,7 +70,7 @@ impl ScalarUDFImpl for FactorScores {
 fn score(vectors: &ListArray, model: &FactorScorer) -> Result<ListArray> {
     let values = Float64Builder::with_capacity(vectors.len() * model.m());
     let mut scores = ListBuilder::with_capacity(values, vectors.len());
-    each_scaled(vectors, &model.preparation, |prepared| {
+    each_scaled(vectors, model, |prepared| {
         if let Some(prepared) = prepared {
             model.scores(prepared).for_each(|score| scores.values().append_value(score));
         }

@@ -32,7 +32,7 @@ pub fn assignment_type() -> DataType {
 
 #[user_doc(
     doc_section(label = "Models"),
-    description = "The segment whose centroid is nearest to a vector: a struct of `segment` (from 0), `distance` (Euclidean, in scaled space), `runner_up` (the next segment) and `margin` (its distance minus the first; both NULL when the model has one segment). Ties go to the lower segment. NULL or NaN entries count as the feature's centre. A vector of another length than the model's features is an error.",
+    description = "The segment whose centroid is nearest to a vector: a struct of `segment` (its id), `distance` (Euclidean, in scaled space), `runner_up` (the next segment) and `margin` (its distance minus the first; both NULL when the model has one segment). Ties go to the lower segment. NULL or NaN entries count as the feature's centre. A vector of another length than the model's features is an error.",
     syntax_example = "kmeans_assign(vector, model)",
     sql_example = "```sql\nselect kmeans_assign([recency, frequency, monetary], $behaviour_model)['segment'] from features;\n```",
     argument(
@@ -64,7 +64,7 @@ impl ScalarUDFImpl for KmeansAssign {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        vector_and_model(self.name(), types)
+        vector_and_model::<KmeansModel>(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -97,10 +97,9 @@ pub fn assign(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
         let distance = nearest.map(|(_, squared, _)| squared.sqrt());
         let runner_up = nearest.and_then(|(_, _, runner_up)| runner_up);
         nulls.append(nearest.is_some());
-        // a list array holds at most i32::MAX numbers, so a segment fits
-        segments.append_option(nearest.map(|(segment, _, _)| segment as i32));
+        segments.append_option(nearest.map(|(place, _, _)| model.segments[place]));
         distances.append_option(distance);
-        runners_up.append_option(runner_up.map(|(segment, _)| segment as i32));
+        runners_up.append_option(runner_up.map(|(place, _)| model.segments[place]));
         margins
             .append_option(runner_up.zip(distance).map(|((_, squared), distance)| squared.sqrt() - distance));
     })?;
@@ -119,18 +118,17 @@ pub(super) mod tests {
     use arrow::datatypes::{Float64Type, Int32Type};
 
     use super::*;
-    use crate::model::Transform;
+    use crate::model::kmeans::tests::with_centroids;
+    use crate::model::scaling::tests::plain;
 
     pub(crate) fn model() -> KmeansModel {
-        KmeansModel {
-            features: vec!["x".into(), "y".into()],
-            transforms: vec![Transform::None; 2],
-            centre: vec![0.0; 2],
-            scale: vec![1.0, 2.0],
-            clip: 100.0,
-            centroids: vec![0.0, 0.0, 3.0, 4.0, 0.0, 10.0],
-            names: vec!["near".into(), "middle".into(), "far".into()],
-        }
+        let scaling = plain(&["x", "y"], &[0.0; 2], &[1.0, 2.0], 100.0);
+        with_centroids(scaling, vec![0.0, 0.0, 3.0, 4.0, 0.0, 10.0], &["near", "middle", "far"])
+    }
+
+    /// The first segment of [`model`].
+    pub(crate) fn one_segment() -> KmeansModel {
+        with_centroids(model().scaling, vec![0.0, 0.0], &["near"])
     }
 
     pub(crate) fn vectors(rows: Vec<Option<Vec<Option<f64>>>>) -> ListArray {
@@ -158,12 +156,18 @@ pub(super) mod tests {
 
     #[test]
     fn one_segment_has_no_runner_up() {
-        let mut one = model();
-        one.names.truncate(1);
-        one.centroids.truncate(2);
-        let result = assign(&vectors(vec![Some(vec![Some(3.0), Some(8.0)])]), &one).unwrap();
+        let result = assign(&vectors(vec![Some(vec![Some(3.0), Some(8.0)])]), &one_segment()).unwrap();
         assert_eq!(result.column(1).as_primitive::<Float64Type>().value(0), 5.0);
         assert!(result.column(2).is_null(0) && result.column(3).is_null(0));
+    }
+
+    #[test]
+    fn segments_are_told_by_their_ids() {
+        let mut refit = model();
+        (refit.segments, refit.next_segment) = (vec![1, 5, 9], 10);
+        let result = assign(&vectors(vec![Some(vec![Some(3.0), Some(8.0)])]), &refit).unwrap();
+        let id = |column: usize| result.column(column).as_primitive::<Int32Type>().value(0);
+        assert_eq!((id(0), id(2)), (5, 1));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const SQUARED: DataType = DataType::Decimal128(38, 0);
 
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     nullable_fields(&[
-        ("segment", DataType::Int32),
+        ("place", DataType::Int32),
         ("squared", SQUARED),
         ("steps", DataType::List(item_field())),
     ])
@@ -36,7 +36,7 @@ fn item_field() -> FieldRef {
 
 #[user_doc(
     doc_section(label = "Models"),
-    description = "The segment whose centroid is nearest to a vector, and the vector in scaled space as whole numbers of 2^-32, whose sums are exact in any order: a struct of `segment` (from 0), `squared` (the squared distance, in such steps) and `steps` (a number each feature). The means of `steps` of each segment are the centroids of the next step of Lloyd's iteration. NULL or NaN entries count as the feature's centre.",
+    description = "The segment whose centroid is nearest to a vector, and the vector in scaled space as whole numbers of 2^-32, whose sums are exact in any order: a struct of `place` (that of the segment among the model's, from 0), `squared` (the squared distance, in such steps) and `steps` (a number each feature). The means of `steps` at each place are the centroids of the next step of Lloyd's iteration. NULL or NaN entries count as the feature's centre.",
     syntax_example = "kmeans_grid(vector, model)",
     sql_example = "```sql\nselect kmeans_grid([recency, frequency, monetary], $behaviour_model)['squared'] from features;\n```",
     argument(
@@ -67,7 +67,7 @@ impl ScalarUDFImpl for KmeansGrid {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        vector_and_model(self.name(), types)
+        vector_and_model::<KmeansModel>(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -90,7 +90,7 @@ impl ScalarUDFImpl for KmeansGrid {
 /// Places each vector (a list of d Float64) on the grid.
 fn place(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
     let rows = vectors.len();
-    let mut segments = Int32Builder::with_capacity(rows);
+    let mut places = Int32Builder::with_capacity(rows);
     let mut squares = Decimal128Builder::with_capacity(rows).with_data_type(SQUARED);
     let mut values: Vec<i128> = Vec::with_capacity(rows * model.d());
     let mut lengths = Vec::with_capacity(rows);
@@ -100,7 +100,7 @@ fn place(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
         nulls.append(scaled.is_some());
         lengths.push(scaled.map_or(0, <[f64]>::len));
         let Some(scaled) = scaled else {
-            segments.append_null();
+            places.append_null();
             squares.append_null();
             return;
         };
@@ -108,15 +108,15 @@ fn place(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
             *value = on_grid(*scaled);
         }
         values.extend(point.iter().map(|value| i128::from(steps(*value))));
-        let (segment, squared, _) = model.nearest_two(&point);
-        segments.append_value(segment as i32);
+        let (place, squared, _) = model.nearest_two(&point);
+        // a list array holds at most i32::MAX numbers, so a place fits
+        places.append_value(place as i32);
         squares.append_value(squared_steps(squared));
     })?;
     let values = Decimal128Array::from(values).with_data_type(STEPS);
     let lists =
         ListArray::try_new(item_field(), OffsetBuffer::from_lengths(lengths), Arc::new(values), None)?;
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(segments.finish()), Arc::new(squares.finish()), Arc::new(lists)];
+    let columns: Vec<ArrayRef> = vec![Arc::new(places.finish()), Arc::new(squares.finish()), Arc::new(lists)];
     Ok(StructArray::try_new(FIELDS.clone(), columns, nulls.finish())?)
 }
 

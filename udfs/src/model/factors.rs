@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array,
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
-use super::{Fieldwise, KmeansModel, Transform, one_list, one_number_list, one_struct, one_text_list};
+use super::{Fieldwise, Scaling, one_list, one_number_list, one_struct, one_text_list};
 use crate::args::{float_list, nullable_fields, text_list};
 
 static LOADING_FIELDS: LazyLock<Fields> = LazyLock::new(|| {
@@ -51,24 +51,20 @@ static MODEL_TYPE: LazyLock<DataType> = LazyLock::new(|| {
     let list_of = |fields: &Fields| {
         DataType::List(Arc::new(Field::new_list_field(DataType::Struct(fields.clone()), true)))
     };
-    DataType::Struct(nullable_fields(&[
-        ("features", text_list()),
-        ("transforms", text_list()),
-        ("centre", float_list()),
-        ("scale", float_list()),
-        ("clip", DataType::Float64),
+    let own = [
         ("means", float_list()),
-        ("weights", float_list()),
+        ("score_weights", float_list()),
         ("names", text_list()),
         ("loadings", list_of(&LOADING_FIELDS)),
         ("variances", list_of(&VARIANCE_FIELDS)),
         ("report", list_of(&REPORT_FIELDS)),
-    ]))
+    ];
+    let fields: Vec<_> = Scaling::fields().into_iter().chain(own).collect();
+    DataType::Struct(nullable_fields(&fields))
 });
 
-/// The Arrow type of a factors model: a struct of `features`, `transforms`, `centre`, `scale` (a list entry each of d
-/// features), `clip`, `means` (d), `weights` (m times d numbers, factor by factor), `names` (m), and three tables as
-/// lists of structs: `loadings` ([`Loading`]), `variances` ([`FactorVariance`]) and `report` ([`FeatureReport`]).
+/// The Arrow type of a factors model: a struct of the scaling's fields for d features, of `means` (d), `score_weights` (m
+/// times d numbers, factor by factor), `names` (m), and three tables as lists of structs: `loadings` ([`Loading`]), `variances` ([`FactorVariance`]) and `report` ([`FeatureReport`]).
 pub fn factors_model_type() -> DataType {
     MODEL_TYPE.clone()
 }
@@ -76,8 +72,8 @@ pub fn factors_model_type() -> DataType {
 /// How a row of d features becomes m scores.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FactorScorer {
-    /// How features are brought to a common unit; it has no centroids.
-    pub preparation: KmeansModel,
+    /// How features are brought to a common unit.
+    pub scaling: Scaling,
     /// The mean of each prepared feature.
     pub means: Vec<f64>,
     /// m times d numbers, factor by factor: what a unit of a prepared feature adds to a factor's score.
@@ -155,19 +151,10 @@ impl FactorScorer {
     /// For a value of another type, NULL, and parts that do not fit together.
     pub fn from_scalar(value: &ScalarValue) -> Result<Self> {
         let fields = Fieldwise::of("factors", value)?;
-        let transforms = fields.texts("transforms")?;
         let scorer = Self {
-            preparation: KmeansModel {
-                features: fields.texts("features")?,
-                transforms: transforms.iter().map(|name| Transform::parse(name)).collect::<Result<_>>()?,
-                centre: fields.numbers("centre")?,
-                scale: fields.numbers("scale")?,
-                clip: fields.number("clip")?,
-                centroids: Vec::new(),
-                names: Vec::new(),
-            },
+            scaling: Scaling::read(&fields)?,
             means: fields.numbers("means")?,
-            weights: fields.numbers("weights")?,
+            weights: fields.numbers("score_weights")?,
             names: fields.texts("names")?,
         };
         scorer.validate()?;
@@ -179,29 +166,21 @@ impl FactorScorer {
     /// # Errors
     /// That say which part.
     pub fn validate(&self) -> Result<()> {
-        let (d, m) = (self.preparation.d(), self.m());
-        if d == 0 || m == 0 {
-            return plan_err!("a factors model needs at least one feature and one factor");
+        self.scaling.validate("factors")?;
+        let (d, m) = (self.scaling.d(), self.m());
+        if m == 0 {
+            return plan_err!("a factors model needs at least one factor");
         }
-        let parts = [
-            ("transforms", self.preparation.transforms.len(), d),
-            ("centre", self.preparation.centre.len(), d),
-            ("scale", self.preparation.scale.len(), d),
-            ("means", self.means.len(), d),
-            ("weights", self.weights.len(), d * m),
-        ];
-        for (part, length, expected) in parts {
+        for (part, length, expected) in
+            [("means", self.means.len(), d), ("score_weights", self.weights.len(), d * m)]
+        {
             if length != expected {
                 return plan_err!(
                     "the factors model of {d} features and {m} factors has {length} entries of {part}, not {expected}"
                 );
             }
         }
-        let KmeansModel { scale, clip, .. } = &self.preparation;
-        match *clip > 0.0 && scale.iter().all(|scale| *scale > 0.0) {
-            true => Ok(()),
-            false => plan_err!("the clip and the scales of a factors model must be above 0"),
-        }
+        Ok(())
     }
 
     /// The number of factors.
@@ -211,7 +190,7 @@ impl FactorScorer {
 
     /// The score of each factor for a row of d prepared features, each summed from the first feature to the last.
     pub fn scores<'a>(&'a self, prepared: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-        self.weights.chunks_exact(self.preparation.d()).map(|weights| {
+        self.weights.chunks_exact(self.scaling.d()).map(|weights| {
             let centred = prepared.iter().zip(&self.means).map(|(value, mean)| value - mean);
             centred.zip(weights).fold(0.0, |sum, (value, weight)| sum + value * weight)
         })
@@ -221,22 +200,17 @@ impl FactorScorer {
 impl FactorsModel {
     /// The model as a struct of [`factors_model_type`].
     pub fn to_scalar(&self) -> ScalarValue {
-        let FactorScorer { preparation, means, weights, names } = &self.scorer;
-        let transforms: Vec<String> = preparation.transforms.iter().map(Transform::to_string).collect();
+        let FactorScorer { scaling, means, weights, names } = &self.scorer;
         let numbers = |numbers: &[f64]| one_number_list(numbers.iter().copied().map(Some));
-        let columns: Vec<ArrayRef> = vec![
-            one_text_list(&preparation.features),
-            one_text_list(&transforms),
-            numbers(&preparation.centre),
-            numbers(&preparation.scale),
-            Arc::new(Float64Array::from(vec![preparation.clip])),
+        let mut columns = scaling.columns();
+        columns.extend([
             numbers(means),
             numbers(weights),
             one_text_list(names),
             one_table(&LOADING_FIELDS, self.loading_columns()),
             one_table(&VARIANCE_FIELDS, self.variance_columns()),
             one_table(&REPORT_FIELDS, self.report_columns()),
-        ];
+        ]);
         one_struct(&MODEL_TYPE, columns)
     }
 
@@ -292,19 +266,16 @@ fn one_table(fields: &Fields, columns: Vec<ArrayRef>) -> ArrayRef {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::Transform;
+    use super::super::scaling::tests::plain;
     use super::*;
 
     pub(crate) fn model() -> FactorsModel {
         FactorsModel {
             scorer: FactorScorer {
-                preparation: KmeansModel {
-                    features: vec!["orders".into(), "spend".into()],
+                scaling: Scaling {
                     transforms: vec![Transform::None, Transform::Log1p],
-                    centre: vec![10.0, 1.0],
-                    scale: vec![5.0, 2.0],
-                    clip: 3.0,
-                    centroids: Vec::new(),
-                    names: Vec::new(),
+                    ..plain(&["orders", "spend"], &[10.0, 1.0], &[5.0, 2.0], 3.0)
                 },
                 means: vec![0.5, 0.0],
                 weights: vec![1.0, 2.0, -1.0, 0.0],
@@ -357,9 +328,9 @@ pub(crate) mod tests {
             ("at least one", |m| m.names.clear()),
             ("weights", |m| m.names.truncate(1)),
             ("means", |m| m.means.truncate(1)),
-            ("centre", |m| m.preparation.centre.truncate(1)),
-            ("above 0", |m| m.preparation.scale[1] = 0.0),
-            ("above 0", |m| m.preparation.clip = -1.0),
+            ("centre", |m| m.scaling.centre.truncate(1)),
+            ("spend", |m| m.scaling.scale[1] = 0.0),
+            ("clip", |m| m.scaling.clips[0] = -1.0),
             ("finite", |m| m.weights[3] = f64::NAN),
         ];
         for (word, damage) in breaks {

@@ -1,103 +1,127 @@
-//! The k-means model: how features are scaled and where the centroids lie.
+//! The k-means model: how features are scaled, where the centroids lie, and what was known of both when it was learned.
 
-use std::fmt::{Display, Formatter};
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Float64Array};
-use arrow::datatypes::DataType;
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 
-use super::{Fieldwise, one_number_list, one_struct, one_text_list};
-use crate::args::{float_list, nullable_fields, text_list};
+use super::{Fieldwise, Scaling, one_integer_list, one_list, one_number_list, one_struct, one_text_list};
+use crate::args::{float_list, integer_list, nullable_fields, text_list};
 
-static MODEL_TYPE: LazyLock<DataType> = LazyLock::new(|| {
-    DataType::Struct(nullable_fields(&[
-        ("features", text_list()),
-        ("transforms", text_list()),
-        ("centre", float_list()),
-        ("scale", float_list()),
-        ("clip", DataType::Float64),
-        ("centroids", float_list()),
-        ("names", text_list()),
-    ]))
+/// Bins of a feature by which drift is told: tenths of the training sample, and the rows without a value.
+pub const BINS: usize = 11;
+
+static CANDIDATE: LazyLock<Fields> = LazyLock::new(|| {
+    nullable_fields(&[
+        ("k", DataType::Int32),
+        ("inertia", DataType::Float64),
+        ("silhouette", DataType::Float64),
+        ("calinski_harabasz", DataType::Float64),
+        ("davies_bouldin", DataType::Float64),
+        ("gap", DataType::Float64),
+        ("gap_error", DataType::Float64),
+        ("stability", DataType::Float64),
+        ("largest_share", DataType::Float64),
+        ("smallest_share", DataType::Float64),
+        ("chosen", DataType::Boolean),
+        ("reason", DataType::Utf8),
+    ])
 });
 
-/// The Arrow type of a k-means model: a struct of `features`, `transforms`, `centre`, `scale` (a list entry
-/// each feature), `clip`, `centroids` (k times d numbers, centroid by centroid) and `names` (k).
+static MODEL_TYPE: LazyLock<DataType> = LazyLock::new(|| {
+    let candidates = Field::new_list_field(DataType::Struct(CANDIDATE.clone()), true);
+    let own = [
+        ("centroids", float_list()),
+        ("segments", integer_list()),
+        ("next_segment", DataType::Int32),
+        ("names", text_list()),
+        ("names_zh", text_list()),
+        ("cuts", float_list()),
+        ("shares", float_list()),
+        ("mean_margin", DataType::Float64),
+        ("selection", DataType::List(Arc::new(candidates))),
+    ];
+    let fields: Vec<_> = Scaling::fields().into_iter().chain(own).collect();
+    DataType::Struct(nullable_fields(&fields))
+});
+
+/// The Arrow type of a k-means model: a struct of the scaling's `features`, `transforms`, `knots`, `centre`, `scale`,
+/// `clips` and `weights`, of `centroids` (k times d numbers, centroid by centroid), `segments`, `names` and `names_zh`
+/// (k each), `next_segment`, of `cuts`, `shares` and `mean_margin` of the training sample, and of `selection`, a row for
+/// each number of segments that was tried.
 pub fn kmeans_model_type() -> DataType {
     MODEL_TYPE.clone()
 }
 
-/// What is done to a feature before it is centred and scaled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transform {
-    /// Nothing.
-    None,
-    /// `log1p(max(x, -1))`, for counts and money.
-    Log1p,
-}
-
-impl Transform {
-    /// The transform of this name, `none` or `log1p`.
-    pub fn parse(name: &str) -> Result<Self> {
-        match name {
-            "none" => Ok(Self::None),
-            "log1p" => Ok(Self::Log1p),
-            other => plan_err!("transform '{other}' is not known; use none or log1p"),
-        }
-    }
-
-    /// The transformed value.
-    #[inline]
-    pub fn apply(self, x: f64) -> f64 {
-        match self {
-            Self::None => x,
-            Self::Log1p => libm::log1p(x.max(-1.0)),
-        }
-    }
-}
-
-impl Display for Transform {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Log1p => "log1p",
-        })
-    }
+/// A number of segments that was tried, and how it did on the training sample.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    pub k: i32,
+    /// Sum of squared distances to the nearest centroid.
+    pub inertia: f64,
+    /// Mean silhouette, plain Euclidean (Rousseeuw 1987).
+    pub silhouette: Option<f64>,
+    /// Calinski-Harabasz index (1974).
+    pub calinski_harabasz: Option<f64>,
+    /// Davies-Bouldin index (1979).
+    pub davies_bouldin: Option<f64>,
+    /// Gap statistic (Tibshirani, Walther, Hastie 2001) and its standard error, when it was computed.
+    pub gap: Option<f64>,
+    pub gap_error: Option<f64>,
+    /// Mean adjusted Rand index between the model and models of bootstrap samples.
+    pub stability: Option<f64>,
+    /// Share of the sample in the largest and in the smallest segment.
+    pub largest_share: f64,
+    pub smallest_share: f64,
+    /// Whether the model has this number of segments.
+    pub chosen: bool,
+    /// Why it was chosen, or why not.
+    pub reason: String,
 }
 
 /// A fitted k-means model over d features with k segments.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct KmeansModel {
-    /// The names of the d features, in the order of the vector.
-    pub features: Vec<String>,
-    /// The transform of each feature.
-    pub transforms: Vec<Transform>,
-    /// What is subtracted from each transformed feature.
-    pub centre: Vec<f64>,
-    /// By what each centred feature is divided; above 0.
-    pub scale: Vec<f64>,
-    /// The bound of the absolute scaled value; above 0.
-    pub clip: f64,
+    /// How features are scaled.
+    pub scaling: Scaling,
     /// k times d numbers in scaled space, centroid by centroid.
     pub centroids: Vec<f64>,
-    /// The names of the k segments.
+    /// The ids of the k segments, ascending and from 0; a segment keeps its id when the model is trained anew.
+    pub segments: Vec<i32>,
+    /// The first id that no segment has ever had.
+    pub next_segment: i32,
+    /// The names of the k segments, English.
     pub names: Vec<String>,
+    /// The names of the k segments, Chinese.
+    pub names_zh: Vec<String>,
+    /// Nine ascending cut points of each feature, as it comes: the tenths of the training sample.
+    pub cuts: Vec<f64>,
+    /// The share of the training sample in each of the [`BINS`] bins of each feature.
+    pub shares: Vec<f64>,
+    /// Mean margin of the training sample: distance to the runner-up minus that to the nearest; NULL for one segment.
+    pub mean_margin: Option<f64>,
+    /// Every number of segments that was tried.
+    pub selection: Vec<Candidate>,
 }
 
 impl KmeansModel {
     /// Parses and checks a struct of [`kmeans_model_type`].
     pub fn from_scalar(value: &ScalarValue) -> Result<Self> {
         let fields = Fieldwise::of("k-means", value)?;
-        let transforms = fields.texts("transforms")?;
         let model = Self {
-            features: fields.texts("features")?,
-            transforms: transforms.iter().map(|name| Transform::parse(name)).collect::<Result<_>>()?,
-            centre: fields.numbers("centre")?,
-            scale: fields.numbers("scale")?,
-            clip: fields.number("clip")?,
+            scaling: Scaling::read(&fields)?,
             centroids: fields.numbers("centroids")?,
+            segments: fields.integers("segments")?,
+            next_segment: fields.integer("next_segment")?,
             names: fields.texts("names")?,
+            names_zh: fields.texts("names_zh")?,
+            cuts: fields.numbers("cuts")?,
+            shares: fields.numbers("shares")?,
+            mean_margin: fields.optional_number("mean_margin")?,
+            selection: read_candidates(&fields.list("selection")?)?,
         };
         model.validate()?;
         Ok(model)
@@ -105,50 +129,48 @@ impl KmeansModel {
 
     /// The model as a struct of [`kmeans_model_type`].
     pub fn to_scalar(&self) -> ScalarValue {
-        let transforms: Vec<String> = self.transforms.iter().map(Transform::to_string).collect();
-        let columns: Vec<ArrayRef> = vec![
-            one_text_list(&self.features),
-            one_text_list(&transforms),
-            one_number_list(self.centre.iter().copied().map(Some)),
-            one_number_list(self.scale.iter().copied().map(Some)),
-            Arc::new(Float64Array::from(vec![self.clip])),
-            one_number_list(self.centroids.iter().copied().map(Some)),
+        let numbers = |values: &[f64]| one_number_list(values.iter().copied().map(Some));
+        let mut columns = self.scaling.columns();
+        columns.extend([
+            numbers(&self.centroids),
+            one_integer_list(&self.segments),
+            Arc::new(Int32Array::from(vec![self.next_segment])) as ArrayRef,
             one_text_list(&self.names),
-        ];
+            one_text_list(&self.names_zh),
+            numbers(&self.cuts),
+            numbers(&self.shares),
+            Arc::new(Float64Array::from(vec![self.mean_margin])),
+            one_list(Arc::new(candidates(&self.selection))),
+        ]);
         one_struct(&MODEL_TYPE, columns)
     }
 
     /// Refuses a model whose parts do not fit together or hold impossible numbers.
     pub fn validate(&self) -> Result<()> {
-        let (d, k) = (self.features.len(), self.names.len());
-        if d == 0 || k == 0 {
-            return plan_err!("a k-means model needs at least one feature and one segment");
+        self.scaling.validate("k-means")?;
+        let (d, k) = (self.d(), self.k());
+        if k == 0 {
+            return plan_err!("a k-means model needs at least one segment");
         }
         let parts = [
-            ("transforms", self.transforms.len()),
-            ("centre", self.centre.len()),
-            ("scale", self.scale.len()),
+            ("centroids", self.centroids.len(), d * k),
+            ("names", self.names.len(), k),
+            ("names_zh", self.names_zh.len(), k),
+            ("cuts", self.cuts.len(), d * (BINS - 2)),
+            ("shares", self.shares.len(), d * BINS),
         ];
-        for (part, length) in parts {
-            if length != d {
-                return plan_err!("the k-means model has {d} features, but {length} entries of {part}");
+        for (part, length, expected) in parts {
+            if length != expected {
+                return plan_err!("the k-means model has {length} entries of {part}, expected {expected}");
             }
         }
-        if self.centroids.len() != d * k {
+        let ascending = self.segments.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || self.segments[0] < 0 || self.segments[k - 1] >= self.next_segment {
             return plan_err!(
-                "the k-means model has {} centroid numbers, expected {d} features times {k} names",
-                self.centroids.len()
+                "the segments of the k-means model must be ascending ids from 0 and below {}, not {:?}",
+                self.next_segment,
+                self.segments
             );
-        }
-        if !(self.clip > 0.0 && self.clip.is_finite()) {
-            return plan_err!("the clip of the k-means model must be above 0 and finite, not {}", self.clip);
-        }
-        for (feature, (centre, scale)) in self.features.iter().zip(self.centre.iter().zip(&self.scale)) {
-            if !(*scale > 0.0 && scale.is_finite() && centre.is_finite()) {
-                return plan_err!(
-                    "feature '{feature}' of the k-means model has centre {centre} and scale {scale}"
-                );
-            }
         }
         match self.centroids.iter().all(|x| x.is_finite()) {
             true => Ok(()),
@@ -158,41 +180,21 @@ impl KmeansModel {
 
     /// The number of features.
     pub fn d(&self) -> usize {
-        self.features.len()
+        self.scaling.d()
     }
 
     /// The number of segments.
     pub fn k(&self) -> usize {
-        self.names.len()
+        self.segments.len()
     }
 
-    /// The scaled value of one feature: `clamp((t(x) - centre) / scale, -clip, clip)`; 0 for a missing value,
-    /// which NaN is too.
-    #[inline]
-    pub fn scale_value(&self, feature: usize, value: Option<f64>) -> f64 {
-        match value {
-            Some(x) if !x.is_nan() => {
-                let centred = self.transforms[feature].apply(x) - self.centre[feature];
-                (centred / self.scale[feature]).clamp(-self.clip, self.clip)
-            }
-            _ => 0.0,
-        }
+    /// One centroid, d numbers in scaled space, by its place in the model.
+    pub fn centroid(&self, at: usize) -> &[f64] {
+        &self.centroids[at * self.d()..(at + 1) * self.d()]
     }
 
-    /// Scales a row of d features into `out`; entries beyond the shorter of both are left alone.
-    pub fn scale_into(&self, row: &[Option<f64>], out: &mut [f64]) {
-        for (feature, (value, scaled)) in row.iter().zip(out).take(self.d()).enumerate() {
-            *scaled = self.scale_value(feature, *value);
-        }
-    }
-
-    /// One centroid, d numbers in scaled space.
-    pub fn centroid(&self, segment: usize) -> &[f64] {
-        &self.centroids[segment * self.d()..(segment + 1) * self.d()]
-    }
-
-    /// The nearest centroid and its squared distance, and the next one, if there is more than one. Ties go
-    /// to the lower index; squares are summed from the first feature to the last.
+    /// The nearest centroid's place in the model and its squared distance, and those of the next one, if there is more
+    /// than one. Ties go to the lower place; squares are summed from the first feature to the last.
     pub fn nearest_two(&self, scaled: &[f64]) -> (usize, f64, Option<(usize, f64)>) {
         let mut winner = (0, f64::INFINITY);
         let mut runner_up = None;
@@ -210,14 +212,84 @@ impl KmeansModel {
         (winner.0, winner.1, runner_up)
     }
 
-    /// The name of a segment.
-    pub fn name(&self, segment: i32) -> Result<&str> {
-        match usize::try_from(segment).ok().and_then(|index| self.names.get(index)) {
-            Some(name) => Ok(name),
-            None => {
-                exec_err!("segment {segment} is not in the k-means model, which has 0 to {}", self.k() - 1)
+    /// The place in the model of the segment with this id.
+    ///
+    /// # Errors
+    /// When the model has no such segment.
+    pub fn place(&self, segment: i32) -> Result<usize> {
+        match self.segments.binary_search(&segment) {
+            Ok(at) => Ok(at),
+            Err(_) => {
+                let known: Vec<String> = self.segments.iter().map(i32::to_string).collect();
+                exec_err!("segment {segment} is not in the k-means model, which has {}", known.join(", "))
             }
         }
+    }
+
+    /// The bin of one feature's value: the number of cut points below it; [`BINS`] - 1 for a missing value, which NaN is
+    /// too.
+    pub fn bin(&self, feature: usize, value: Option<f64>) -> usize {
+        const CUTS: usize = BINS - 2;
+        match value {
+            Some(x) if !x.is_nan() => {
+                self.cuts[feature * CUTS..(feature + 1) * CUTS].partition_point(|cut| *cut < x)
+            }
+            _ => BINS - 1,
+        }
+    }
+}
+
+/// The candidates as structs.
+fn candidates(rows: &[Candidate]) -> StructArray {
+    let numbers = |of: fn(&Candidate) -> Option<f64>| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<Float64Array>())
+    };
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| row.k))),
+        numbers(|row| Some(row.inertia)),
+        numbers(|row| row.silhouette),
+        numbers(|row| row.calinski_harabasz),
+        numbers(|row| row.davies_bouldin),
+        numbers(|row| row.gap),
+        numbers(|row| row.gap_error),
+        numbers(|row| row.stability),
+        numbers(|row| Some(row.largest_share)),
+        numbers(|row| Some(row.smallest_share)),
+        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.chosen)))),
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row.reason))),
+    ];
+    StructArray::new(CANDIDATE.clone(), columns, None)
+}
+
+/// The candidates of a list of structs.
+fn read_candidates(list: &ArrayRef) -> Result<Vec<Candidate>> {
+    let wrong = || plan_err!("field 'selection' of the k-means model is not as described");
+    let Some(rows) = list.as_struct_opt().filter(|rows| rows.fields() == &*CANDIDATE) else { return wrong() };
+    let numbers =
+        |name: &str| rows.column_by_name(name).and_then(|column| column.as_primitive_opt::<Float64Type>());
+    let number = |name: &str, row: usize| numbers(name).filter(|n| n.is_valid(row)).map(|n| n.value(row));
+    let k = rows.column(0).as_primitive::<Int32Type>();
+    let chosen = rows.column(10).as_boolean();
+    let reasons = rows.column(11).as_string::<i32>();
+    let all = (0..rows.len()).map(|row| {
+        Some(Candidate {
+            k: k.value(row),
+            inertia: number("inertia", row)?,
+            silhouette: number("silhouette", row),
+            calinski_harabasz: number("calinski_harabasz", row),
+            davies_bouldin: number("davies_bouldin", row),
+            gap: number("gap", row),
+            gap_error: number("gap_error", row),
+            stability: number("stability", row),
+            largest_share: number("largest_share", row)?,
+            smallest_share: number("smallest_share", row)?,
+            chosen: chosen.value(row),
+            reason: reasons.value(row).to_string(),
+        })
+    });
+    match all.collect::<Option<Vec<_>>>() {
+        Some(all) => Ok(all),
+        None => wrong(),
     }
 }
 
@@ -228,19 +300,48 @@ pub fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use super::super::Transform;
+    use super::super::scaling::tests::plain;
     use super::*;
 
-    fn model() -> KmeansModel {
+    /// A model of these centroids whose other parts are as plain as can be.
+    pub(crate) fn with_centroids(scaling: Scaling, centroids: Vec<f64>, names: &[&str]) -> KmeansModel {
+        let (d, k) = (scaling.d(), names.len());
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
         KmeansModel {
-            features: vec!["orders".into(), "spend".into()],
-            transforms: vec![Transform::None, Transform::Log1p],
-            centre: vec![10.0, 1.0],
-            scale: vec![5.0, 2.0],
-            clip: 3.0,
-            centroids: vec![0.0, 0.0, 2.0, 0.0, -2.0, 0.0],
-            names: vec!["a".into(), "b".into(), "c".into()],
+            scaling,
+            centroids,
+            segments: (0..k as i32).collect(),
+            next_segment: k as i32,
+            names_zh: names.clone(),
+            names,
+            cuts: vec![0.0; d * (BINS - 2)],
+            shares: vec![0.0; d * BINS],
+            mean_margin: Some(1.0),
+            selection: Vec::new(),
         }
+    }
+
+    fn model() -> KmeansModel {
+        let mut scaling = plain(&["orders", "spend"], &[10.0, 1.0], &[5.0, 2.0], 3.0);
+        scaling.transforms[1] = Transform::Log1p;
+        let mut model = with_centroids(scaling, vec![0.0, 0.0, 2.0, 0.0, -2.0, 0.0], &["a", "b", "c"]);
+        model.selection = vec![Candidate {
+            k: 3,
+            inertia: 2.5,
+            silhouette: Some(0.5),
+            calinski_harabasz: None,
+            davies_bouldin: None,
+            gap: Some(0.25),
+            gap_error: Some(0.125),
+            stability: None,
+            largest_share: 0.5,
+            smallest_share: 0.25,
+            chosen: true,
+            reason: "the header says so".into(),
+        }];
+        model
     }
 
     #[test]
@@ -251,24 +352,12 @@ mod tests {
     }
 
     #[test]
-    fn scaling_clips_and_fills() {
-        let mut out = [9.0; 2];
-        model().scale_into(&[Some(15.0), Some(0.0)], &mut out);
-        assert_eq!(out, [1.0, -0.5]);
-        model().scale_into(&[Some(f64::INFINITY), Some(-5.0)], &mut out);
-        assert_eq!(out, [3.0, -3.0]);
-        model().scale_into(&[None, Some(f64::NAN)], &mut out);
-        assert_eq!(out, [0.0, 0.0]);
-        model().scale_into(&[], &mut out);
-    }
-
-    #[test]
-    fn ties_go_to_the_lower_index() {
+    fn ties_go_to_the_lower_place() {
         assert_eq!(model().nearest_two(&[1.0, 0.0]), (0, 1.0, Some((1, 1.0))));
         assert_eq!(model().nearest_two(&[0.0, 0.0]), (0, 0.0, Some((1, 4.0))));
         assert_eq!(model().nearest_two(&[-1.5, 0.0]), (2, 0.25, Some((0, 2.25))));
         let mut one = model();
-        one.names.truncate(1);
+        one.segments.truncate(1);
         one.centroids.truncate(2);
         assert_eq!(one.nearest_two(&[3.0, 4.0]), (0, 25.0, None));
     }
@@ -276,14 +365,16 @@ mod tests {
     #[test]
     fn impossible_models_are_refused() {
         type Break = fn(&mut KmeansModel);
-        let breaks: [(&str, Break); 7] = [
-            ("spend", |m| m.scale[1] = 0.0),
-            ("orders", |m| m.centre[0] = f64::NAN),
-            ("clip", |m| m.clip = f64::INFINITY),
-            ("transforms", |m| m.transforms.clear()),
-            ("centroid numbers", |m| m.names.truncate(2)),
-            ("at least one", |m| m.features.clear()),
-            ("finite", |m| m.centroids[3] = f64::INFINITY),
+        let breaks: [(&str, Break); 9] = [
+            ("spend", |m| m.scaling.scale[1] = 0.0),
+            ("orders", |m| m.scaling.centre[0] = f64::MAX * 2.0),
+            ("clip", |m| m.scaling.clips[0] = -1.0),
+            ("weight", |m| m.scaling.weights[1] = 0.0),
+            ("transforms", |m| m.scaling.transforms.clear()),
+            ("centroids", |m| m.centroids.truncate(2)),
+            ("at least one", |m| m.scaling.features.clear()),
+            ("ascending", |m| m.segments[1] = 0),
+            ("below 2", |m| m.next_segment = 2),
         ];
         for (word, damage) in breaks {
             let mut broken = model();
@@ -298,9 +389,16 @@ mod tests {
     }
 
     #[test]
-    fn names_of_segments() {
-        assert_eq!(model().name(2).unwrap(), "c");
-        assert!(model().name(3).is_err());
-        assert!(model().name(-1).is_err());
+    fn places_of_segments_and_bins_of_values() {
+        let mut model = model();
+        model.segments = vec![0, 4, 7];
+        assert_eq!(model.place(4).unwrap(), 1);
+        let message = model.place(3).unwrap_err().to_string();
+        assert!(message.contains("segment 3") && message.contains("0, 4, 7"), "{message}");
+        assert!(model.place(-1).is_err());
+        model.cuts = (0..18).map(f64::from).collect();
+        let bins = [-5.0, 0.0, 0.5, 8.0, 9.0, f64::NAN].map(|x| model.bin(0, Some(x)));
+        assert_eq!(bins, [0, 0, 1, 8, 9, 10]);
+        assert_eq!((model.bin(1, Some(9.5)), model.bin(1, None)), (1, 10));
     }
 }

@@ -58,8 +58,8 @@ pub(crate) fn notes(features: &[String], moments: &Moments) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::preparation::Preparation;
     use super::super::super::scale::{learn_scaling, tests::sample};
-    use super::super::super::settings::{KmeansSettings, Scale};
     use super::*;
 
     #[test]
@@ -72,8 +72,7 @@ mod tests {
             &[4.0, -8.0, 7.0, nan, 3.0],
         ];
         let sample = sample(&["a", "b", "same", "unknown", "other"], &rows);
-        let settings = KmeansSettings { scale: Scale::Robust, ..KmeansSettings::new(1) };
-        let (_, points) = learn_scaling(&settings, &sample).unwrap();
+        let (_, points) = learn_scaling(&Preparation::default(), &sample).unwrap();
         let moments = Moments::of(&points);
         let found = report(&sample, &moments);
         let names: Vec<&str> = found.iter().map(|row| row.feature.as_str()).collect();

@@ -1,10 +1,10 @@
 //! What the header of a factors stage may say.
 
-use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::super::settings::KmeansSettings;
-use crate::{Error, Result};
+use super::super::header::{Header, bad, number, refuse_unknown};
+use super::super::preparation::{Preparation, Scale};
+use crate::Result;
 
 /// How factors are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,38 +55,24 @@ pub struct FactorsSettings {
     pub components: Option<usize>,
     /// Header key `rotation`: `none` (the default), `varimax` or `raw_varimax`.
     pub rotation: Rotation,
-    /// Header keys `transform`, `scale`, `clip` and `sample_rows` as in a k-means stage, but `scale` is `standard` by
-    /// default, so that correlations are analysed, else covariances; `sample_rows` is 262,144. The rest is unused.
-    pub preparation: KmeansSettings,
+    /// As in a k-means stage, but `scale` is `standard` by default, so that correlations are analysed, else covariances.
+    pub preparation: Preparation,
+    /// Most rows learned from, those with the smallest hashes of their keys. Header key `sample_rows`, 262,144.
+    pub sample_rows: usize,
 }
 
-const OWN_KEYS: [&str; 3] = ["method", "components", "rotation"];
-const PREPARATION_KEYS: [&str; 4] = ["transform", "scale", "clip", "sample_rows"];
-
-/// What the preparation's keys are without the header's word, where it differs from k-means.
-const DEFAULTS: [(&str, &str); 2] = [("scale", "standard"), ("sample_rows", "262144")];
+const OWN_KEYS: [&str; 4] = ["components", "method", "rotation", "sample_rows"];
 
 impl FactorsSettings {
     /// Reads the settings from those keys of a stage's header that are not the stage's own.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown key or a value that cannot be read or is out of range.
-    pub fn from_header(header: &BTreeMap<String, String>) -> Result<Self> {
-        let known = || OWN_KEYS.iter().chain(&PREPARATION_KEYS);
-        if let Some((key, value)) = header.iter().find(|(key, _)| !known().any(|known| known == key)) {
-            let known: Vec<&str> = known().copied().collect();
-            return Err(Error::Usage(format!(
-                "header `{key}: {value}`: a factors stage has no setting `{key}`; it has {}",
-                known.join(", ")
-            )));
-        }
-        // the parser of k-means, which asks for a number of segments
-        let defaults = DEFAULTS.into_iter().chain([("k", "1")]);
-        let mut preparation: BTreeMap<String, String> =
-            defaults.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        for key in PREPARATION_KEYS {
-            preparation.extend(header.get(key).map(|value| (key.to_owned(), value.clone())));
-        }
+    pub fn from_header(header: &Header) -> Result<Self> {
+        let known: Vec<&str> = OWN_KEYS.into_iter().chain(Preparation::KEYS).collect();
+        refuse_unknown(header, "factors", &known)?;
+        let preparation = Preparation::from_header(header)?;
+        let scale = if header.contains_key("scale") { preparation.scale } else { Scale::Standard };
         Ok(FactorsSettings {
             method: match word(header, "method") {
                 None | Some("pca") => Method::Pca,
@@ -106,36 +92,36 @@ impl FactorsSettings {
                 Some("raw_varimax") => Rotation::RawVarimax,
                 Some(other) => return Err(bad("rotation", other, "none, varimax or raw_varimax")),
             },
-            preparation: KmeansSettings::from_header(&preparation)?,
+            preparation: Preparation { scale, ..preparation },
+            sample_rows: number(
+                header,
+                "sample_rows",
+                262_144,
+                |n| (1..=10_000_000).contains(n),
+                "a whole number from 1 to 10000000 (the sample is held in memory)",
+            )?,
         })
     }
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
-        let KmeansSettings { transform, default_transform, scale, clip, sample_rows, .. } = &self.preparation;
-        let mut transforms = vec![default_transform.to_string()];
-        transforms.extend(transform.iter().map(|(feature, t)| format!("{feature}={t}")));
         format!(
-            "factors method={} components={} rotation={} transform={} scale={scale} clip={clip} sample_rows={sample_rows}",
+            "factors method={} components={} rotation={} {} sample_rows={}",
             self.method,
             self.components.map_or("kaiser".to_owned(), |number| number.to_string()),
             self.rotation,
-            transforms.join(",")
+            self.preparation.describe(),
+            self.sample_rows,
         )
     }
 }
 
-fn word<'a>(header: &'a BTreeMap<String, String>, key: &str) -> Option<&'a str> {
+fn word<'a>(header: &'a Header, key: &str) -> Option<&'a str> {
     header.get(key).map(|value| value.trim())
-}
-
-fn bad(key: &str, value: &str, remedy: &str) -> Error {
-    Error::Usage(format!("header `{key}: {value}`: give {remedy}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::settings::Scale;
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<FactorsSettings> {
@@ -149,10 +135,7 @@ mod tests {
             (defaults.method, defaults.components, defaults.rotation),
             (Method::Pca, None, Rotation::None)
         );
-        assert_eq!(
-            (defaults.preparation.scale, defaults.preparation.sample_rows),
-            (Scale::Standard, 262_144)
-        );
+        assert_eq!((defaults.preparation.scale, defaults.sample_rows), (Scale::Standard, 262_144));
         let all = read(&[
             ("method", "factor"),
             ("components", "3"),
@@ -164,18 +147,18 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((all.method, all.components, all.rotation), (Method::Factor, Some(3), Rotation::Varimax));
-        assert_eq!((all.preparation.scale, all.preparation.clip), (Scale::Robust, 6.0));
+        assert_eq!((all.preparation.scale, *all.preparation.clip.of("x")), (Scale::Robust, 6.0));
         assert_eq!(
             all.describe(),
             "factors method=factor components=3 rotation=varimax transform=log1p,share=none scale=robust clip=6 \
-             sample_rows=5000"
+             weights=1 groups= sample_rows=5000"
         );
     }
 
     #[test]
     fn refuses_with_key_value_and_remedy() {
         for (pair, expected) in [
-            (("k", "3"), "a factors stage has no setting `k`; it has method, components,"),
+            (("k", "3"), "a factors stage has no setting `k`; it has components, method,"),
             (("method", "ica"), "header `method: ica`: give pca or factor"),
             (("components", "0"), "header `components: 0`: give `kaiser` or a whole number"),
             (("rotation", "oblimin"), "header `rotation: oblimin`: give none, varimax or raw_varimax"),

@@ -45,7 +45,7 @@ fn loadings(model: &FactorsModel, factor: i32) -> Vec<f64> {
 }
 
 fn scores(scorer: &FactorScorer, row: &[f64]) -> Vec<f64> {
-    let prepare = |(f, x): (usize, &f64)| scorer.preparation.scale_value(f, Some(*x));
+    let prepare = |(f, x): (usize, &f64)| scorer.scaling.scale_value(f, Some(*x));
     scorer.scores(&row.iter().enumerate().map(prepare).collect::<Vec<_>>()).collect()
 }
 

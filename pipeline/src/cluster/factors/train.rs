@@ -4,9 +4,9 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use strata_udfs::model::{FactorScorer, FactorVariance, FactorsModel, Loading};
 
+use super::super::preparation::Scale;
 use super::super::sample::{Sample, collect};
 use super::super::scale::{Matrix, learn_scaling};
-use super::super::settings::Scale;
 use super::eigen::eigen;
 use super::likelihood::{maximum_likelihood, most_factors};
 use super::moments::Moments;
@@ -53,7 +53,7 @@ pub async fn train_factors(
     settings: &FactorsSettings,
     rows: SendableRecordBatchStream,
 ) -> Result<TrainedFactors> {
-    let sample = collect(rows, settings.preparation.sample_rows).await?;
+    let sample = collect(rows, settings.sample_rows).await?;
     let settings = settings.clone();
     SpawnedTask::spawn_blocking(move || fit(&settings, &sample)).await.context("train factors")?
 }
@@ -78,7 +78,7 @@ pub(super) fn fit(settings: &FactorsSettings, sample: &Sample) -> Result<Trained
             sample.rows.len()
         )));
     }
-    let (preparation, points) = learn_scaling(&settings.preparation, sample)?;
+    let (scaling, points) = learn_scaling(&settings.preparation, sample)?;
     let moments = Moments::of(&points);
     let mut notes = notes(&sample.features, &moments);
     let varying: Vec<usize> = (0..points.width).filter(|f| moments.variance(*f) > 0.0).collect();
@@ -119,7 +119,7 @@ pub(super) fn fit(settings: &FactorsSettings, sample: &Sample) -> Result<Trained
         varying.iter().zip(of).zip(&units).for_each(|((f, weight), unit)| row[*f] = weight / unit);
     }
     let report = report(sample, &moments);
-    let scorer = FactorScorer { preparation, means: moments.means, weights, names };
+    let scorer = FactorScorer { scaling, means: moments.means, weights, names };
     scorer.validate().context("check the trained model")?;
     let model = FactorsModel {
         loadings: loadings(&factors.loadings, &matrix, &varying, &sample.features),

@@ -87,6 +87,19 @@ async fn small_world_has_the_committed_checksums() {
 }
 
 #[tokio::test]
+async fn other_days_of_the_same_people() {
+    let (first, other) = (make(&small()).await, make(&WorldSettings { days_seed: Some(9), ..small() }).await);
+    for table in ["products", "stores", "regions", "truth/traits"] {
+        assert_eq!(checksum(&first, table), checksum(&other, table), "{table}");
+    }
+    for table in ["events", "orders"] {
+        assert_ne!(checksum(&first, table), checksum(&other, table), "{table}");
+    }
+    let same = make(&WorldSettings { days_seed: Some(small().seed), ..small() }).await;
+    assert_eq!(checksum(&first, "events"), checksum(&same, "events"));
+}
+
+#[tokio::test]
 async fn threads_change_nothing() {
     let one = make(&WorldSettings { threads: 1, days: 12, ..small() }).await;
     let five = make(&WorldSettings { threads: 5, days: 12, ..small() }).await;

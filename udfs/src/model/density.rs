@@ -1,0 +1,352 @@
+//! The model of dense segments: how features are scaled, and core points that stand for the members of each segment.
+
+use std::sync::LazyLock;
+
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+
+use super::{Fieldwise, Scaling, one_integer_list, one_number_list, one_struct, one_text_list};
+use crate::args::{float_list, integer_list, nullable_fields, text_list};
+
+/// Core points whose distances are summed side by side.
+const LANES: usize = 8;
+
+static MODEL_TYPE: LazyLock<DataType> = LazyLock::new(|| {
+    let own = [
+        ("points", float_list()),
+        ("segments", integer_list()),
+        ("radii", float_list()),
+        ("names", text_list()),
+    ];
+    let fields: Vec<_> = Scaling::fields().into_iter().chain(own).collect();
+    DataType::Struct(nullable_fields(&fields))
+});
+
+/// The Arrow type of a density model: a struct of the scaling's fields, of `points` (m times d numbers, point by point),
+/// `segments` and `radii` (m each) and `names` (k).
+pub fn density_model_type() -> DataType {
+    MODEL_TYPE.clone()
+}
+
+/// A density model over d features with k segments and m core points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DensityModel {
+    /// How features are scaled.
+    pub scaling: Scaling,
+    /// m times d numbers in scaled space, point by point.
+    pub points: Vec<f64>,
+    /// The segment of each core point, from 0 to k - 1; never falling, and each at least once.
+    pub segments: Vec<i32>,
+    /// How far a row may be from each core point to belong to its segment, in scaled space; from 0.
+    pub radii: Vec<f64>,
+    /// The names of the k segments.
+    pub names: Vec<String>,
+}
+
+/// The core point nearest to a row, and the nearest one of any other segment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Nearest {
+    /// The nearest core point.
+    pub point: usize,
+    /// The squared distance to it.
+    pub squared: f64,
+    /// The nearest core point of another segment than the first one's, and the squared distance to it; none when the
+    /// model has one segment.
+    pub other: Option<(usize, f64)>,
+}
+
+impl DensityModel {
+    /// Parses and checks a struct of [`density_model_type`].
+    pub fn from_scalar(value: &ScalarValue) -> Result<Self> {
+        let fields = Fieldwise::of("density", value)?;
+        let model = Self {
+            scaling: Scaling::read(&fields)?,
+            points: fields.numbers("points")?,
+            segments: fields.integers("segments")?,
+            radii: fields.numbers("radii")?,
+            names: fields.texts("names")?,
+        };
+        model.validate()?;
+        Ok(model)
+    }
+
+    /// The model as a struct of [`density_model_type`].
+    pub fn to_scalar(&self) -> ScalarValue {
+        let mut columns = self.scaling.columns();
+        columns.extend([
+            one_number_list(self.points.iter().copied().map(Some)),
+            one_integer_list(&self.segments),
+            one_number_list(self.radii.iter().copied().map(Some)),
+            one_text_list(&self.names),
+        ]);
+        one_struct(&MODEL_TYPE, columns)
+    }
+
+    /// Refuses a model whose parts do not fit together or hold impossible numbers.
+    pub fn validate(&self) -> Result<()> {
+        self.scaling.validate("density")?;
+        let (d, m, k) = (self.d(), self.segments.len(), self.k());
+        for (part, length, expected) in [("points", self.points.len(), m * d), ("radii", self.radii.len(), m)]
+        {
+            if length != expected {
+                return plan_err!("the density model has {length} entries of {part}, expected {expected}");
+            }
+        }
+        let first = self.segments.first() == Some(&0);
+        let steps = self
+            .segments
+            .windows(2)
+            .all(|pair| pair[1] == pair[0] || Some(pair[1]) == pair[0].checked_add(1));
+        let last = self.segments.last().is_some_and(|last| usize::try_from(*last).is_ok_and(|l| l + 1 == k));
+        if !(first && steps && last) {
+            return plan_err!(
+                "the segments of the density model's core points must rise from 0 to one less than its {k} names, \
+                 without a gap"
+            );
+        }
+        if !self.points.iter().all(|x| x.is_finite()) {
+            return plan_err!("the density model has a core point that is not finite");
+        }
+        match self.radii.iter().find(|radius| !(**radius >= 0.0 && radius.is_finite())) {
+            None => Ok(()),
+            Some(radius) => plan_err!("the density model has a core point with the radius {radius}"),
+        }
+    }
+
+    /// The number of features.
+    pub fn d(&self) -> usize {
+        self.scaling.d()
+    }
+
+    /// The number of segments.
+    pub fn k(&self) -> usize {
+        self.names.len()
+    }
+
+    /// One core point, d numbers in scaled space.
+    pub fn point(&self, point: usize) -> &[f64] {
+        &self.points[point * self.d()..(point + 1) * self.d()]
+    }
+
+    /// Whether a row at this squared distance from its nearest core point belongs to the point's segment.
+    pub fn covers(&self, point: usize, squared: f64) -> bool {
+        squared.sqrt() <= self.radii[point]
+    }
+
+    /// The name of a segment.
+    pub fn name(&self, segment: i32) -> Result<&str> {
+        match usize::try_from(segment).ok().and_then(|index| self.names.get(index)) {
+            Some(name) => Ok(name),
+            None => {
+                exec_err!("segment {segment} is not in the density model, which has 0 to {}", self.k() - 1)
+            }
+        }
+    }
+}
+
+/// The core points of a model, laid out to be searched.
+#[derive(Debug)]
+pub struct CorePoints<'a> {
+    model: &'a DensityModel,
+    blocks: Vec<Block>,
+    /// Feature by feature, [`LANES`] points side by side; each block padded with infinity.
+    columns: Vec<f64>,
+}
+
+/// Up to [`LANES`] consecutive core points of one segment, and the box that holds them.
+#[derive(Debug)]
+struct Block {
+    first: usize,
+    segment: i32,
+    low: Vec<f64>,
+    high: Vec<f64>,
+}
+
+impl<'a> CorePoints<'a> {
+    /// Of a checked model.
+    pub fn new(model: &'a DensityModel) -> Self {
+        let d = model.d();
+        let mut core = Self { model, blocks: Vec::new(), columns: Vec::new() };
+        for (at, segment) in model.segments.iter().enumerate() {
+            let open = core.blocks.last().filter(|b| b.segment == *segment && at - b.first < LANES);
+            if open.is_none() {
+                let (low, high) = (vec![f64::INFINITY; d], vec![f64::NEG_INFINITY; d]);
+                core.blocks.push(Block { first: at, segment: *segment, low, high });
+                core.columns.resize(core.blocks.len() * LANES * d, f64::INFINITY);
+            }
+            let start = (core.blocks.len() - 1) * LANES * d;
+            let Some(block) = core.blocks.last_mut() else { continue };
+            for (f, x) in model.point(at).iter().enumerate() {
+                block.low[f] = block.low[f].min(*x);
+                block.high[f] = block.high[f].max(*x);
+                core.columns[start + f * LANES + at - block.first] = *x;
+            }
+        }
+        core
+    }
+
+    /// The core points nearest to a row in scaled space. Ties go to the lower point; squares are summed from the first
+    /// feature to the last. Blocks whose boxes lie beyond the best so far are left out: rounding never falls where its
+    /// argument rises, so that no point is nearer than its box, to the bit.
+    pub fn nearest(&self, scaled: &[f64]) -> Nearest {
+        let bounds: Vec<f64> = self.blocks.iter().map(|block| block.squared(scaled)).collect();
+        let start = (0..bounds.len()).min_by(|a, b| bounds[*a].total_cmp(&bounds[*b])).unwrap_or(0);
+        let rest = (0..bounds.len()).filter(|block| *block != start);
+        let nothing = (usize::MAX, f64::INFINITY);
+        let (mut best, mut own, mut other) = (nothing, -1, nothing);
+        for at in std::iter::once(start).chain(rest) {
+            let block = &self.blocks[at];
+            let worst = if block.segment == own { best.1 } else { other.1 };
+            if bounds[at] > worst {
+                continue;
+            }
+            for (lane, squared) in self.squares(at, scaled).into_iter().enumerate() {
+                let found = (block.first + lane, squared);
+                if nearer(found, best) {
+                    if block.segment != own {
+                        (other, own) = (best, block.segment);
+                    }
+                    best = found;
+                } else if block.segment != own && nearer(found, other) {
+                    other = found;
+                }
+            }
+        }
+        Nearest { point: best.0, squared: best.1, other: (other.1 < f64::INFINITY).then_some(other) }
+    }
+
+    /// The model that the points are of.
+    pub fn model(&self) -> &'a DensityModel {
+        self.model
+    }
+
+    fn squares(&self, block: usize, scaled: &[f64]) -> [f64; LANES] {
+        let size = LANES * scaled.len();
+        let mut sums = [0.0; LANES];
+        for (x, points) in scaled.iter().zip(self.columns[block * size..].chunks_exact(LANES)) {
+            for (sum, point) in sums.iter_mut().zip(points) {
+                *sum += (x - point) * (x - point);
+            }
+        }
+        sums
+    }
+}
+
+/// Nearer, or as near and before.
+fn nearer(a: (usize, f64), b: (usize, f64)) -> bool {
+    a.1 < b.1 || (a.1 == b.1 && a.0 < b.0 && a.1 < f64::INFINITY)
+}
+
+impl Block {
+    /// The squared distance from a row to the box.
+    fn squared(&self, scaled: &[f64]) -> f64 {
+        let sides = scaled.iter().zip(self.low.iter().zip(&self.high));
+        let outside = sides.map(|(x, (low, high))| {
+            if x < low {
+                low - x
+            } else if x > high {
+                x - high
+            } else {
+                0.0
+            }
+        });
+        outside.fold(0.0, |sum, x| sum + x * x)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::super::kmeans::squared_distance;
+    use super::super::scaling::tests::plain;
+    use super::*;
+
+    /// Two features as they come; three core points of segment 0, one of segment 1.
+    pub(crate) fn model() -> DensityModel {
+        DensityModel {
+            scaling: plain(&["x", "y"], &[0.0; 2], &[1.0; 2], 100.0),
+            points: vec![0.0, 0.0, 4.0, 0.0, 8.0, 0.0, 0.0, 10.0],
+            segments: vec![0, 0, 0, 1],
+            radii: vec![2.0, 2.0, 1.0, 3.0],
+            names: vec!["long".into(), "round".into()],
+        }
+    }
+
+    #[test]
+    fn survives_the_scalar() {
+        let scalar = model().to_scalar();
+        assert_eq!(scalar.data_type(), density_model_type());
+        assert_eq!(DensityModel::from_scalar(&scalar).unwrap(), model());
+    }
+
+    #[test]
+    fn impossible_models_are_refused() {
+        type Break = fn(&mut DensityModel);
+        let breaks: [(&str, Break); 9] = [
+            ("'y'", |m| m.scaling.scale[1] = 0.0),
+            ("entries of points", |m| m.points.truncate(7)),
+            ("entries of radii", |m| m.radii.truncate(1)),
+            ("without a gap", |m| m.segments[1] = 1),
+            ("without a gap", |m| m.segments = vec![1; 4]),
+            ("without a gap", |m| m.names.truncate(1)),
+            ("without a gap", |m| m.names.clear()),
+            ("finite", |m| m.points[3] = f64::INFINITY),
+            ("radius -1", |m| m.radii[0] = -1.0),
+        ];
+        for (word, damage) in breaks {
+            let mut broken = model();
+            damage(&mut broken);
+            let message = broken.validate().unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+            assert!(DensityModel::from_scalar(&broken.to_scalar()).is_err());
+        }
+        let null = ScalarValue::try_from(&density_model_type()).unwrap();
+        assert!(DensityModel::from_scalar(&null).is_err());
+    }
+
+    #[test]
+    fn nearest_of_two_segments() {
+        let model = model();
+        let core = CorePoints::new(&model);
+        let nearest = |row: [f64; 2]| core.nearest(&row);
+        assert_eq!(nearest([1.0, 0.0]), Nearest { point: 0, squared: 1.0, other: Some((3, 101.0)) });
+        // As far from two points of a segment: the first.
+        assert_eq!(nearest([2.0, 0.0]).point, 0);
+        // As far from both segments: the lower point.
+        assert_eq!(nearest([0.0, 5.0]), Nearest { point: 0, squared: 25.0, other: Some((3, 25.0)) });
+        assert_eq!(nearest([0.0, 9.0]), Nearest { point: 3, squared: 1.0, other: Some((0, 81.0)) });
+        assert!(model.covers(1, 4.0) && !model.covers(2, 4.0));
+    }
+
+    #[test]
+    fn boxes_leave_out_only_what_cannot_win() {
+        // A crooked grid of values, many of them as far from one row as others.
+        let value = |i: usize| ((i * 7919) % 41) as f64 / 4.0;
+        let mut many = model();
+        many.points = (0..600).map(value).collect();
+        many.segments = (0..300).map(|i| i / 60).collect();
+        many.radii = vec![1.0; 300];
+        many.names = (0..5).map(|i| i.to_string()).collect();
+        many.validate().unwrap();
+        let core = CorePoints::new(&many);
+        for i in 0..500 {
+            let row = [value(3 * i + 1) + 0.125, value(5 * i + 2)];
+            let squares: Vec<f64> = (0..300).map(|p| squared_distance(&row, many.point(p))).collect();
+            let first = |keep: &dyn Fn(usize) -> bool| {
+                let points = (0..300).filter(|p| keep(*p));
+                points.min_by(|a, b| squares[*a].total_cmp(&squares[*b])).unwrap()
+            };
+            let point = first(&|_| true);
+            let other = first(&|p| many.segments[p] != many.segments[point]);
+            let expected = Nearest { point, squared: squares[point], other: Some((other, squares[other])) };
+            assert_eq!(core.nearest(&row), expected, "row {i}");
+        }
+    }
+
+    #[test]
+    fn one_segment_has_no_other() {
+        let mut one = model();
+        one.segments = vec![0; 4];
+        one.names.truncate(1);
+        assert_eq!(CorePoints::new(&one).nearest(&[0.0, 9.0]).other, None);
+    }
+}
