@@ -384,7 +384,7 @@ async fn trained_by_kind() {
     let trainer = Trainer::from_header("factors", &BTreeMap::new()).unwrap();
     let sample = customers(100);
     let order: Vec<usize> = (0..100).collect();
-    let trained = trainer.train(&[], || async { Ok(stream(&sample, &order, 64)) }).await.unwrap();
+    let trained = trainer.train(&[], || async { Ok(stream(&sample, &order, 64)) }, None).await.unwrap();
     assert_eq!(trained.model.data_type(), trainer.output_type());
     assert_eq!(trainer.sample_rows(), Some(262_144));
     assert!(trained.notes[0].contains("`constant`"), "{:?}", trained.notes);
