@@ -2,9 +2,9 @@
 -- grain: as_of, feature
 -- store: table
 -- publish: as_of
--- why: figures are of the training rows of this run, at most 262,144; the correlation is of values as they are
---    compared: transformed, scaled, a missing one at the centre. From .95 on, one of two features is enough.
---    `centre` and `scale` are the model's: one unit of distance is so much of the transformed feature
+-- why: figures are of the training rows of this run, at most 262,144; correlations are of values as the model compares
+--    them (transformed, scaled, a missing one at the centre), and from .95 on one of the two features is enough; of the
+--    transformed feature, `scale / weight` is one unit of the model's distance
 with
 reports as (
     select unnest($behaviour_factors['report']) as report
@@ -15,7 +15,8 @@ model as (
         unnest($behaviour_model['features']) as feature,
         unnest($behaviour_model['transforms']) as transform,
         unnest($behaviour_model['centre']) as centre,
-        unnest($behaviour_model['scale']) as scale
+        unnest($behaviour_model['scale']) as scale,
+        unnest($behaviour_model['weights']) as weight
 )
 
 select
@@ -34,6 +35,7 @@ select
     m.transform,
     m.centre,
     m.scale,
+    m.weight,
     $run_id as run_id
 from reports as r
 left join model as m on r.report['feature'] = m.feature
