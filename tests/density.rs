@@ -44,7 +44,8 @@ fn stream(points: &[Vec<f64>]) -> SendableRecordBatchStream {
     let keys: StringArray = (0..points.len()).map(|row| Some(row.to_string())).collect();
     let mut columns = vec![("id".to_string(), Arc::new(keys) as ArrayRef)];
     for f in 0..points[0].len() {
-        columns.push((format!("f{f}"), Arc::new(points.iter().map(|p| Some(p[f])).collect::<Float64Array>())));
+        columns
+            .push((format!("f{f}"), Arc::new(points.iter().map(|p| Some(p[f])).collect::<Float64Array>())));
     }
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     Box::pin(RecordBatchStreamAdapter::new(batch.schema(), futures::stream::iter([Ok(batch)])))
@@ -59,7 +60,8 @@ fn train(settings: DensitySettings, points: &[Vec<f64>]) -> TrainedDensity {
 
 /// The adjusted Rand index of two partitions (Hubert and Arabie 1985).
 fn adjusted_rand<A: Ord + Copy, B: Ord + Copy>(pairs: &[(A, B)]) -> f64 {
-    let couples = |sizes: BTreeMap<_, u64>| sizes.into_values().map(|n| (n * (n - 1) / 2) as f64).sum::<f64>();
+    let couples =
+        |sizes: BTreeMap<_, u64>| sizes.into_values().map(|n| (n * (n - 1) / 2) as f64).sum::<f64>();
     let (mut a, mut b, mut both) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (x, y) in pairs {
         *a.entry((Some(*x), None)).or_default() += 1;
@@ -73,9 +75,12 @@ fn adjusted_rand<A: Ord + Copy, B: Ord + Copy>(pairs: &[(A, B)]) -> f64 {
 
 #[test]
 fn the_same_segments_as_scikit_learn() {
-    for (kind, rows, size, samples, segments) in
-        [("clouds", 3000, 40, 40, 6), ("clouds", 3000, 60, 10, 6), ("rings", 2500, 50, 20, 2), ("spiral", 2500, 60, 10, 2)]
-    {
+    for (kind, rows, size, samples, segments) in [
+        ("clouds", 3000, 40, 40, 6),
+        ("clouds", 3000, 60, 10, 6),
+        ("rings", 2500, 50, 20, 2),
+        ("spiral", 2500, 60, 10, 2),
+    ] {
         let said = script(SKLEARN, &[kind, &rows.to_string(), &size.to_string(), &samples.to_string()]);
         let (mut labels, mut points) = (Vec::<i64>::new(), Vec::new());
         for line in said.lines() {
@@ -85,10 +90,17 @@ fn the_same_segments_as_scikit_learn() {
         }
         let settings = DensitySettings { min_samples: samples, ..DensitySettings::new(size) };
         let trained = train(settings, &points);
-        let pairs: Vec<(Option<u32>, i64)> =
-            trained.sample.iter().map(|row| (row.segment, labels[row.key.parse::<usize>().unwrap()])).collect();
+        let pairs: Vec<(Option<u32>, i64)> = trained
+            .sample
+            .iter()
+            .map(|row| (row.segment, labels[row.key.parse::<usize>().unwrap()]))
+            .collect();
         let rand = adjusted_rand(&pairs);
-        assert!(rand >= 0.99, "{kind}, {size} rows, {samples} samples: adjusted Rand {rand}, {:?}", trained.quality);
+        assert!(
+            rand >= 0.99,
+            "{kind}, {size} rows, {samples} samples: adjusted Rand {rand}, {:?}",
+            trained.quality
+        );
         assert_eq!(trained.quality.sizes.len(), segments, "{kind}: {:?}", trained.quality);
         assert!(trained.quality.members_kept >= 0.99, "{kind}: {:?}", trained.quality);
     }
@@ -126,8 +138,11 @@ fn points() -> String {
 
 #[test]
 fn a_project_learns_assigns_and_explains() {
-    let project =
-        tiny(&[("raw/points.sql", POINTS), ("models/dense.sql", MODEL), ("segments/dense_segments.sql", ASSIGNED)]);
+    let project = tiny(&[
+        ("raw/points.sql", POINTS),
+        ("models/dense.sql", MODEL),
+        ("segments/dense_segments.sql", ASSIGNED),
+    ]);
     let sales = "id,customer,amount,pieces,sold_at\n1,ann,10.50,2,2025-01-01T10:00:00\n";
     let mut found = Vec::new();
     for threads in ["1", "7"] {
@@ -146,7 +161,8 @@ fn a_project_learns_assigns_and_explains() {
             assert_eq!(row["segment_name"] == "noise", expected.is_none(), "{row}");
             let number = |name: &str| row[name].as_f64().unwrap();
             let (distance, margin) = (number("distance"), number("margin"));
-            let sum = if expected.is_some() { margin * (margin + 2.0 * distance) } else { distance * distance };
+            let sum =
+                if expected.is_some() { margin * (margin + 2.0 * distance) } else { distance * distance };
             assert!((number("contributions") - sum).abs() <= 1e-9 * sum, "{row}");
             assert!(row["decider"] == "x" || expected.is_none(), "{row}");
         }
