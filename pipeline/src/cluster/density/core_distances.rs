@@ -46,10 +46,12 @@ impl Smallest {
         Smallest { limit, heap: BinaryHeap::with_capacity(limit) }
     }
 
+    /// `numbers`: a multiple of [`LANES`]; infinite ones do not count.
     fn offer(&mut self, numbers: &[f64]) {
         let mut bound = if self.heap.len() < self.limit { f64::INFINITY } else { self.largest() };
-        for numbers in numbers.chunks(LANES) {
-            if !numbers.iter().any(|number| *number < bound) {
+        for numbers in numbers.chunks_exact(LANES) {
+            // All are looked at, so that one instruction looks at several.
+            if !numbers.iter().fold(false, |any, number| any | (*number < bound)) {
                 continue;
             }
             for number in numbers.iter().filter(|number| number.is_finite()) {

@@ -110,15 +110,16 @@ impl<'a> Side<'a> {
         for ((squares, cores), (bounds, froms)) in blocks.zip(tree) {
             let mut reached = [0.0; LANES];
             let mut nearer = false;
-            for i in 0..LANES {
-                let least = if cores[i] > core { cores[i] } else { core };
-                reached[i] = if squares[i] > least { squares[i] } else { least };
-                nearer |= reached[i] < bounds[i];
+            let lanes = squares.iter().zip(cores).zip(&*bounds);
+            for (reached, ((squared, own), bound)) in reached.iter_mut().zip(lanes) {
+                let least = if *own > core { *own } else { core };
+                *reached = if *squared > least { *squared } else { least };
+                nearer |= *reached < *bound;
             }
             if nearer {
-                for i in 0..LANES {
-                    if reached[i] < bounds[i] {
-                        (bounds[i], froms[i]) = (reached[i], from);
+                for ((bound, origin), reached) in bounds.iter_mut().zip(froms).zip(reached) {
+                    if reached < *bound {
+                        (*bound, *origin) = (reached, from);
                     }
                 }
             }

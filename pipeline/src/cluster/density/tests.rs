@@ -137,23 +137,22 @@ async fn iris_and_wine() {
 
 #[tokio::test]
 async fn order_batches_and_threads_do_not_matter() {
-    let rows = clouds(5000, 3);
-    for sample_rows in [16_384, 4500] {
-        let settings =
-            DensitySettings { sample_rows, threads: 1, core_points: 300, ..scaled(40, Scale::Robust) };
-        let first = train(&settings, &rows).await.unwrap();
-        let q = &first.quality;
-        assert_eq!((q.rows, q.sample_rows, q.sizes.len()), (5000, 5000.min(sample_rows as u64), 3));
-        assert!(q.members_kept >= 0.99 && q.noise_kept >= 0.85, "{q:?}");
-        assert!(q.core_points <= 300 && q.core_points > 290, "{q:?}");
-        for (seed, batch_rows, threads) in [(1, 5000, 2), (2, 1, 7), (3, 999, 16)] {
-            let mut order: Vec<usize> = (0..rows.len()).collect();
-            order.sort_by_key(|row| mix(*row as u64 ^ seed << 32));
-            let settings = DensitySettings { threads, ..settings.clone() };
-            let again = train_density(&settings, stream(&rows, &order, batch_rows)).await.unwrap();
-            assert_eq!(first.model.to_scalar(), again.model.to_scalar());
-            assert_eq!(first, again);
-        }
+    // Three tiles; a few rows stay out of the sample.
+    let rows = clouds(4400, 3);
+    let settings =
+        DensitySettings { sample_rows: 4300, threads: 1, core_points: 300, ..scaled(40, Scale::Robust) };
+    let first = train(&settings, &rows).await.unwrap();
+    let q = &first.quality;
+    assert_eq!((q.rows, q.sample_rows, q.sizes.len()), (4400, 4300, 3));
+    assert!(q.members_kept >= 0.99 && q.noise_kept >= 0.85, "{q:?}");
+    assert!(q.core_points <= 300 && q.core_points > 290, "{q:?}");
+    for (seed, batch_rows, threads) in [(1, 5000, 2), (2, 1, 7), (3, 999, 16)] {
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|row| mix(*row as u64 ^ (seed << 32)));
+        let settings = DensitySettings { threads, ..settings.clone() };
+        let again = train_density(&settings, stream(&rows, &order, batch_rows)).await.unwrap();
+        assert_eq!(first.model.to_scalar(), again.model.to_scalar());
+        assert_eq!(first, again);
     }
 }
 
@@ -209,16 +208,4 @@ async fn too_few_rows_and_too_many_segments() {
     assert!(matches!(&error, Error::Contract(m) if m.contains("10 segments")), "{error}");
     let q = train(&DensitySettings { core_points: 10, ..unscaled(3) }, &rows).await.unwrap().quality;
     assert_eq!((q.core_points, q.members_kept), (10, 1.0));
-}
-
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn time_of_a_fit() {
-    let rows = clouds(16_384, 11);
-    let settings = scaled(100, Scale::Robust);
-    for threads in [1, 2] {
-        let start = std::time::Instant::now();
-        let trained = train(&DensitySettings { threads, ..settings.clone() }, &rows).await.unwrap();
-        println!("{threads} threads: {:?} {:?}", start.elapsed(), trained.quality);
-    }
 }
