@@ -90,7 +90,8 @@ fn the_number_of_segments_is_chosen_among_those_that_may_be_published() {
     assert_eq!(number(chosen, "silhouette"), best, "{tried:?}");
     assert!(chosen["reason"].as_str().unwrap().contains("silhouette"), "{chosen}");
     for row in &tried {
-        for figure in ["calinski_harabasz", "davies_bouldin", "gap", "gap_error", "inertia", "largest_share"] {
+        for figure in ["calinski_harabasz", "davies_bouldin", "gap", "gap_error", "inertia", "largest_share"]
+        {
             assert!(number(row, figure).is_finite(), "{figure} of {row}");
         }
     }
@@ -110,16 +111,19 @@ fn an_unstable_model_is_refused_with_the_figure() {
 fn profiles_compare_each_segment_with_everyone() {
     let lake = crate::support::world::small_run();
     let profiles = rows(lake, "select * from segment_profiles order by segment, place");
-    let segments = rows(lake, "select segment, count(*) as customers from segments group by segment order by segment");
+    let segments =
+        rows(lake, "select segment, count(*) as customers from segments group by segment order by segment");
     assert_eq!(profiles.len(), 11 * segments.len());
     for segment in &segments {
         let own: Vec<&Value> = profiles.iter().filter(|row| row["segment"] == segment["segment"]).collect();
         assert!(own.iter().all(|row| row["customers"] == segment["customers"]));
-        let sizes: Vec<f64> = own.iter().map(|row| row["effect_size"].as_f64().unwrap_or(0.0).abs()).collect();
+        let sizes: Vec<f64> =
+            own.iter().map(|row| row["effect_size"].as_f64().unwrap_or(0.0).abs()).collect();
         assert!(sizes.windows(2).all(|pair| pair[0] >= pair[1]), "{sizes:?}");
     }
     // means of the segments, weighed by who has a value, give the mean of everyone
-    let whole = "select feature, sum(mean * known_share * customers) / sum(known_share * customers) as of_parts,
+    let whole =
+        "select feature, sum(mean * known_share * customers) / sum(known_share * customers) as of_parts,
             max(base_mean) as base from segment_profiles group by feature order by feature";
     for row in rows(lake, whole) {
         let (parts, base) = (row["of_parts"].as_f64().unwrap(), row["base"].as_f64().unwrap());
@@ -133,13 +137,15 @@ async fn placed(lake: &Path) -> String {
     let project = Project::load("retail", &planning_state().unwrap()).unwrap();
     let params = params_of(&opened, &project, &last_run(lake)).await.unwrap();
     let model = KmeansModel::from_scalar(&params["behaviour_model"]).unwrap();
-    let accounts = rows(lake, "select account_id, customer_id from identity.account_person order by account_id");
+    let accounts =
+        rows(lake, "select account_id, customer_id from identity.account_person order by account_id");
     let mut person: BTreeMap<&str, &str> = BTreeMap::new();
     for row in &accounts {
         let (customer, account) = (row["customer_id"].as_str().unwrap(), row["account_id"].as_str().unwrap());
         person.entry(customer).or_insert(account);
     }
-    let features = "select b.*, s.segment as id from features.behaviour_vectors as b inner join segments.segments as s
+    let features =
+        "select b.*, s.segment as id from features.behaviour_vectors as b inner join segments.segments as s
         on b.customer_id = s.customer_id where b.known order by b.customer_id";
     let mut lines = String::new();
     for row in rows(lake, features) {

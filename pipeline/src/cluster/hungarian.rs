@@ -32,8 +32,8 @@ pub(crate) fn assignment(
                     (step, next) = (least[column], column);
                 }
             }
-            for column in 0..=n {
-                if used[column] {
+            for (column, used) in used.iter().enumerate() {
+                if *used {
                     of_row[row_of[column]] += step;
                     of_column[column] -= step;
                 } else {

@@ -48,7 +48,7 @@ fn resample(points: &Matrix, hashes: &[u64], seed: u64, bootstrap: u64) -> (Matr
     let mut drawn_hashes = Vec::with_capacity(n);
     for draw in 0..n as u64 {
         let bits = mix(mix(mix(seed ^ BOOTSTRAP) ^ bootstrap) ^ draw);
-        let row = (u128::from(bits) * n as u128 >> 64) as usize;
+        let row = ((u128::from(bits) * n as u128) >> 64) as usize;
         values.extend_from_slice(points.row(row));
         drawn_hashes.push(mix(hashes[row] ^ draw));
     }
