@@ -382,6 +382,7 @@ pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Res
     let mut params = project.settings.clone();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(as_of.timestamp_micros()), None));
     params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
+    params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
     for (param, stage) in project.models() {
         let Some(carried) = run.models.get(&stage.name) else { continue };
         let manifest = StageManifest::load(lake, &stage.name, &carried.fingerprint).await?;
