@@ -43,10 +43,10 @@ for label, point in zip(labels, points):
 fn stream(points: &[Vec<f64>]) -> SendableRecordBatchStream {
     let keys: StringArray = (0..points.len()).map(|row| Some(row.to_string())).collect();
     let mut columns = vec![("id".to_string(), Arc::new(keys) as ArrayRef)];
-    for f in 0..points[0].len() {
-        columns
-            .push((format!("f{f}"), Arc::new(points.iter().map(|p| Some(p[f])).collect::<Float64Array>())));
-    }
+    columns.extend((0..points[0].len()).map(|f| {
+        let values: Float64Array = points.iter().map(|point| Some(point[f])).collect();
+        (format!("f{f}"), Arc::new(values) as ArrayRef)
+    }));
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     Box::pin(RecordBatchStreamAdapter::new(batch.schema(), futures::stream::iter([Ok(batch)])))
 }

@@ -19,10 +19,10 @@ fn stream(rows: &[Vec<f64>], order: &[usize], batch_rows: usize) -> SendableReco
     let batch = |order: &[usize]| {
         let keys: StringArray = order.iter().map(|row| Some(row.to_string())).collect();
         let mut columns = vec![("id".to_string(), Arc::new(keys) as ArrayRef, true)];
-        for f in 0..rows[0].len() {
+        columns.extend((0..rows[0].len()).map(|f| {
             let values = order.iter().map(|row| Some(rows[*row][f]).filter(|value| !value.is_nan()));
-            columns.push((format!("f{f}"), Arc::new(values.collect::<Float64Array>()), true));
-        }
+            (format!("f{f}"), Arc::new(values.collect::<Float64Array>()) as ArrayRef, true)
+        }));
         RecordBatch::try_from_iter_with_nullable(columns).unwrap()
     };
     let batches: Vec<RecordBatch> = order.chunks(batch_rows).map(batch).collect();
