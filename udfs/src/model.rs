@@ -3,6 +3,7 @@
 mod grid;
 mod kmeans;
 mod linkage;
+mod nearest;
 mod reference;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{KmeansModel, Transform, kmeans_model_type};
 pub use linkage::{LinkageModel, MatchWeights, Weigher, linkage_model_type};
+pub use nearest::Nearest;
 pub use reference::{ReferenceModel, reference_model_type};
 
 /// The type to which a model argument is cast: `expected`, when the names and order of its fields match.

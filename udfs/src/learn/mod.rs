@@ -59,6 +59,7 @@ fn each_scaled(
     let Some(values) = vectors.values().as_primitive_opt::<Float64Type>() else {
         return internal_err!("expected vectors of Float64, found {}", vectors.values().data_type());
     };
+    let (numbers, nulls) = (values.values(), values.nulls());
     let mut scaled = vec![0.0; model.d()];
     for (row, bounds) in vectors.value_offsets().windows(2).enumerate() {
         if vectors.is_null(row) {
@@ -76,7 +77,8 @@ fn each_scaled(
         }
         for (feature, out) in scaled.iter_mut().enumerate() {
             let at = from + feature;
-            *out = model.scale_value(feature, values.is_valid(at).then(|| values.value(at)));
+            let known = nulls.is_none_or(|nulls| nulls.is_valid(at));
+            *out = model.scale_value(feature, known.then_some(numbers[at]));
         }
         visit(Some(&scaled));
     }
