@@ -1,8 +1,5 @@
-"""What the peers share: the clustering step by scikit-learn, and the report of phases."""
+"""What the peers share: the clustering step by scikit-learn."""
 
-import json
-import resource
-import time
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -79,31 +76,3 @@ def segments(columns):
     if rows > SAMPLE:
         model = KMeans(SEGMENTS, init=model.cluster_centers_, n_init=1, max_iter=3, tol=0).fit(matrix)
     return model.predict(matrix)
-
-
-class Phases:
-    """Wall seconds of each phase; printed as one line of JSON with CPU seconds and peak memory."""
-
-    def __init__(self, name, started):
-        self.name = name
-        self.seconds = {"start": time.perf_counter() - started}
-        self.last = time.perf_counter()
-
-    def done(self, phase):
-        now = time.perf_counter()
-        self.seconds[phase] = now - self.last
-        self.last = now
-
-    def report(self, **more):
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        print(
-            json.dumps(
-                {
-                    "peer": self.name,
-                    "seconds": self.seconds,
-                    "cpu_seconds": used.ru_utime + used.ru_stime,
-                    "peak_bytes": used.ru_maxrss * 1024,
-                    **more,
-                }
-            )
-        )

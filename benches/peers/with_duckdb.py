@@ -9,7 +9,8 @@ started = time.perf_counter()
 import duckdb  # noqa: E402
 import pyarrow  # noqa: E402
 
-from common import COUNTS_OR_ZERO, FEATURES_OF_COUNTS, Phases, day_of, segments  # noqa: E402
+from common import COUNTS_OR_ZERO, FEATURES_OF_COUNTS, day_of, segments  # noqa: E402
+from phases import Phases  # noqa: E402
 
 EVENTS = """
 create temp view judged as

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta  # noqa: E402
 
 import polars as pl  # noqa: E402
 
-from common import Phases, day_of, segments  # noqa: E402
+from common import day_of, segments  # noqa: E402
+from phases import Phases  # noqa: E402
 
 DUPLICATE = ["event_date", "event_id"]
 FIRST = ["ingested_at", "event_time", "account_id", "event_type", "product_id", "dwell_ms"]

@@ -17,9 +17,9 @@ from common import (  # noqa: E402
     SAMPLE,
     SEGMENTS,
     VECTOR,
-    Phases,
     day_of,
 )
+from phases import Phases  # noqa: E402
 
 # Each start is several jobs to Spark; the others take sixteen.
 SPARK_STARTS = 4

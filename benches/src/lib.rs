@@ -1,4 +1,5 @@
-//! What the measurements share: the binary, and the peers' packages.
+//! What the measurements share: the binary, the peers' packages, and features with planted segments.
 
 pub mod binary;
+pub mod features;
 pub mod python;

@@ -56,6 +56,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::MatchWeightsFunction::default().into(),
         learn::QuantileScore::default().into(),
         learn::ReferenceMean::default().into(),
+        rows::MakeArray.into(),
         rows::RowHash::default().into(),
     ];
     functions
@@ -70,7 +71,7 @@ pub fn all_aggregate() -> Vec<Arc<AggregateUDF>> {
     groups::all().into_iter().chain([rows]).map(Arc::new).collect()
 }
 
-/// Registers all functions; those of the names `ln`, `log`, `log2`, `log10`, `exp`, `power` and `pow` replace
+/// Registers all functions; those of the names `ln`, `log`, `log2`, `log10`, `exp`, `power`, `pow` and `make_array` replace
 /// the engine's.
 pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     for function in all_scalar() {

@@ -5,6 +5,7 @@ pub(crate) mod factors;
 mod grid;
 pub(crate) mod kmeans;
 mod linkage;
+mod nearest;
 mod reference;
 pub(crate) mod scaling;
 
@@ -22,6 +23,7 @@ pub use factors::{FactorScorer, FactorVariance, FactorsModel, FeatureReport, Loa
 pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{BINS, Candidate, KmeansModel, kmeans_model_type};
 pub use linkage::{LinkageModel, MatchWeights, Weigher, linkage_model_type};
+pub use nearest::NearestCentroids;
 pub use reference::{ReferenceModel, reference_model_type};
 pub use scaling::{KNOTS, Scaling, Transform};
 

@@ -10,7 +10,8 @@ use datafusion::prelude::SessionContext;
 
 use super::*;
 
-const OVERRIDDEN: [&str; 7] = ["ln", "log", "log2", "log10", "exp", "power", "pow"];
+const OVERRIDDEN: [&str; 9] =
+    ["ln", "log", "log2", "log10", "exp", "power", "pow", "make_array", "make_list"];
 
 fn context() -> SessionContext {
     let context = SessionContext::new();

@@ -6,10 +6,13 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Int32Type, Int64Type};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
-use datafusion::functions_nested::expr_fn::{array_element, make_array};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, col, lit};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, col, lit,
+};
+use strata_udfs::groups::VectorSum;
 use strata_udfs::learn::KmeansGrid;
 use strata_udfs::model::{GRID, KmeansModel};
+use strata_udfs::rows::MakeArray;
 
 use crate::{Context, Error, Result};
 
@@ -41,18 +44,18 @@ where
     Ok(model)
 }
 
-/// A row a segment: its number, rows, squared distances, and the sum of each scaled feature, in steps of the grid.
+/// A row a segment: its number, rows, squared distances, and the sums of the scaled features, in steps of the grid.
 fn sums(rows: &LogicalPlan, model: &KmeansModel) -> datafusion::common::Result<LogicalPlan> {
     let features = rows.schema().columns().into_iter().skip(1);
-    let vector = make_array(features.map(|feature| cast(Expr::Column(feature), DataType::Float64)).collect());
+    let vector = ScalarUDF::from(MakeArray)
+        .call(features.map(|feature| cast(Expr::Column(feature), DataType::Float64)).collect());
     let grid = ScalarUDF::from(KmeansGrid::default()).call(vec![vector, lit(model.to_scalar())]);
-    let steps =
-        (1..=model.d()).map(|f| sum(array_element(col("steps"), lit(f as i64))).alias(format!("f{f}")));
-    let figures = [count(lit(1)).alias("rows"), sum(col("squared")).alias("inertia")];
+    let steps = AggregateUDF::from(VectorSum::default()).call(vec![col("steps")]);
+    let figures = [count(lit(1)).alias("rows"), sum(col("squared")).alias("inertia"), steps.alias("steps")];
     LogicalPlanBuilder::from(rows.clone())
         .project([grid.alias("grid")])?
         .project(["place", "squared", "steps"].map(|part| get_field(col("grid"), part).alias(part)))?
-        .aggregate([col("place")], figures.into_iter().chain(steps))?
+        .aggregate([col("place")], figures)?
         .build()
 }
 
@@ -63,16 +66,18 @@ fn move_centroids(model: &mut KmeansModel, sums: &[RecordBatch]) -> Result<f64> 
     for batch in sums {
         let places = batch.column(0).as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
         let counts = batch.column(1).as_primitive_opt::<Int64Type>().ok_or_else(wrong)?;
-        let column = |at: usize| batch.column(at).as_primitive_opt::<Decimal128Type>().ok_or_else(wrong);
-        inertia += column(2)?.iter().flatten().sum::<i128>();
-        for f in 0..model.d() {
-            let values = column(3 + f)?;
-            for ((place, count), sum) in places.iter().zip(counts).zip(values) {
-                let (Some(place), Some(count), Some(sum)) = (place, count, sum) else {
-                    return Err(wrong());
-                };
-                let at = place as usize * model.d() + f;
-                *model.centroids.get_mut(at).ok_or_else(wrong)? = sum as f64 / (count as f64 * GRID);
+        let squares = batch.column(2).as_primitive_opt::<Decimal128Type>().ok_or_else(wrong)?;
+        inertia += squares.iter().flatten().sum::<i128>();
+        let vectors = batch.column(3).as_list_opt::<i32>().ok_or_else(wrong)?;
+        for ((place, count), vector) in places.iter().zip(counts).zip(vectors.iter()) {
+            let (Some(place), Some(count), Some(vector)) = (place, count, vector) else {
+                return Err(wrong());
+            };
+            let sums = vector.as_primitive_opt::<Decimal128Type>().ok_or_else(wrong)?;
+            let centroids = model.centroids.chunks_exact_mut(sums.len().max(1));
+            let centroid = centroids.into_iter().nth(place as usize).ok_or_else(wrong)?;
+            for (value, sum) in centroid.iter_mut().zip(sums.values()) {
+                *value = *sum as f64 / (count as f64 * GRID);
             }
         }
     }

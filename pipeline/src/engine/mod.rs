@@ -194,7 +194,12 @@ impl Engine {
 
     /// All rows of `plan`, for results known to be small.
     pub async fn collect(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
-        let stream = self.stream(plan).await?;
+        self.gather(self.physical_plan(plan).await?).await
+    }
+
+    /// All rows of a physical plan, for results known to be small.
+    pub async fn gather(&self, physical: Arc<dyn ExecutionPlan>) -> Result<Vec<RecordBatch>> {
+        let stream = self.start(physical).await?;
         futures::TryStreamExt::try_collect(stream).await.map_err(|error| refuse_run(error, &self.options))
     }
 

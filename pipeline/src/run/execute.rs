@@ -291,8 +291,13 @@ impl Runner<'_> {
             self.reporter.say(&format!("{}: {note}", stage.name));
         }
         trainer.gate(&trained).map_err(|error| super::in_stage(&stage.name, error))?;
+        let step = async |step| {
+            let plan = self.engine.physical_plan(&step).await?;
+            lock(&read)?.push(plan.clone());
+            self.engine.gather(plan).await
+        };
         let trained = trainer
-            .polish(trained, &plan, async |step| self.engine.collect(&step).await)
+            .polish(trained, &plan, step)
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
         let mut manifests = Vec::new();

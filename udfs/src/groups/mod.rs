@@ -14,11 +14,13 @@ mod sequence;
 mod sessions;
 mod sets;
 mod totals;
+mod vector_sum;
 
 use datafusion::logical_expr::AggregateUDF;
 
 pub use counts::quantile_rank;
 pub use keys::{code_double, double_code};
+pub use vector_sum::VectorSum;
 
 use aggregate::Aggregate;
 
@@ -38,6 +40,7 @@ pub fn all() -> Vec<AggregateUDF> {
         funnel::WindowFunnel::function(),
         sequence::SequenceMatch::function(),
         fixed_sum::FixedSum::default().into(),
+        VectorSum::default().into(),
     ]
 }
 

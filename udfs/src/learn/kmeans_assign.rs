@@ -14,7 +14,7 @@ use datafusion_macros::user_doc;
 
 use super::{each_scaled, of_vectors, vector_and_model};
 use crate::args::nullable_fields;
-use crate::model::KmeansModel;
+use crate::model::{KmeansModel, NearestCentroids};
 
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
     nullable_fields(&[
@@ -92,8 +92,9 @@ pub fn assign(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
     let (mut runners_up, mut margins) =
         (Int32Builder::with_capacity(rows), Float64Builder::with_capacity(rows));
     let mut nulls = NullBufferBuilder::new(rows);
+    let centroids = NearestCentroids::new(model);
     each_scaled(vectors, model, |scaled| {
-        let nearest = scaled.map(|scaled| model.nearest_two(scaled));
+        let nearest = scaled.map(|scaled| centroids.two(scaled));
         let distance = nearest.map(|(_, squared, _)| squared.sqrt());
         let runner_up = nearest.and_then(|(_, _, runner_up)| runner_up);
         nulls.append(nearest.is_some());

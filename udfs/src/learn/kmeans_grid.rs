@@ -3,8 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, Decimal128Array, Decimal128Builder, Int32Builder, ListArray, NullBufferBuilder,
-    StructArray,
+    Array, ArrayRef, Decimal128Builder, Int32Builder, Int64Array, ListArray, NullBufferBuilder, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
@@ -16,10 +15,8 @@ use datafusion_macros::user_doc;
 
 use super::{each_scaled, of_vectors, vector_and_model};
 use crate::args::nullable_fields;
-use crate::model::{KmeansModel, on_grid, squared_steps, steps};
+use crate::model::{KmeansModel, NearestCentroids, on_grid, squared_steps, steps};
 
-/// A scaled value has at most 19 digits, so that the engine's sums of type decimal(30, 0) hold 10^10 rows.
-const STEPS: DataType = DataType::Decimal128(20, 0);
 const SQUARED: DataType = DataType::Decimal128(38, 0);
 
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
@@ -31,7 +28,7 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
 });
 
 fn item_field() -> FieldRef {
-    Arc::new(Field::new_list_field(STEPS, true))
+    Arc::new(Field::new_list_field(DataType::Int64, true))
 }
 
 #[user_doc(
@@ -44,7 +41,8 @@ fn item_field() -> FieldRef {
         description = "A list of numbers in the order of the model's features; NULL gives NULL."
     ),
     argument(name = "model", description = "A k-means model, constant; NULL gives NULL."),
-    related_udf(name = "kmeans_assign")
+    related_udf(name = "kmeans_assign"),
+    related_udf(name = "vector_sum")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct KmeansGrid {
@@ -92,10 +90,11 @@ fn place(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
     let rows = vectors.len();
     let mut places = Int32Builder::with_capacity(rows);
     let mut squares = Decimal128Builder::with_capacity(rows).with_data_type(SQUARED);
-    let mut values: Vec<i128> = Vec::with_capacity(rows * model.d());
+    let mut values: Vec<i64> = Vec::with_capacity(rows * model.d());
     let mut lengths = Vec::with_capacity(rows);
     let mut nulls = NullBufferBuilder::new(rows);
     let mut point = vec![0.0; model.d()];
+    let centroids = NearestCentroids::new(model);
     each_scaled(vectors, model, |scaled| {
         nulls.append(scaled.is_some());
         lengths.push(scaled.map_or(0, <[f64]>::len));
@@ -107,15 +106,14 @@ fn place(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
         for (value, scaled) in point.iter_mut().zip(scaled) {
             *value = on_grid(*scaled);
         }
-        values.extend(point.iter().map(|value| i128::from(steps(*value))));
-        let (place, squared, _) = model.nearest_two(&point);
+        values.extend(point.iter().map(|value| steps(*value)));
+        let (place, squared, _) = centroids.two(&point);
         // a list array holds at most i32::MAX numbers, so a place fits
         places.append_value(place as i32);
         squares.append_value(squared_steps(squared));
     })?;
-    let values = Decimal128Array::from(values).with_data_type(STEPS);
-    let lists =
-        ListArray::try_new(item_field(), OffsetBuffer::from_lengths(lengths), Arc::new(values), None)?;
+    let values = Arc::new(Int64Array::from(values));
+    let lists = ListArray::try_new(item_field(), OffsetBuffer::from_lengths(lengths), values, None)?;
     let columns: Vec<ArrayRef> = vec![Arc::new(places.finish()), Arc::new(squares.finish()), Arc::new(lists)];
     Ok(StructArray::try_new(FIELDS.clone(), columns, nulls.finish())?)
 }
@@ -123,7 +121,7 @@ fn place(vectors: &ListArray, model: &KmeansModel) -> Result<StructArray> {
 #[cfg(test)]
 mod tests {
     use arrow::array::AsArray;
-    use arrow::datatypes::{Decimal128Type, Int32Type};
+    use arrow::datatypes::{Decimal128Type, Int32Type, Int64Type};
 
     use super::super::kmeans_assign::tests::{model, vectors};
     use super::*;
@@ -146,7 +144,8 @@ mod tests {
         let squares = placed.column(1).as_primitive::<Decimal128Type>();
         assert_eq!(squares.iter().collect::<Vec<_>>(), [Some(step / 4), None, Some(0), Some(step / 16)]);
         let steps = placed.column(2).as_list::<i32>();
-        let of = |row: usize| steps.value(row).as_primitive::<Decimal128Type>().values().to_vec();
+        let of = |row: usize| steps.value(row).as_primitive::<Int64Type>().values().to_vec();
+        let step = GRID as i64;
         assert_eq!(of(0), [3 * step, 9 * step / 2]);
         assert_eq!(of(2), [0, 0]);
         assert_eq!(of(3), [-step / 4, 10 * step]);

@@ -33,7 +33,8 @@ pub use population_stability::{PopulationStability, population_stability};
 pub use quantile_score::QuantileScore;
 pub use reference_mean::ReferenceMean;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, new_null_array};
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
@@ -144,14 +145,15 @@ fn each_scaled<M: VectorModel>(
 
 /// One vector of a column of vectors.
 struct Row<'a> {
-    values: &'a Float64Array,
+    numbers: &'a [f64],
+    nulls: Option<&'a NullBuffer>,
     from: usize,
 }
 
 impl Row<'_> {
     fn value(&self, feature: usize) -> Option<f64> {
         let at = self.from + feature;
-        self.values.is_valid(at).then(|| self.values.value(at))
+        self.nulls.is_none_or(|nulls| nulls.is_valid(at)).then(|| self.numbers[at])
     }
 }
 
@@ -180,7 +182,7 @@ fn each_vector<M: VectorModel>(
                 features.join(", ")
             );
         }
-        visit(Some(Row { values, from }));
+        visit(Some(Row { numbers: values.values(), nulls: values.nulls(), from }));
     }
     Ok(())
 }

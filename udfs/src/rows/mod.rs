@@ -1,9 +1,11 @@
-//! Rows: hashes by which tables are compared.
+//! Rows: hashes by which tables are compared, lists of columns.
 
 mod canonical;
+mod make_array;
 mod row_digest;
 mod row_hash;
 
 pub use canonical::{SlotHasher, check_hashable, slot_hasher};
+pub use make_array::{MakeArray, lists};
 pub use row_digest::{Digest, RowDigest};
 pub use row_hash::{RowHash, row_hashes};
