@@ -29,7 +29,7 @@ fn named(row: &Value, column: &str) -> String {
 }
 
 /// The customers of the last run in the space of the model.
-async fn points(lake: &Path, project: &Path) -> Points {
+pub async fn points(lake: &Path, project: &Path) -> Points {
     let opened = Lake::open(text(lake)).unwrap();
     let project = Project::load(text(project), &planning_state().unwrap()).unwrap();
     let params = params_of(&opened, &project, &last_run(lake)).await.unwrap();

@@ -3,21 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use serde_json::Value;
-use strata::engine::planning_state;
-use strata::lake::Lake;
-use strata::project::Project;
-use strata::run::params_of;
-use strata_udfs::KmeansModel;
 use tempfile::TempDir;
 
+use crate::lookalikes::points;
 use crate::support::project::write;
 use crate::support::python::script;
-use crate::support::world::{generate, last_run, rows, small_lake};
+use crate::support::world::{generate, rows, small_lake};
 use crate::support::{fails, ok, repository, text};
 
 /// The built-in project with another header of the behaviour model, and settings.
@@ -131,29 +126,19 @@ fn profiles_compare_each_segment_with_everyone() {
     }
 }
 
-/// Each customer's persona, segment and place in the model's space.
+/// A line each customer: an account, the segment, the place in the model's space.
 async fn placed(lake: &Path) -> String {
-    let opened = Lake::open(text(lake)).unwrap();
-    let project = Project::load("retail", &planning_state().unwrap()).unwrap();
-    let params = params_of(&opened, &project, &last_run(lake)).await.unwrap();
-    let model = KmeansModel::from_scalar(&params["behaviour_model"]).unwrap();
-    let accounts =
-        rows(lake, "select account_id, customer_id from identity.account_person order by account_id");
-    let mut person: BTreeMap<&str, &str> = BTreeMap::new();
-    for row in &accounts {
-        let (customer, account) = (row["customer_id"].as_str().unwrap(), row["account_id"].as_str().unwrap());
-        person.entry(customer).or_insert(account);
-    }
-    let features =
-        "select b.*, s.segment as id from features.behaviour_vectors as b inner join segments.segments as s
-        on b.customer_id = s.customer_id where b.known order by b.customer_id";
+    let points = points(lake, &repository().join("sql/retail")).await;
+    let accounts = "select c.customer_id, min(a.account_id) as account_id, min(s.segment) as segment
+        from segments.segments as s
+        inner join features.customers as c on s.customer_id = c.customer_id
+        inner join identity.account_person as a on c.customer_id = a.customer_id
+        group by c.customer_id order by c.customer_id";
     let mut lines = String::new();
-    for row in rows(lake, features) {
-        let vector = row["vector"].as_array().unwrap();
-        let scaled = vector.iter().enumerate().map(|(f, value)| model.scaling.scale_value(f, value.as_f64()));
-        let scaled: Vec<String> = scaled.map(|value| value.to_string()).collect();
-        let account = person[row["customer_id"].as_str().unwrap()];
-        writeln!(lines, "{account},{},{}", row["id"], scaled.join(",")).unwrap();
+    for row in rows(lake, accounts) {
+        let point = points[row["customer_id"].as_str().unwrap()].iter().map(f64::to_string);
+        let point = point.collect::<Vec<_>>().join(",");
+        writeln!(lines, "{},{},{point}", row["account_id"].as_str().unwrap(), row["segment"]).unwrap();
     }
     lines
 }

@@ -86,7 +86,8 @@ impl Personas {
 
     /// The features of these customers, one column each.
     fn rows(&self, ids: std::ops::Range<u64>) -> Vec<Vec<f64>> {
-        let mut columns = vec![Vec::with_capacity((ids.end - ids.start) as usize); FEATURES];
+        let rows = (ids.end - ids.start) as usize;
+        let mut columns: Vec<Vec<f64>> = (0..FEATURES).map(|_| Vec::with_capacity(rows)).collect();
         for id in ids {
             let mut dice = Dice(mix(self.seed ^ mix(id)));
             let luck = dice.uniform();

@@ -48,9 +48,9 @@ pub(crate) fn assignment(
         }
     }
     let mut assigned = vec![None; rows];
-    for column in 1..=columns {
-        if let Some(of) = assigned.get_mut(row_of[column] - 1) {
-            *of = Some(column - 1);
+    for (column, row) in row_of[1..].iter().take(columns).enumerate() {
+        if let Some(of) = assigned.get_mut(row - 1) {
+            *of = Some(column);
         }
     }
     assigned

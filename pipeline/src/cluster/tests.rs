@@ -240,6 +240,108 @@ async fn a_model_trained_anew_keeps_the_ids() {
     assert_eq!(train(&renamed, 2, Some(&more)).await.segments, [5, 6]);
 }
 
+/// What 3,000 customers of six personas do on 200 days, and who they are.
+struct Panel {
+    /// Customer, day and kind: how often.
+    counts: Vec<[[u8; 4]; 200]>,
+    /// The logarithms of each customer's own rates.
+    rates: Vec<[f64; 4]>,
+}
+
+impl Panel {
+    /// Visits, orders, messages opened and store visits a day of each persona.
+    const PERSONAS: [[f64; 4]; 6] = [
+        [2.0, 0.5, 0.2, 0.05],
+        [0.3, 0.05, 1.0, 0.05],
+        [0.1, 0.2, 0.05, 0.8],
+        [3.0, 0.05, 0.1, 0.02],
+        [0.2, 0.02, 0.05, 0.05],
+        [1.0, 1.0, 1.5, 0.5],
+    ];
+
+    fn new() -> Panel {
+        let dice = |i: u64, which: u64| (mix(mix(i) ^ which) >> 11) as f64 / (1u64 << 53) as f64;
+        let normal = |i: u64, which: u64| (0..12).map(|k| dice(i, which * 12 + k)).sum::<f64>() - 6.0;
+        let mut panel = Panel { counts: Vec::new(), rates: Vec::new() };
+        for customer in 0..3_000u64 {
+            let persona = Self::PERSONAS[customer as usize % 6];
+            let rates = std::array::from_fn(|kind| persona[kind].ln() + 0.35 * normal(customer, kind as u64));
+            let often = |day: u64, kind: usize| {
+                // Poisson by inversion
+                let (mut luck, mut term, mut n) =
+                    (dice(customer << 20 | day << 4, 900 + kind as u64), (-rates[kind].exp()).exp(), 0u8);
+                while luck > term && n < 60 {
+                    luck -= term;
+                    n += 1;
+                    term *= rates[kind].exp() / f64::from(n);
+                }
+                n
+            };
+            panel.counts.push(std::array::from_fn(|day| std::array::from_fn(|kind| often(day as u64, kind))));
+            panel.rates.push(rates);
+        }
+        panel
+    }
+
+    /// Sums over 200 days drawn with repetition; `luck` 0: over each day once.
+    fn world(&self, luck: u64) -> Table {
+        let day = |draw: u64| if luck == 0 { draw as usize } else { (mix(mix(luck) ^ draw) % 200) as usize };
+        let days: Vec<usize> = (0..200).map(day).collect();
+        let sum = |customer: &[[u8; 4]; 200], kind: usize| {
+            days.iter().map(|d| f64::from(customer[*d][kind])).sum::<f64>()
+        };
+        let row = |customer: &[[u8; 4]; 200]| (0..4).map(|kind| Some(sum(customer, kind))).collect();
+        Table::new(&["visits", "orders", "opens", "stores"], self.counts.iter().map(row))
+    }
+
+    /// Whether a customer's own rates lie at most .6 times as far from the nearest persona as from the next.
+    fn is_clear(&self, customer: usize) -> bool {
+        let logs = Self::PERSONAS.map(|persona| persona.map(f64::ln));
+        let distance = |persona: &[f64; 4]| {
+            let squares = self.rates[customer].iter().zip(persona).map(|(a, b)| (a - b) * (a - b));
+            squares.sum::<f64>().sqrt()
+        };
+        let mut distances = logs.each_ref().map(distance);
+        distances.sort_by(f64::total_cmp);
+        distances[0] <= 0.6 * distances[1]
+    }
+}
+
+/// The same customers on days drawn anew, ten times: the model is trained anew each time, and whose persona is clear keeps
+/// the segment.
+#[tokio::test]
+async fn customers_keep_their_segments_through_ten_resampled_worlds() {
+    let panel = Panel::new();
+    let preparation = Preparation {
+        transform: ByFeature::all(Transform::Log1p),
+        scale: Scale::Standard,
+        ..Preparation::default()
+    };
+    let settings = KmeansSettings { preparation, bootstraps: 0, ..KmeansSettings::new(6) };
+    let segments = |model: &KmeansModel, table: &Table| -> Vec<i32> {
+        let place = |row: &[Option<f64>]| {
+            let mut scaled = vec![0.0; 4];
+            model.scaling.scale_into(row, &mut scaled);
+            model.segments[model.nearest_two(&scaled).0]
+        };
+        table.rows.iter().map(|(_, row)| place(row)).collect()
+    };
+    let table = panel.world(0);
+    let mut model = train_kmeans(&settings, table.stream(500), None).await.unwrap().model;
+    let first = segments(&model, &table);
+    let clear: Vec<usize> = (0..first.len()).filter(|customer| panel.is_clear(*customer)).collect();
+    assert!(clear.len() > 2_000, "{} are clear", clear.len());
+    for luck in 1..=10 {
+        let table = panel.world(luck);
+        model = train_kmeans(&settings, table.stream(500), Some(&model)).await.unwrap().model;
+        let now = segments(&model, &table);
+        let kept = clear.iter().filter(|customer| now[**customer] == first[**customer]).count();
+        let share = kept as f64 / clear.len() as f64;
+        assert!(share >= 0.99, "world {luck}: {share} of {} keep their segment", clear.len());
+        assert_eq!(model.next_segment, 6, "no segment is new");
+    }
+}
+
 #[tokio::test]
 async fn a_model_stays_until_its_population_drifts() {
     let settings = KmeansSettings { starts: 4, bootstraps: 2, ..unscaled(3) };

@@ -6,6 +6,7 @@
 -- starts: 16
 -- seed: 7
 -- polish: 1
+-- bootstraps: 0
 -- why: the features share a unit already, so that all engines cluster the same numbers
 select
     customer_id,
