@@ -7,7 +7,7 @@
 -- scale: robust
 -- starts: 16
 -- seed: 7
--- polish: 3
+-- polish: 1
 -- titles_zh: recency_days=距上次购买天数, orders=订单数, avg_order_value=客单价, active_days=活跃天数,
 --    views_per_active_day=日均浏览量, discounted_share=折扣单占比, categories=购买品类数, return_rate=退货率,
 --    recent_share=近期活跃占比, busiest_month_share=最忙月占比, store_share=门店单占比
