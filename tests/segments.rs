@@ -72,7 +72,7 @@ fn a_model_that_may_follow_its_customers_is_trained_anew_when_they_drift() {
 
 #[test]
 fn the_number_of_segments_is_chosen_among_those_that_may_be_published() {
-    let project = project("", &[("-- k: 8\n", "-- k: 3..6\n-- bootstraps: 4\n")]);
+    let project = project("", &[("-- k: 3..8\n-- choose_by: most\n", "-- k: 3..6\n-- bootstraps: 4\n")]);
     let lake = small_lake();
     run(lake.path(), project.path(), "latest");
     let tried = rows(lake.path(), "select * from model_selection order by k");
@@ -96,7 +96,7 @@ fn the_number_of_segments_is_chosen_among_those_that_may_be_published() {
 
 #[test]
 fn an_unstable_model_is_refused_with_the_figure() {
-    let project = project("", &[("-- k: 8\n", "-- k: 8\n-- min_stability: 1\n")]);
+    let project = project("", &[("-- k: 3..8\n", "-- k: 7..8\n-- min_stability: 1\n")]);
     let lake = small_lake();
     let said = fails(4, &["run", "--project", text(project.path()), "--lake", text(lake.path())]);
     assert!(said.contains("adjusted Rand index of 0.") && said.contains("min_stability: 1"), "{said}");

@@ -30,17 +30,22 @@ pub(crate) struct Selection {
     pub fit: Fit,
 }
 
-/// Tries every k on the first rows of the sample. Of those that the gate lets pass the best by `choose_by` is chosen, the
-/// fewer segments where two are equal; if none passes, the best of all, which the gate then refuses.
+/// Tries every k on the first rows of the sample, or from the most segments on until one passes the gate. Of those that
+/// pass, the best by `choose_by` is chosen, the fewer segments where two are equal; if none passes, the best of all, which
+/// the gate then refuses.
 pub(crate) fn choose(settings: &KmeansSettings, judged: &Matrix, hashes: &[u64]) -> Result<Selection> {
     let screen = Screen::new(judged);
-    let several = settings.k.start() < settings.k.end();
+    let descending = settings.choose_by == ChooseBy::Most;
+    let several = settings.k.start() < settings.k.end() && !descending;
     let gap_rows = several.then(|| judged.first_rows(GAP_ROWS));
     let even = gap_rows.as_ref().map(|rows| even_sets(rows, settings.seed)).unwrap_or_default();
-    let mut candidates = Vec::new();
-    let mut fits = Vec::new();
     let most = distinct_rows(judged, *settings.k.end());
-    for k in settings.k.clone().filter(|k| *k <= most) {
+    let mut numbers: Vec<usize> = settings.k.clone().filter(|k| *k <= most).collect();
+    if descending {
+        numbers.reverse();
+    }
+    let mut tried: Vec<(Candidate, Fit)> = Vec::new();
+    for k in numbers {
         let fit = best_fit(settings, k, &screen, hashes)?;
         let fit = Fit { iterations: fit.iterations, ..assign(&screen, fit.centroids, settings.threads)? };
         let quality = KmeansQuality::of(judged, &fit, judged.len() as u64, false);
@@ -48,7 +53,7 @@ pub(crate) fn choose(settings: &KmeansSettings, judged: &Matrix, hashes: &[u64])
             Some(rows) if distinct_rows(rows, k) == k => Some(gap(settings, k, rows, &even, hashes)?),
             _ => None,
         };
-        candidates.push(Candidate {
+        let candidate = Candidate {
             k: k as i32,
             inertia: quality.inertia,
             silhouette: quality.silhouette,
@@ -61,16 +66,24 @@ pub(crate) fn choose(settings: &KmeansSettings, judged: &Matrix, hashes: &[u64])
             smallest_share: quality.smallest_share,
             chosen: false,
             reason: String::new(),
-        });
-        fits.push(fit);
+        };
+        let passes = fault(&candidate, &settings.gate).is_none();
+        tried.push((candidate, fit));
+        if descending && passes {
+            break;
+        }
     }
+    if descending {
+        tried.reverse();
+    }
+    let (mut candidates, mut fits): (Vec<Candidate>, Vec<Fit>) = tried.into_iter().unzip();
     let chosen = judge(&mut candidates, settings.choose_by, &settings.gate);
     Ok(Selection { candidates, chosen, fit: fits.swap_remove(chosen) })
 }
 
 /// Chooses, and says of each candidate why or why not.
 fn judge(candidates: &mut [Candidate], by: ChooseBy, gate: &Gate) -> usize {
-    if let [only] = candidates {
+    if let ([only], false) = (&mut *candidates, by == ChooseBy::Most) {
         only.chosen = true;
         only.reason = "the header gives this number".into();
         return 0;
@@ -85,6 +98,7 @@ fn judge(candidates: &mut [Candidate], by: ChooseBy, gate: &Gate) -> usize {
             ChooseBy::CalinskiHarabasz => candidate.calinski_harabasz,
             ChooseBy::DaviesBouldin => candidate.davies_bouldin.map(|index| -index),
             ChooseBy::Stability => candidate.stability,
+            ChooseBy::Most => Some(f64::from(candidate.k)),
             ChooseBy::Gap => reaches_the_next(candidates, at).then(|| -f64::from(candidate.k)),
         };
         figure.unwrap_or(f64::NEG_INFINITY)
@@ -183,7 +197,7 @@ mod tests {
     #[test]
     fn finds_the_number_of_clear_groups_by_every_figure() {
         let (points, hashes) = blobs(&[0.0, 9.0, 18.0, 30.0]);
-        for (_, by) in ChooseBy::ALL {
+        for (_, by) in ChooseBy::ALL.into_iter().filter(|(_, by)| *by != ChooseBy::Most) {
             let settings = KmeansSettings { k: 2..=7, choose_by: by, starts: 4, ..KmeansSettings::new(2) };
             let selection = choose(&settings, &points, &hashes).unwrap();
             let candidates = &selection.candidates;
@@ -215,6 +229,32 @@ mod tests {
         let strict = Gate { max_share: 0.01, ..Gate::default() };
         let selection = choose(&KmeansSettings { gate: strict, ..settings }, &points, &hashes).unwrap();
         assert!(selection.candidates[selection.chosen].reason.contains("none of which may be published"));
+    }
+
+    #[test]
+    fn fewer_than_the_most_are_tried_while_they_must_not_be_published() {
+        let (points, hashes) = blobs(&[0.0, 9.0, 18.0]);
+        let settings =
+            KmeansSettings { k: 2..=9, choose_by: ChooseBy::Most, starts: 4, ..KmeansSettings::new(2) };
+        let gate = Gate { min_stability: 0.95, ..Gate::default() };
+        let selection = choose(&KmeansSettings { gate, ..settings.clone() }, &points, &hashes).unwrap();
+        let numbers: Vec<i32> = selection.candidates.iter().map(|candidate| candidate.k).collect();
+        assert_eq!(
+            (numbers.first(), numbers.last(), selection.chosen),
+            (Some(&3), Some(&9), 0),
+            "{numbers:?}"
+        );
+        assert!(
+            selection.candidates[0].reason.contains("best by most of the 1 of 7"),
+            "{:?}",
+            selection.candidates[0]
+        );
+        assert!(selection.candidates[6].reason.contains("less stable"), "{:?}", selection.candidates[6]);
+        // the first try is enough when it passes
+        let lenient = Gate { min_stability: 0.0, ..Gate::default() };
+        let selection = choose(&KmeansSettings { gate: lenient, ..settings }, &points, &hashes).unwrap();
+        let [only] = selection.candidates.as_slice() else { panic!("one candidate") };
+        assert_eq!((only.k, only.chosen, only.gap), (9, true, None));
     }
 
     #[test]

@@ -54,15 +54,18 @@ pub enum ChooseBy {
     Gap,
     /// The highest bootstrap stability.
     Stability,
+    /// The most segments; fewer are tried only while the model must not be published.
+    Most,
 }
 
 impl ChooseBy {
-    pub(crate) const ALL: [(&'static str, ChooseBy); 5] = [
+    pub(crate) const ALL: [(&'static str, ChooseBy); 6] = [
         ("silhouette", ChooseBy::Silhouette),
         ("calinski_harabasz", ChooseBy::CalinskiHarabasz),
         ("davies_bouldin", ChooseBy::DaviesBouldin),
         ("gap", ChooseBy::Gap),
         ("stability", ChooseBy::Stability),
+        ("most", ChooseBy::Most),
     ];
 
     /// Its word in headers and in `model_selection`.
@@ -76,7 +79,8 @@ impl ChooseBy {
 pub struct KmeansSettings {
     /// Numbers of segments to choose from. Header key `k`: `8`, or `4..12` for all from 4 to 12; required.
     pub k: RangeInclusive<usize>,
-    /// Header key `choose_by`: `silhouette` (the default), `calinski_harabasz`, `davies_bouldin`, `gap`, `stability`.
+    /// Header key `choose_by`: `silhouette` (the default), `calinski_harabasz`, `davies_bouldin`, `gap`, `stability`,
+    /// `most`.
     pub choose_by: ChooseBy,
     /// How features are prepared.
     pub preparation: Preparation,
