@@ -152,6 +152,7 @@ fn the_last_result_equals_a_full_refresh() {
 const LEARNED: &[&str] = &[
     "segment",
     "segment_name",
+    "segment_name_zh",
     "recency_score",
     "frequency_score",
     "monetary_score",
