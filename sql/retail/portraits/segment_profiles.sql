@@ -75,7 +75,7 @@ select
     feature,
     row_number() over (
         partition by segment
-        order by abs(coalesce(effect_size, 0.0)) desc, feature
+        order by abs(coalesce(effect_size, 0.0)) desc, feature, segment_name
     ) as place,
     effect_size,
     mean,
