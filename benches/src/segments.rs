@@ -84,7 +84,8 @@ fn main() -> Result<()> {
     if !features.exists() {
         features::write(&features, args.rows, 7)?;
     }
-    let results = tempfile::tempdir_in(&lake)?;
+    // not in the lake, of which only the raw files outlive a run
+    let results = tempfile::tempdir()?;
     let job = Job { args: &args, lake: &lake, strata: &strata };
     let mut engines = Vec::new();
     match args.seeds {
