@@ -39,9 +39,7 @@ fn mean_margin(model: &KmeansModel, sample: &Sample) -> Option<f64> {
     let mut scaled = vec![0.0; model.d()];
     let mut sum = 0.0;
     for row in &sample.rows {
-        for (f, out) in scaled.iter_mut().enumerate() {
-            *out = model.scaling.scale_value(f, Some(row.values[f]));
-        }
+        model.scaling.scale_into(row.values.iter().copied().map(Some), &mut scaled);
         let (_, nearest, runner_up) = model.nearest_two(&scaled);
         sum += runner_up?.1.sqrt() - nearest.sqrt();
     }

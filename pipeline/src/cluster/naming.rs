@@ -40,20 +40,21 @@ impl Language {
     }
 }
 
-/// One unique name a centroid: up to two features with the largest |z|, as in `high frequency, low recency_days` or
-/// `频次高、间隔天数低`. z is the centroid's distance from the mean of all rows in standard deviations of all rows.
-/// `titles`: what the features are called in that language.
-pub(crate) fn segment_names(
-    points: &Matrix,
-    centroids: &[f64],
-    titles: &[String],
-    language: Language,
-) -> Vec<String> {
+/// What tells each centroid from everyone: features by falling |z|, ties in feature order. z is the centroid's distance
+/// from the mean of all rows in standard deviations of all rows.
+pub(crate) type Deviations = Vec<Vec<(usize, f64)>>;
+
+/// The notable deviations of each centroid.
+pub(crate) fn deviations(points: &Matrix, centroids: &[f64]) -> Deviations {
     let overall: Vec<(f64, f64)> = (0..points.width)
         .map(|f| mean_and_deviation(&points.rows().map(|row| row[f]).collect::<Vec<_>>()))
         .collect();
-    let deviations: Vec<Vec<(usize, f64)>> =
-        centroids.chunks_exact(points.width).map(|c| notable(c, &overall)).collect();
+    centroids.chunks_exact(points.width).map(|c| notable(c, &overall)).collect()
+}
+
+/// One unique name a centroid: up to two features with the largest |z|, as in `high frequency, low recency_days` or
+/// `频次高、间隔天数低`. `titles`: what the features are called in that language.
+pub(crate) fn segment_names(deviations: &Deviations, titles: &[String], language: Language) -> Vec<String> {
     if deviations.len() == 1 {
         return vec![language.everyone().into()];
     }
@@ -112,7 +113,7 @@ mod tests {
     fn names(rows: &[[f64; 3]], centroids: &[[f64; 3]]) -> Vec<String> {
         let points = Matrix { values: rows.concat(), width: 3 };
         let features = ["recency_days", "frequency", "spend"].map(String::from);
-        segment_names(&points, &centroids.concat(), &features, Language::English)
+        segment_names(&deviations(&points, &centroids.concat()), &features, Language::English)
     }
 
     #[test]
@@ -121,10 +122,13 @@ mod tests {
         let titles = ["间隔天数", "频次", "消费"].map(String::from);
         let centroids = [[-1.0, 2.0, 0.5], [0.1, 0.1, -0.2], [0.0, 0.0, -0.3]].concat();
         assert_eq!(
-            segment_names(&points, &centroids, &titles, Language::Chinese),
+            segment_names(&deviations(&points, &centroids), &titles, Language::Chinese),
             ["频次高、间隔天数低", "平均", "消费低"]
         );
-        assert_eq!(segment_names(&points, &[5.0, 0.0, 0.0], &titles, Language::Chinese), ["全体"]);
+        assert_eq!(
+            segment_names(&deviations(&points, &[5.0, 0.0, 0.0]), &titles, Language::Chinese),
+            ["全体"]
+        );
     }
 
     /// Mean 0, deviation 1 in every feature.

@@ -321,7 +321,7 @@ async fn customers_keep_their_segments_through_ten_resampled_worlds() {
     let segments = |model: &KmeansModel, table: &Table| -> Vec<i32> {
         let place = |row: &[Option<f64>]| {
             let mut scaled = vec![0.0; 4];
-            model.scaling.scale_into(row, &mut scaled);
+            model.scaling.scale_into(row.iter().copied(), &mut scaled);
             model.segments[model.nearest_two(&scaled).0]
         };
         table.rows.iter().map(|(_, row)| place(row)).collect()

@@ -11,7 +11,7 @@ use super::drift::{drift, remember};
 use super::init::{Random, starting_centroids};
 use super::lloyd::{Fit, assign, lloyd};
 use super::matching::{Before, continued_ids};
-use super::naming::{Language, segment_names};
+use super::naming::{Language, deviations, segment_names};
 use super::preparation::Scale;
 use super::quality::KmeansQuality;
 use super::sample::{Sample, collect};
@@ -117,13 +117,13 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
         title => title.to_string(),
     };
     let titles_zh: Vec<String> = sample.features.iter().map(title).collect();
-    let names = |titles: &[String], language| segment_names(&points, &ordered.centroids, titles, language);
+    let deviations = deviations(&points, &ordered.centroids);
     let mut model = KmeansModel {
         scaling,
         segments,
         next_segment,
-        names: names(&sample.features, Language::English),
-        names_zh: names(&titles_zh, Language::Chinese),
+        names: segment_names(&deviations, &sample.features, Language::English),
+        names_zh: segment_names(&deviations, &titles_zh, Language::Chinese),
         selection: candidates,
         ..KmeansModel::default()
     };
@@ -143,13 +143,11 @@ fn with_ids(fit: Fit, sample: &Sample, before: Option<&KmeansModel>, width: usiz
         return (fit, (first..next).collect(), next);
     };
     let mut scaled = vec![0.0; before.d()];
-    let place = |values: &[f64], scaled: &mut [f64]| {
-        for (feature, out) in scaled.iter_mut().enumerate() {
-            *out = before.scaling.scale_value(feature, Some(values[feature]));
-        }
-        before.nearest_two(scaled).0
+    let mut place = |values: &[f64]| {
+        before.scaling.scale_into(values.iter().copied().map(Some), &mut scaled);
+        before.nearest_two(&scaled).0
     };
-    let places: Vec<usize> = sample.rows.iter().map(|row| place(&row.values, &mut scaled)).collect();
+    let places: Vec<usize> = sample.rows.iter().map(|row| place(&row.values)).collect();
     let known = Before { segments: &before.segments, next_segment: before.next_segment, places: &places };
     let (ids, next) = continued_ids(&known, &fit.labels, k);
     let mut order: Vec<usize> = (0..k).collect();

@@ -318,11 +318,8 @@ impl Runner<'_> {
     async fn model_before(&self, stage: &Stage, unless_drifted: bool) -> Result<Option<Before>> {
         let before = self.plan.models.get(&stage.name).and_then(|model| model.before.as_ref());
         let Some(fingerprint) = before else { return Ok(None) };
-        let manifest = StageManifest::load(self.lake, &stage.name, fingerprint).await?;
-        let Some(stored) = manifest.and_then(|manifest| manifest.model) else { return Ok(None) };
-        let model =
-            super::model::from_json(&stored).context(format!("the model of {} is broken", stage.name))?;
-        Ok(Some(Before { model, unless_drifted }))
+        let model = super::model::stored(self.lake, &stage.name, fingerprint).await?;
+        Ok(model.map(|model| Before { model, unless_drifted }))
     }
 
     /// Rounds until none changes a row. Each round is written before the next reads it.

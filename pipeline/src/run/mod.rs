@@ -33,7 +33,7 @@ pub use tables::{source_table, stage_table, written_table};
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
-use crate::lake::{Lake, Lock, StageManifest};
+use crate::lake::{Lake, Lock};
 use crate::project::{Params, Project, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 use execute::Runner;
@@ -385,10 +385,8 @@ pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Res
     params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
     for (param, stage) in project.models() {
         let Some(carried) = run.models.get(&stage.name) else { continue };
-        let manifest = StageManifest::load(lake, &stage.name, &carried.fingerprint).await?;
-        let stored = manifest.and_then(|manifest| manifest.model);
-        let stored = stored.ok_or_else(|| Error::other(format!("the model of {} is gone", stage.name)))?;
-        let model = model::from_json(&stored).context(format!("the model of {} is broken", stage.name))?;
+        let model = model::stored(lake, &stage.name, &carried.fingerprint).await?;
+        let model = model.ok_or_else(|| Error::other(format!("the model of {} is gone", stage.name)))?;
         params.insert(param.to_string(), model);
     }
     Ok(params)

@@ -10,6 +10,7 @@ use arrow::ipc::writer::StreamWriter;
 use datafusion::scalar::ScalarValue;
 use serde_json::{Value, json};
 
+use crate::lake::{Lake, StageManifest};
 use crate::{Context, Error, Result};
 
 /// A model as JSON: `value` for people, `ipc` (hexadecimal Arrow IPC of one row) for the engine.
@@ -39,6 +40,13 @@ pub fn from_json(stored: &Value) -> Result<ScalarValue> {
     let batch =
         reader.next().ok_or_else(|| Error::other("the model is empty"))?.context("cannot read a model")?;
     ScalarValue::try_from_array(batch.column(0), 0).context("cannot read a model")
+}
+
+/// The model of a stage that lies under a fingerprint; none when its files are gone.
+pub async fn stored(lake: &Lake, stage: &str, fingerprint: &str) -> Result<Option<ScalarValue>> {
+    let manifest = StageManifest::load(lake, stage, fingerprint).await?;
+    let model = manifest.and_then(|manifest| manifest.model);
+    model.map(|model| from_json(&model)).transpose().context(format!("the model of {stage} is broken"))
 }
 
 #[cfg(test)]

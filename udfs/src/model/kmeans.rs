@@ -196,20 +196,11 @@ impl KmeansModel {
     /// The nearest centroid's place in the model and its squared distance, and those of the next one, if there is more
     /// than one. Ties go to the lower place; squares are summed from the first feature to the last.
     pub fn nearest_two(&self, scaled: &[f64]) -> (usize, f64, Option<(usize, f64)>) {
-        let mut winner = (0, f64::INFINITY);
-        let mut runner_up = None;
-        for (segment, centroid) in self.centroids.chunks_exact(self.d().max(1)).enumerate() {
-            let squared = squared_distance(scaled, centroid);
-            if segment == 0 {
-                winner = (segment, squared);
-            } else if squared < winner.1 {
-                runner_up = Some(winner);
-                winner = (segment, squared);
-            } else if runner_up.is_none_or(|(_, best)| squared < best) {
-                runner_up = Some((segment, squared));
-            }
+        let mut two = NearestTwo::default();
+        for (place, centroid) in self.centroids.chunks_exact(self.d().max(1)).enumerate() {
+            two.offer(place, squared_distance(scaled, centroid));
         }
-        (winner.0, winner.1, runner_up)
+        two.found()
     }
 
     /// The place in the model of the segment with this id.
@@ -290,6 +281,38 @@ fn read_candidates(list: &ArrayRef) -> Result<Vec<Candidate>> {
     match all.collect::<Option<Vec<_>>>() {
         Some(all) => Ok(all),
         None => wrong(),
+    }
+}
+
+/// The nearest centroid and the next one among those offered by rising place; ties go to the lower place.
+#[derive(Debug)]
+pub(super) struct NearestTwo {
+    winner: (usize, f64),
+    runner_up: Option<(usize, f64)>,
+}
+
+impl Default for NearestTwo {
+    fn default() -> Self {
+        Self { winner: (0, f64::INFINITY), runner_up: None }
+    }
+}
+
+impl NearestTwo {
+    #[inline]
+    pub fn offer(&mut self, place: usize, squared: f64) {
+        if place == 0 {
+            self.winner = (place, squared);
+        } else if squared < self.winner.1 {
+            self.runner_up = Some(self.winner);
+            self.winner = (place, squared);
+        } else if self.runner_up.is_none_or(|(_, best)| squared < best) {
+            self.runner_up = Some((place, squared));
+        }
+    }
+
+    /// Place and squared distance of the nearest, and those of the next, if there is more than one.
+    pub fn found(self) -> (usize, f64, Option<(usize, f64)>) {
+        (self.winner.0, self.winner.1, self.runner_up)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The nearest centroids of many rows.
 
 use super::KmeansModel;
+use super::kmeans::NearestTwo;
 
 /// Centroids whose distances are summed side by side.
 const LANES: usize = 8;
@@ -32,8 +33,7 @@ impl NearestCentroids {
     /// to the lower index; squares are summed from the first feature to the last.
     #[inline]
     pub fn two(&self, scaled: &[f64]) -> (usize, f64, Option<(usize, f64)>) {
-        let mut winner = (0, f64::INFINITY);
-        let mut runner_up = None;
+        let mut two = NearestTwo::default();
         for (b, block) in self.blocks.chunks_exact(LANES * self.d.max(1)).enumerate() {
             let mut sums = [0.0; LANES];
             for (x, centroids) in scaled.iter().zip(block.chunks_exact(LANES)) {
@@ -42,17 +42,10 @@ impl NearestCentroids {
                 }
             }
             for (segment, squared) in (b * LANES..self.k).zip(sums) {
-                if segment == 0 {
-                    winner = (segment, squared);
-                } else if squared < winner.1 {
-                    runner_up = Some(winner);
-                    winner = (segment, squared);
-                } else if runner_up.is_none_or(|(_, best)| squared < best) {
-                    runner_up = Some((segment, squared));
-                }
+                two.offer(segment, squared);
             }
         }
-        (winner.0, winner.1, runner_up)
+        two.found()
     }
 }
 

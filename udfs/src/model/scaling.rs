@@ -210,9 +210,9 @@ impl Scaling {
     }
 
     /// Scales a row of d features into `out`; entries beyond the shorter of both are left alone.
-    pub fn scale_into(&self, row: &[Option<f64>], out: &mut [f64]) {
-        for (feature, (value, scaled)) in row.iter().zip(out).take(self.d()).enumerate() {
-            *scaled = self.scale_value(feature, *value);
+    pub fn scale_into(&self, row: impl IntoIterator<Item = Option<f64>>, out: &mut [f64]) {
+        for (feature, (value, scaled)) in row.into_iter().zip(out).take(self.d()).enumerate() {
+            *scaled = self.scale_value(feature, value);
         }
     }
 }
@@ -239,15 +239,15 @@ pub(crate) mod tests {
         let mut scaling = plain(&["orders", "spend"], &[10.0, 1.0], &[5.0, 2.0], 3.0);
         scaling.transforms[1] = Transform::Log1p;
         let mut out = [9.0; 2];
-        scaling.scale_into(&[Some(15.0), Some(0.0)], &mut out);
+        scaling.scale_into([Some(15.0), Some(0.0)], &mut out);
         assert_eq!(out, [1.0, -0.5]);
-        scaling.scale_into(&[Some(f64::INFINITY), Some(-5.0)], &mut out);
+        scaling.scale_into([Some(f64::INFINITY), Some(-5.0)], &mut out);
         assert_eq!(out, [3.0, -3.0]);
-        scaling.scale_into(&[None, Some(f64::NAN)], &mut out);
+        scaling.scale_into([None, Some(f64::NAN)], &mut out);
         assert_eq!(out, [0.0, 0.0]);
-        scaling.scale_into(&[], &mut out);
+        scaling.scale_into([], &mut out);
         (scaling.weights[0], scaling.clips[1]) = (2.0, 0.25);
-        scaling.scale_into(&[Some(15.0), Some(0.0)], &mut out);
+        scaling.scale_into([Some(15.0), Some(0.0)], &mut out);
         assert_eq!(out, [2.0, -0.25]);
     }
 

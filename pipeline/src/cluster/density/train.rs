@@ -4,7 +4,7 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use strata_udfs::model::DensityModel;
 
-use super::super::naming::{Language, segment_names};
+use super::super::naming::{Language, deviations, segment_names};
 use super::super::preparation::Scale;
 use super::super::quality::spread;
 use super::super::sample::{Sample, collect};
@@ -136,7 +136,7 @@ fn names(points: &Matrix, chosen: &Chosen, features: &[String]) -> Vec<String> {
     let named = if k == 1 && sizes[k] > 0 { k + 1 } else { k };
     let means = sums.chunks_exact(points.width).zip(&sizes).take(named);
     let means: Vec<f64> = means.flat_map(|(sum, size)| sum.iter().map(|sum| sum / *size as f64)).collect();
-    let mut names = segment_names(points, &means, features, Language::English);
+    let mut names = segment_names(&deviations(points, &means), features, Language::English);
     names.truncate(k);
     names
 }
