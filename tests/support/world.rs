@@ -24,6 +24,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_profiles", "as_of, segment, feature"),
     ("lookalikes", "as_of, list_id, rank"),
     ("lookalike_scores", "as_of, list_id, population, decile"),
+    ("product_opinions", "as_of, product_id, aspect"),
     ("quality", "as_of, stage, rule"),
     ("tag_registry", "as_of, tag"),
     ("model_features", "as_of, feature"),

@@ -27,6 +27,15 @@ select
     t.discount_seeker,
     t.hesitant,
     t.favourite_category,
+    x.text_count,
+    x.text_language,
+    x.mean_sentiment,
+    x.negative_share,
+    x.mood,
+    x.most_praised_aspect,
+    x.most_blamed_aspect,
+    x.needs,
+    x.unhappy,
     t.marketing_consent,
     f.accounts,
     f.tenure_days,
@@ -62,3 +71,4 @@ inner join tags.customer_tags as t on f.customer_id = t.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
 left join tags.value as v on f.customer_id = v.customer_id
+left join tags.text as x on f.customer_id = x.customer_id

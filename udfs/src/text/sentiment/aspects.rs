@@ -102,12 +102,15 @@ pub(super) fn is_english_term(word: &str) -> bool {
 
 /// The term that begins at each word.
 pub(super) fn english_terms(tokens: &[Token]) -> Vec<Option<Term>> {
-    let bare = |at: usize| tokens.get(at).map(|token: &Token| token.lower.trim_end_matches([',', '.', '!', '?', ';', ':']));
+    let bare = |at: usize| {
+        tokens.get(at).map(|token: &Token| token.lower.trim_end_matches([',', '.', '!', '?', ';', ':']))
+    };
     let mut found = vec![None; tokens.len()];
     let mut at = 0;
     while at < tokens.len() {
         let phrases = bare(at).and_then(|word| TERMS.english.get(word));
-        let fits = |rest: &[&str]| rest.iter().enumerate().all(|(place, word)| bare(at + 1 + place) == Some(word));
+        let fits =
+            |rest: &[&str]| rest.iter().enumerate().all(|(place, word)| bare(at + 1 + place) == Some(word));
         let term = phrases.into_iter().flatten().find(|(rest, _)| fits(rest));
         found[at] = term.map(|(_, term)| *term);
         at += 1 + term.map_or(0, |(rest, _)| rest.len());
@@ -185,9 +188,57 @@ fn of(reading: &Reading) -> Vec<AspectOpinion> {
 /// The aspects that a clause speaks of, with the place of each word.
 fn named(marks: &[Mark]) -> Vec<(usize, Aspect)> {
     let terms = || marks.iter().filter_map(|mark| Some((mark.at, mark.term?)));
-    let strong: Vec<_> = terms().filter(|(_, term)| term.strong).map(|(at, term)| (at, term.aspect)).collect();
+    let strong: Vec<_> =
+        terms().filter(|(_, term)| term.strong).map(|(at, term)| (at, term.aspect)).collect();
     if !strong.is_empty() {
         return strong;
     }
     terms().take(1).map(|(at, term)| (at, term.aspect)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Vec<(&'static str, &'static str)> {
+        aspect_opinions(text).iter().map(|opinion| (opinion.aspect.name(), opinion.polarity.name())).collect()
+    }
+
+    #[test]
+    fn clauses_speak_of_what_they_name() {
+        const GOOD: &str = "positive";
+        const BAD: &str = "negative";
+        const PLAIN: &str = "neutral";
+        for (text, expected) in [
+            ("质量很好", vec![("quality", GOOD)]),
+            ("价格太贵了，后悔", vec![("price", BAD)]),
+            ("物流很慢，但是客服态度很好", vec![("delivery", BAD), ("service", GOOD)]),
+            ("包装很普通，不过很喜欢", vec![("packaging", PLAIN)]),
+            ("质量和价格都很好", vec![("quality", GOOD), ("price", GOOD)]),
+            ("质量不错价格太贵", vec![("quality", GOOD), ("price", BAD)]),
+            ("效果不明显，尺码偏小", vec![("effect", PLAIN), ("fit", BAD)]),
+            ("用了两天就坏了", vec![("quality", BAD)]),
+            ("今天天气好", vec![]),
+            ("客户：包装破了\n客服：价格优惠，质量很好", vec![("packaging", BAD)]),
+            ("great price, but the delivery was slow", vec![("price", GOOD), ("delivery", BAD)]),
+            ("customer service was rude", vec![("service", BAD)]),
+            ("nobody ever replies", vec![("service", BAD)]),
+            ("Customer: the box was torn\nAgent: great service, lovely price", vec![("packaging", BAD)]),
+            ("the fabric is soft and the size is right", vec![("quality", GOOD), ("fit", PLAIN)]),
+            ("la calidad es buena", vec![]),
+        ] {
+            assert_eq!(said(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_data_is_read() {
+        for (aspect, strength, terms) in lines(include_str!("data/aspects.txt"), '|') {
+            assert!(Aspect::ALL.iter().any(|known| known.name() == aspect), "{aspect}");
+            assert!(
+                ["strong", "weak"].contains(&strength) && terms.iter().all(|term| !term.is_empty()),
+                "{terms:?}"
+            );
+        }
+    }
 }

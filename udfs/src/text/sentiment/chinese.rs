@@ -81,7 +81,27 @@ const RESERVED: f64 = 0.5;
 
 fn ends_clause(word: &str) -> bool {
     let ends = |c: char| {
-        matches!(c, '，' | '。' | '！' | '？' | '；' | '：' | '…' | '～' | '~' | ',' | '.' | '!' | '?' | ';' | ':' | '\n' | '、' | '（' | '）')
+        matches!(
+            c,
+            '，' | '。'
+                | '！'
+                | '？'
+                | '；'
+                | '：'
+                | '…'
+                | '～'
+                | '~'
+                | ','
+                | '.'
+                | '!'
+                | '?'
+                | ';'
+                | ':'
+                | '\n'
+                | '、'
+                | '（'
+                | '）'
+        )
     };
     word.chars().all(|c| ends(c) || c.is_whitespace())
 }
@@ -114,16 +134,17 @@ pub(super) fn read(text: &str) -> Reading {
         }
     }
     let weight = |clause: usize| {
-        let contrast = match (contrasts.first(), contrasts.last()) {
-            (Some(first), _) if clause < *first => BEFORE_CONTRAST,
-            (Some(_), Some(_)) => AFTER_CONTRAST,
-            _ => 1.0,
+        let contrast = match contrasts.first() {
+            None => 1.0,
+            Some(first) if clause < *first => BEFORE_CONTRAST,
+            Some(_) => AFTER_CONTRAST,
         };
         let reserve = if reserves.first().is_some_and(|first| clause >= *first) { RESERVED } else { 1.0 };
         contrast * reserve
     };
     let sum: f64 = marks.iter().map(|mark| mark.valence * weight(mark.clause)).sum();
-    let marks_of_emphasis = if text.contains('！') { emphasis(&text.replace('！', "!")) } else { emphasis(&text) };
+    let marks_of_emphasis =
+        if text.contains('！') { emphasis(&text.replace('！', "!")) } else { emphasis(&text) };
     let score = score(emphasized(sum, marks_of_emphasis));
     contrasts.extend(reserves);
     contrasts.sort_unstable();
@@ -152,4 +173,69 @@ fn valence(words: &[Word], text: &str, follows: bool) -> f64 {
         }
     }
     valence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reading::Polarity;
+    use super::*;
+
+    fn polarity(text: &str) -> &'static str {
+        Polarity::of(read(text).score).name()
+    }
+
+    #[test]
+    fn degrees_negation_contrast_and_measures() {
+        for (text, expected) in [
+            ("很满意", "positive"),
+            ("不太满意", "negative"),
+            ("一点都不差", "positive"),
+            ("没有任何毛病", "positive"),
+            ("不是不好看", "positive"),
+            ("好贵", "negative"),
+            ("太大了", "negative"),
+            ("有点薄", "negative"),
+            ("大小都有", "neutral"),
+            ("今天收到了", "neutral"),
+            ("质量很好，但是客服太差", "negative"),
+            ("质量很好，不过客服太差", "positive"),
+            ("質量很差，後悔買了", "negative"),
+            ("👍👍", "positive"),
+        ] {
+            assert_eq!(polarity(text), expected, "{text}: {}", read(text).score);
+        }
+        assert!(read("非常好").score > read("好").score);
+        assert!(read("好！！").score > read("好").score);
+        assert!(read("比较好").score < read("好").score);
+    }
+
+    #[test]
+    fn every_word_of_the_data_is_known_to_the_segmenter() {
+        let dictionary = include_str!("data/words_zh.txt");
+        assert_eq!(dictionary.lines().count(), 52_178);
+        let words = dictionary.lines().filter_map(|line| line.split_once(' '));
+        assert!(
+            words.clone().count() == 52_178
+                && words.map(|(word, _)| word).all(|word| CHINESE.segmenter.has_word(word))
+        );
+        assert!(CHINESE.words.keys().all(|word| CHINESE.segmenter.has_word(word)));
+    }
+
+    #[test]
+    fn no_word_is_valued_twice() {
+        let mut seen = hashbrown::HashSet::new();
+        for (kind, argument, words) in lines(include_str!("data/chinese.txt"), ' ') {
+            assert!(
+                kind != "word" || argument.parse::<f64>().is_ok_and(|valence| valence.abs() <= 4.0),
+                "{argument}"
+            );
+            assert!(
+                ["word", "degree", "negation", "excess", "scale", "contrast", "reserve"].contains(&kind),
+                "{kind}"
+            );
+            for word in words {
+                assert!(kind != "word" || seen.insert(word), "{word} twice");
+            }
+        }
+    }
 }

@@ -61,8 +61,46 @@ pub(super) fn read(text: &str) -> Reading {
     }
     let terms = aspects::english_terms(&tokens);
     let marks = (0..tokens.len()).filter(|at| values[*at] != 0.0 || terms[*at].is_some());
-    let marks = marks.map(|at| Mark { at, clause: clauses[at], valence: values[at], term: terms[at] }).collect();
+    let marks =
+        marks.map(|at| Mark { at, clause: clauses[at], valence: values[at], term: terms[at] }).collect();
     weigh_contrast(&tokens, &mut values);
     let sum = emphasized(values.iter().sum(), emphasis(&text));
     Reading { language: Language::English, marks, contrasts, score: score(sum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reading::Polarity;
+    use super::*;
+
+    #[test]
+    fn words_of_shops_are_read_by_the_rules_of_vader() {
+        for (text, expected) in [
+            ("it broke after two days", "negative"),
+            ("it was not broken", "positive"),
+            ("far too small", "negative"),
+            ("Well, it is average", "neutral"),
+            ("well packed", "positive"),
+            ("asked support, they told me to wait", "neutral"),
+            ("poor value for money", "negative"),
+            ("great value for money!!!", "positive"),
+            ("great price but it leaks", "negative"),
+            ("nobody ever replies", "negative"),
+        ] {
+            let score = read(text).score;
+            assert_eq!(Polarity::of(score).name(), expected, "{text}: {score}");
+        }
+    }
+
+    #[test]
+    fn no_phrase_is_valued_twice() {
+        let mut seen = hashbrown::HashSet::new();
+        for (_, valence, phrases) in lines(include_str!("data/english.txt"), '|') {
+            assert!(valence.parse::<f64>().is_ok_and(|valence| valence.abs() <= 4.0), "{valence}");
+            assert!(
+                phrases.iter().all(|phrase| *phrase == phrase.to_lowercase() && seen.insert(*phrase)),
+                "{phrases:?}"
+            );
+        }
+    }
 }

@@ -11,8 +11,10 @@ use super::vader::VADER;
 /// A language that texts are read in, or any other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
+    /// Of simplified or traditional characters.
     Chinese,
     English,
+    /// Any other, or none that can be told.
     Other,
 }
 

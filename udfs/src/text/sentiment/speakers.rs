@@ -34,13 +34,11 @@ fn is_courtesy(words: &str) -> bool {
 pub(super) fn customer_words(text: &str) -> Cow<'_, str> {
     let known = |line: &str| {
         let (name, _) = speaker(line)?;
-        if is_of(STAFF, &name) {
-            Some(false)
-        } else {
-            is_of(CUSTOMERS, &name).then_some(true)
-        }
+        if is_of(STAFF, &name) { Some(false) } else { is_of(CUSTOMERS, &name).then_some(true) }
     };
-    if !text.lines().any(|line| known(line) == Some(true)) && text.lines().filter(|l| known(l).is_some()).count() < 2 {
+    if !text.lines().any(|line| known(line) == Some(true))
+        && text.lines().filter(|l| known(l).is_some()).count() < 2
+    {
         return text.into();
     }
     let mut out = String::with_capacity(text.len());
@@ -74,7 +72,10 @@ mod tests {
             ("价格：很贵", "价格：很贵"),
             ("客户：你好，质量太差了！\n客服：非常抱歉，祝您愉快。\n客户：好的", "你好，质量太差了！"),
             ("Customer: Hello, it broke.\nAgent: Great, thank you!\nCustomer: okay", "Hello, it broke."),
-            ("Agent: How can I help?\nMe: it leaks\nand it smells\nAgent: sorry\nwe are sad", "it leaks\nand it smells"),
+            (
+                "Agent: How can I help?\nMe: it leaks\nand it smells\nAgent: sorry\nwe are sad",
+                "it leaks\nand it smells",
+            ),
             ("客服：您好\n客服：很高兴为您服务", ""),
         ] {
             assert_eq!(customer_words(text), expected, "{text}");

@@ -120,7 +120,9 @@ impl Lexicon {
         while at < tokens.len() {
             let phrases = self.phrases.get(&tokens[at].lower);
             let follows = |rest: &[String]| {
-                tokens.get(at + 1..at + 1 + rest.len()).is_some_and(|next| next.iter().zip(rest).all(|(t, word)| t.lower == *word))
+                tokens
+                    .get(at + 1..at + 1 + rest.len())
+                    .is_some_and(|next| next.iter().zip(rest).all(|(t, word)| t.lower == *word))
             };
             let phrase = phrases.into_iter().flatten().find(|(rest, _)| follows(rest));
             if let Some((rest, valence)) = phrase {
@@ -250,7 +252,10 @@ fn boost(before: &Token, valence: f64, mixed: bool) -> f64 {
 /// Idioms around a word that has three before it, and pairs that dampen like one word.
 fn idioms(tokens: &[Token], at: usize, mut valence: f64) -> f64 {
     let is = |from: usize, words: &[&str]| {
-        words.iter().enumerate().all(|(place, word)| tokens.get(from + place).is_some_and(|t| t.lower == *word))
+        words
+            .iter()
+            .enumerate()
+            .all(|(place, word)| tokens.get(from + place).is_some_and(|t| t.lower == *word))
     };
     let known = |from: usize, length: usize| {
         IDIOMS.iter().find(|(words, _)| words.len() == length && is(from, words)).map(|(_, valence)| *valence)
@@ -367,10 +372,7 @@ mod tests {
             ("The book was good.", 0.4404),
             ("At least it isn't a horrible book.", 0.431),
             ("The book was only kind of good.", 0.3832),
-            (
-                "The plot was good, but the characters are uncompelling and the dialog is not great.",
-                -0.7042,
-            ),
+            ("The plot was good, but the characters are uncompelling and the dialog is not great.", -0.7042),
             ("Today SUX!", -0.5461),
             ("Today only kinda sux! But I'll get by, lol", 0.5249),
             ("Make sure you :) or :D today!", 0.8633),
