@@ -190,7 +190,7 @@ fn tags_of_texts_equal_duckdb() {
 
 #[test]
 fn later_texts_change_no_earlier_tag() {
-    let as_of = "2025-02-10";
+    let as_of = "2025-02-15";
     let (whole, cut) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for lake in [&whole, &cut] {
         copy(&small_world().join("raw"), &lake.path().join("raw"));
@@ -206,7 +206,7 @@ fn later_texts_change_no_earlier_tag() {
     }
     assert!(removed > 5, "{removed} later files");
     let tags = [&whole, &cut].map(|lake| {
-        ok(&["run", "--lake", text(lake.path()), "--as-of", as_of, "--select", "tags.text"]);
+        ok(&["run", "--lake", text(lake.path()), "--as-of", as_of]);
         let query = "select * from tags.text order by customer_id";
         ok(&["sql", "--lake", text(lake.path()), "--format", "json", query])
     });

@@ -53,7 +53,7 @@ counts as (
     group by product_id, aspect
 ),
 
--- 3.8416 is the square of 1.96, the quantile of the normal distribution at 97.5 %
+-- 1.96 is the quantile of the normal distribution at 97.5 %, 3.8416 its square
 shares as (
     select
         product_id,
@@ -76,14 +76,14 @@ select
     s.positive_texts,
     s.negative_texts,
     cast(cast(s.score_sum as double) / s.n as decimal(5, 4)) as mean_score,
-    s.share as negative_share,
-    greatest(
+    cast(s.share as decimal(7, 6)) as negative_share,
+    cast(
         (s.share + 3.8416 / (2 * s.n) - 1.96 * sqrt((s.share * (1 - s.share) + 3.8416 / (4 * s.n)) / s.n))
-        / (1 + 3.8416 / s.n), 0.0
+        / (1 + 3.8416 / s.n) as decimal(7, 6)
     ) as negative_share_low,
-    least(
+    cast(
         (s.share + 3.8416 / (2 * s.n) + 1.96 * sqrt((s.share * (1 - s.share) + 3.8416 / (4 * s.n)) / s.n))
-        / (1 + 3.8416 / s.n), 1.0
+        / (1 + 3.8416 / s.n) as decimal(7, 6)
     ) as negative_share_high
 from shares as s
 left join staging.products as p on s.product_id = p.product_id
