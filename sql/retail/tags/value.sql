@@ -1,14 +1,17 @@
--- How much of all revenue each customer stands for, of who has ever bought: head, potential, long tail.
+-- What each customer who ever bought is worth: the part of all revenue, the level of spending, the grade by number of orders.
 -- grain: customer_id
 -- store: table
--- why: by falling all-time net value, head are those who bring the first `value_head_share` of it, potential those who bring the
+-- why: tiers go by falling all-time net value: head are those who bring the first `value_head_share` of it, potential those who bring the
 --    next `value_potential_share`; who reaches the line is above it, with all of equal value. Who returned more than they
---    bought count nothing to the whole and are long tail
+--    bought count nothing to the whole and are long tail.
+--    Levels are the fifths of the frozen reference of spend in the window, so those of two runs can be compared
 with
 buyers as (
     select
         customer_id,
-        monetary_total
+        frequency,
+        monetary_total,
+        cast(quantile_score(cast(monetary_window as double), $rfm_reference, 'monetary') as int) as fifth
     from features.customers
     where frequency > 0
 ),
@@ -58,6 +61,19 @@ select
         when b.monetary_total >= c.head_from then 'head'
         when b.monetary_total >= c.potential_from then 'potential'
         else 'long tail'
-    end as value_tier
+    end as value_tier,
+    case b.fifth
+        when 1 then 'lowest'
+        when 2 then 'low'
+        when 3 then 'middle'
+        when 4 then 'high'
+        when 5 then 'highest'
+    end as spending_level,
+    case
+        when b.frequency >= $loyal_orders then 'loyal'
+        when b.frequency >= $regular_orders then 'regular'
+        when b.frequency > 1 then 'repeat'
+        else 'one-time'
+    end as buyer_grade
 from buyers as b
 cross join cuts as c
