@@ -159,6 +159,7 @@ const LEARNED: &[&str] = &[
     "rfm_score",
     "rfm_type",
     "rfm_segment",
+    "spending_level",
 ];
 
 #[test]

@@ -42,6 +42,9 @@ mod cdnow;
 // A company's real data of many sources: Complete Journey, and what it lacks.
 mod complete_journey;
 
+// Rhythm, life cycle and the flow of buyers of the same households, against DuckDB.
+mod rhythm;
+
 // What others may read: Delta tables that any reader opens, and nobody's name in them.
 mod published;
 

@@ -4,14 +4,13 @@
 -- why: tiers go by falling all-time net value: head are those who bring the first `value_head_share` of it, potential those who bring the
 --    next `value_potential_share`; who reaches the line is above it, with all of equal value. Who returned more than they
 --    bought count nothing to the whole and are long tail.
---    Levels are the fifths of the frozen reference of spend in the window, so those of two runs can be compared
+--    Levels name the monetary score, whose frozen cut points make those of two runs comparable
 with
 buyers as (
     select
         customer_id,
         frequency,
-        monetary_total,
-        cast(quantile_score(cast(monetary_window as double), $rfm_reference, 'monetary') as int) as fifth
+        monetary_total
     from features.customers
     where frequency > 0
 ),
@@ -62,7 +61,7 @@ select
         when b.monetary_total >= c.potential_from then 'potential'
         else 'long tail'
     end as value_tier,
-    case b.fifth
+    case r.monetary_score
         when 1 then 'lowest'
         when 2 then 'low'
         when 3 then 'middle'
@@ -77,3 +76,4 @@ select
     end as buyer_grade
 from buyers as b
 cross join cuts as c
+left join tags.rfm as r on b.customer_id = r.customer_id
