@@ -27,6 +27,9 @@ mod families;
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
 
+// RFM scores by frozen cut points, and by new ones when the header says so.
+mod rfm;
+
 // Customers like those of a list, ranked by distance.
 mod lookalikes;
 
