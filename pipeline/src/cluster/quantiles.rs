@@ -249,7 +249,7 @@ mod tests {
 
     async fn train(columns: &[(&str, &[f64])], size: usize, quantiles: &[f64]) -> (ReferenceModel, usize) {
         let names: Vec<String> = columns.iter().map(|(n, _)| n.to_string()).collect();
-        let settings = ReferenceSettings { quantiles: quantiles.to_vec() };
+        let settings = ReferenceSettings { quantiles: quantiles.to_vec(), ..ReferenceSettings::default() };
         let passes = Cell::new(0);
         let open = || {
             passes.set(passes.get() + 1);
