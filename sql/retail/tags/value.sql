@@ -1,6 +1,13 @@
 -- What each customer who ever bought is worth: the part of all revenue, the level of spending, the grade by number of orders.
 -- grain: customer_id
 -- store: table
+-- tag_value_tier: dimension level (head, potential, long tail) | Value tier | 价值层级
+--    | by falling all-time net value, who brings the first $value_head_share of it, the next $value_potential_share, the rest
+--    | needs orders
+-- tag_spending_level: dimension level (lowest, low, middle, high, highest) | Spending level | 消费水平
+--    | fifth of the reference population by the $rfm_monetary net spend in $rfm_window_days days | needs orders
+-- tag_buyer_grade: dimension level (one-time, repeat, regular, loyal) | Buyer grade | 购买次数等级
+--    | orders of all time: one, more, $regular_orders or more, $loyal_orders or more | needs orders
 -- why: tiers go by falling all-time net value: head are those who bring the first `value_head_share` of it, potential those who bring the
 --    next `value_potential_share`; who reaches the line is above it, with all of equal value. Who returned more than they
 --    bought count nothing to the whole and are long tail.
