@@ -12,7 +12,7 @@
 -- tag_high_frequency: dimension flag | High frequency | 高频购买
 --    | $high_frequency_orders orders or more in $rfm_window_days days | needs orders
 -- tag_novelty_seeker: dimension flag | Novelty seeker | 尝鲜
---    | $novelty_products or more products on the market for under $new_product_days days bought in 30 days
+--    | $novelty_products or more products on the market for at most $new_product_days days bought in 30 days
 --    | for marketing | needs orders, launches, consents
 -- why: late, and even, is only who has bought on `cycle_purchases` days or more; for others both are unknown
 select
