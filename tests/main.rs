@@ -30,6 +30,9 @@ mod texts;
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
 
+// RFM scores by frozen cut points, and by new ones when the header says so.
+mod rfm;
+
 // Customers like those of a list, ranked by distance.
 mod lookalikes;
 
@@ -45,6 +48,9 @@ mod cdnow;
 // A company's real data of many sources: Complete Journey, and what it lacks.
 mod complete_journey;
 
+// Rhythm, life cycle and the flow of buyers of the same households, against DuckDB.
+mod rhythm;
+
 // What others may read: Delta tables that any reader opens, and nobody's name in them.
 mod published;
 
@@ -53,6 +59,9 @@ mod project_errors;
 
 // The same for headers, raw contracts, models and project.toml.
 mod project_files;
+
+// Tags in headers: every refusal, and `$tags`.
+mod tag_headers;
 
 // Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
 mod project_runs;

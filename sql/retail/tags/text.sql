@@ -1,6 +1,25 @@
 -- What each customer says in reviews and to the service desk: mood, what they praise and blame, what they need.
 -- grain: customer_id
 -- store: table
+-- tag_text_count: base number (0 to) | Texts | 文本数
+--    | texts in a language that is read, written in the last $text_window_days days | needs texts
+-- tag_text_language: dimension level (zh, en, other) | Language of texts | 文本语言
+--    | the language of most texts of the last $text_window_days days, Chinese at a tie | needs texts
+-- tag_mean_sentiment: dimension number (-1 to 1) | Mean sentiment | 平均情感
+--    | the mean score of the texts of the last $text_window_days days, of $min_texts texts or more | needs texts
+-- tag_negative_share: dimension number (0 to 1) | Share of negative texts | 负面占比
+--    | the share of negative texts among those of the last $text_window_days days, of $min_texts texts or more | needs texts
+-- tag_mood: dimension level (content, discontent, neutral, mixed) | Mood | 情绪
+--    | whether half or more of the texts of the last $text_window_days days praise, blame or do neither, of $min_texts
+--    texts or more | needs texts
+-- tag_most_praised_aspect: dimension level (quality, price, delivery, service, fit, packaging, effect) | Most praised | 最受好评
+--    | the aspect praised in most texts of the last $text_window_days days | needs texts
+-- tag_most_blamed_aspect: dimension level (quality, price, delivery, service, fit, packaging, effect) | Most blamed | 最受差评
+--    | the aspect blamed in most texts of the last $text_window_days days | needs texts
+-- tag_needs: dimension list (quality, price, delivery, service, fit, packaging, effect) | Needs | 诉求
+--    | the aspects blamed in the last $complaint_days days, the most blamed first | needs texts
+-- tag_unhappy: dimension flag | Unhappy | 不满
+--    | the last text that praises or blames blames, within the last $complaint_days days | needs texts
 -- why: means and shares need `$min_texts` texts; an aspect needs one text that names it. NULL is nothing to judge by
 select
     c.customer_id,
