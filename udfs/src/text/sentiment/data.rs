@@ -1,10 +1,7 @@
 //! The form of the data files of this folder: lines of a kind, an argument and entries between separators.
 
 /// The lines of a file but comments and empty ones: first word, second word, the entries after them.
-pub(super) fn lines<'a>(
-    file: &'a str,
-    separator: char,
-) -> impl Iterator<Item = (&'a str, &'a str, Vec<&'a str>)> {
+pub(super) fn lines(file: &str, separator: char) -> impl Iterator<Item = (&str, &str, Vec<&str>)> {
     let lines = file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.filter_map(move |line| {
         let (kind, rest) = line.split_once(' ')?;
