@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::language::{Language, language};
+use super::language::language;
 use crate::args::{evaluate, expect_arity, text_column, text_type};
 
 #[user_doc(
