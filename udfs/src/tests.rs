@@ -131,7 +131,7 @@ async fn null_in_null_out() {
         "split_address(null)['city']",
         "text_language(null)",
         "text_sentiment(null)['language']",
-        "text_aspects(null)",
+        "text_aspects(null)[1]['aspect']",
         "vader_compound(null)",
         "parse_date(null)",
         "to_money(null)",

@@ -60,9 +60,11 @@ pub(super) fn read(text: &str) -> Reading {
         }
     }
     let terms = aspects::english_terms(&tokens);
-    let marks = (0..tokens.len()).filter(|at| values[*at] != 0.0 || terms[*at].is_some());
+    // a smile is of the text, not of what it speaks of
+    let spoken = |at: usize| if tokens[at].text.contains(char::is_alphanumeric) { values[at] } else { 0.0 };
+    let marks = (0..tokens.len()).filter(|at| spoken(*at) != 0.0 || terms[*at].is_some());
     let marks =
-        marks.map(|at| Mark { at, clause: clauses[at], valence: values[at], term: terms[at] }).collect();
+        marks.map(|at| Mark { at, clause: clauses[at], valence: spoken(at), term: terms[at] }).collect();
     weigh_contrast(&tokens, &mut values);
     let sum = emphasized(values.iter().sum(), emphasis(&text));
     Reading { language: Language::English, marks, contrasts, score: score(sum) }
