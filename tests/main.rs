@@ -54,6 +54,9 @@ mod project_files;
 // Tags in headers: every refusal, and `$tags`.
 mod tag_headers;
 
+// Hand-computed cases of tags, `tests/tags/*.slt`.
+mod tag_cases;
+
 // Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
 mod project_runs;
 
