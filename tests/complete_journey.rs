@@ -110,14 +110,57 @@ fn what_absent_sources_would_say_is_null_and_marked() {
     for column in columns {
         assert_eq!(known[0][column], 0, "{column} is NULL for everyone");
     }
-    let tags = rows(journey_run(), "select tag, status from tag_registry order by tag");
-    let status: Vec<(&str, &str)> =
-        tags.iter().map(|tag| (tag["tag"].as_str().unwrap(), tag["status"].as_str().unwrap())).collect();
-    let unavailable =
-        ["discount_seeker", "favourite_category", "hesitant", "marketing_consent", "novelty_seeker"];
-    for (tag, status) in status {
-        let expected = if unavailable.contains(&tag) { "unavailable" } else { "available" };
-        assert_eq!(status, expected, "{tag}");
+}
+
+/// What the company lacks of what tags need.
+const LACKS: [&str; 13] = [
+    "campaigns",
+    "consents",
+    "crm_customers",
+    "devices",
+    "events",
+    "launches",
+    "messages",
+    "regions",
+    "returns",
+    "social",
+    "stores",
+    "texts",
+    "weather",
+];
+
+#[test]
+fn every_tag_whose_sources_are_there_is_given_and_of_the_others_is_said_why_not() {
+    let tags = rows(
+        journey_run(),
+        "select tag, needs, purposes, status, coalesce(reason, '') as reason, customers_given, customers_withheld from tag_registry
+        order by tag",
+    );
+    let words = |text: &serde_json::Value| {
+        let words = text.as_str().unwrap().split(", ").filter(|word| !word.is_empty());
+        words.map(str::to_string).collect::<Vec<_>>()
+    };
+    for tag in &tags {
+        let mut lacking = words(&tag["needs"]);
+        lacking.retain(|need| LACKS.contains(&need.as_str()));
+        if !words(&tag["purposes"]).is_empty() {
+            lacking.push("consents".into());
+        }
+        lacking.sort();
+        lacking.dedup();
+        let reason = if lacking.is_empty() { String::new() } else { format!("lacks {}", lacking.join(", ")) };
+        assert_eq!(tag["reason"], reason, "{tag}");
+        assert_eq!(tag["status"], if lacking.is_empty() { "available" } else { "unavailable" }, "{tag}");
+        assert_eq!(tag["customers_given"].as_i64() > Some(0), lacking.is_empty(), "{tag}");
+        assert_eq!(tag["customers_withheld"], 0, "{tag}");
+    }
+    let status =
+        |name: &str| tags.iter().find(|tag| tag["tag"] == name).map(|tag| tag["status"].as_str().unwrap());
+    for available in ["life_cycle", "dormant", "rfm_type", "rfm_segment", "value_tier", "channels"] {
+        assert_eq!(status(available), Some("available"), "{available}");
+    }
+    for unavailable in ["favourite_category", "hesitant", "marketing_consent", "novelty_seeker"] {
+        assert_eq!(status(unavailable), Some("unavailable"), "{unavailable}");
     }
 }
 

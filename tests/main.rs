@@ -63,6 +63,12 @@ mod tag_headers;
 // Hand-computed cases of tags, `tests/tags/*.slt`.
 mod tag_cases;
 
+// Tags as of a day, whatever becomes known later.
+mod point_in_time;
+
+// Versions of rules, who was given what, tags that are forgotten.
+mod tag_registry;
+
 // Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
 mod project_runs;
 

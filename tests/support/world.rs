@@ -27,6 +27,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("lookalike_scores", "as_of, list_id, population, decile"),
     ("quality", "as_of, stage, rule"),
     ("tag_registry", "as_of, tag"),
+    ("customer_tags", "as_of, customer_id, tag"),
     ("model_features", "as_of, feature"),
     ("factor_loadings", "as_of, factor, feature"),
     ("factor_variance", "as_of, factor"),

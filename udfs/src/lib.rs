@@ -57,6 +57,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::QuantileScore::default().into(),
         learn::ReferenceMean::default().into(),
         rows::MakeArray.into(),
+        rows::NamedValues::default().into(),
         rows::RowHash::default().into(),
     ];
     functions
