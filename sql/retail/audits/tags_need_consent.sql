@@ -9,6 +9,5 @@ where
     and (
         t.novelty_seeker is not null
         or i.discount_seeker is not null
-        or i.hesitant is not null
         or i.favourite_category is not null
     )

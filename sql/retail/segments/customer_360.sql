@@ -31,8 +31,21 @@ select
     t.novelty_seeker,
     i.channels,
     i.discount_seeker,
-    i.hesitant,
     i.favourite_category,
+    j.sessions,
+    j.engaged_share,
+    j.hesitation_bits,
+    j.hesitant,
+    j.impulse_share,
+    j.impulse_buyer,
+    j.online_to_offline,
+    j.peak_hour,
+    c.home_area,
+    c.work_area,
+    c.commuter,
+    c.near_store,
+    c.rain_ratio,
+    c.rainy_day,
     i.marketing_consent,
     f.accounts,
     f.tenure_days,
@@ -69,6 +82,8 @@ from features.customers as f
 inner join tags.life_cycle as l on f.customer_id = l.customer_id
 inner join tags.rhythm as t on f.customer_id = t.customer_id
 inner join tags.interests as i on f.customer_id = i.customer_id
+inner join tags.trajectory as j on f.customer_id = j.customer_id
+inner join tags.scenario as c on f.customer_id = c.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
 left join tags.value as v on f.customer_id = v.customer_id

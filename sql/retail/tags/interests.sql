@@ -6,8 +6,6 @@
 -- tag_discount_seeker: dimension flag | Discount seeker | 折扣偏好
 --    | at least $discount_orders orders, a share of $discount_share or more of them discounted | for marketing
 --    | needs orders, consents
--- tag_hesitant: dimension flag | Hesitant | 犹豫
---    | $hesitant_views or more products viewed in 30 days and no order | for marketing | needs events, orders, consents
 -- tag_favourite_category: base level (any) | Favourite category | 最爱品类
 --    | the known category of the largest amount | for marketing | needs orders, categories, consents
 -- tag_marketing_consent: base flag | Marketing consent | 营销授权
@@ -26,6 +24,5 @@ select
         when marketing_consent
             then coalesce(discounted_share >= $discount_share and frequency >= $discount_orders, false)
     end as discount_seeker,
-    case when marketing_consent then views_30 >= $hesitant_views and orders_30 = 0 end as hesitant,
     case when marketing_consent then favourite_category end as favourite_category
 from features.customers
