@@ -163,6 +163,21 @@ fn area(scores: &[f64], bears: &[bool]) -> f64 {
     won / (bearers * below)
 }
 
+/// The best F1 (twice the bearers found, over those taken for bearers and those who are) of any threshold of the scores;
+/// persons of equal scores are taken together.
+fn best_f1(scores: &[f64], bears: &[bool]) -> f64 {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    let bearers = bears.iter().filter(|bears| **bears).count() as f64;
+    let (mut taken, mut found, mut best) = (0.0, 0.0, 0.0_f64);
+    for tie in order.chunk_by(|a, b| scores[*a] == scores[*b]) {
+        taken += tie.len() as f64;
+        found += tie.iter().filter(|index| bears[**index]).count() as f64;
+        best = best.max(2.0 * found / (taken + bearers));
+    }
+    best
+}
+
 /// The classes of [`Manner`]: the classes are independent of everything else, so nothing need be known.
 fn manners(people: &[Observed], rows: &mut Vec<Row>) {
     let bears = |class: usize| move |person: &Observed| person.manner.classes[class];
@@ -210,7 +225,7 @@ fn manners(people: &[Observed], rows: &mut Vec<Row>) {
     }
 }
 
-/// Area, accuracy of the best decision, and share of a class.
+/// Area, accuracy of the best decision, F1 of the best threshold, and share of a class.
 fn judge(
     people: &[Observed],
     known: Known,
@@ -230,6 +245,7 @@ fn judge(
     let share = truth.iter().filter(|bears| **bears).count();
     rows.push(Row::new(label, "auc", area(&scores, &truth), n));
     rows.push(Row::new(label, "accuracy", right as f64 / n as f64, n));
+    rows.push(Row::new(label, "f1", best_f1(&scores, &truth), n));
     rows.push(Row::new(label, "share", share as f64 / n as f64, n));
 }
 
@@ -271,6 +287,8 @@ fn channels(people: &[Observed], rows: &mut Vec<Row>) {
     };
     let (reads, others) = (rates(true), rates(false));
     let (mut right, mut reached, mut right_of_reached) = (0.0, 0, 0.0);
+    // by channel: readers, those taken for readers and those found, of the persons reached
+    let (mut readers, mut taken, mut found) = ([0.0; 4], [0.0; 4], [0.0; 4]);
     for person in people {
         let scores = person.opened.map(|count| {
             let mean = |rates: &[f64]| log_mean(rates.iter().map(|rate| count.log_likelihood(*rate)));
@@ -283,6 +301,12 @@ fn channels(people: &[Observed], rows: &mut Vec<Row>) {
         if person.opened.iter().any(|count| count.trials > 0) {
             reached += 1;
             right_of_reached += hit;
+            let reads = usize::from(person.manner.channel);
+            readers[reads] += 1.0;
+            found[reads] += hit;
+            for (taken, score) in taken.iter_mut().zip(scores) {
+                *taken += if score == best { 1.0 / ties } else { 0.0 };
+            }
         }
     }
     let n = people.len();
@@ -291,6 +315,13 @@ fn channels(people: &[Observed], rows: &mut Vec<Row>) {
         "channel",
         "accuracy_of_reached",
         right_of_reached / f64::from(reached.max(1)),
+        reached as usize,
+    ));
+    let f1 = (0..CHANNELS.len()).map(|at| 2.0 * found[at] / f64::max(1.0, taken[at] + readers[at]));
+    rows.push(Row::new(
+        "channel",
+        "f1_of_reached",
+        f1.sum::<f64>() / CHANNELS.len() as f64,
         reached as usize,
     ));
 }
@@ -350,6 +381,18 @@ mod tests {
     }
 
     #[test]
+    fn the_best_f1_takes_equal_scores_together() {
+        assert_eq!(best_f1(&[1.0, 2.0, 3.0, 4.0], &[false, false, true, true]), 1.0);
+        // all are taken: 2 found of 4 taken
+        assert_eq!(best_f1(&[1.0, 1.0, 1.0, 1.0], &[false, true, false, true]), 4.0 / 6.0);
+        // taking the first: 2 / (1 + 2); the first three: 4 / (3 + 2)
+        assert_eq!(best_f1(&[1.0, 2.0, 2.0, 3.0], &[false, true, false, true]), 0.8);
+        // taking the first: 2 / (1 + 2); all: 4 / (4 + 2)
+        assert_eq!(best_f1(&[4.0, 3.0, 2.0, 1.0], &[true, false, false, true]), 2.0 / 3.0);
+        assert_eq!(best_f1(&[1.0, 2.0], &[false, false]), 0.0);
+    }
+
+    #[test]
     fn planted_behaviour_can_be_found_but_not_exactly() {
         let world = World::new(&WorldSettings { scale: 0.02, ..Default::default() }).unwrap();
         let batch = batch(&world).unwrap();
@@ -364,7 +407,7 @@ mod tests {
             println!("{} {} {value:.3}", labels[row], measures[row]);
             match measures[row].as_str() {
                 "auc" => assert!((0.7..0.995).contains(&value), "{}: {value}", labels[row]),
-                "accuracy" | "accuracy_of_reached" => {
+                "accuracy" | "accuracy_of_reached" | "f1" | "f1_of_reached" => {
                     assert!((0.4..0.99).contains(&value), "{}: {value}", labels[row])
                 }
                 _ => {}
