@@ -24,6 +24,9 @@ mod segments;
 // Segments of every family over time: migration, lineage, stays, names.
 mod families;
 
+// Portraits of segments: shares, TGI, intervals, numbers, hours of the week, as DuckDB and SciPy find them.
+mod portraits;
+
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
 

@@ -62,7 +62,7 @@ select
     cast(m.customers as double) as expected
 from members as m
 full outer join portraits.segment_summary as s on m.family = s.family and m.segment = s.segment
-where m.customers is distinct from s.customers or m.spend is distinct from s.spend
+where (m.customers is distinct from s.customers) or (m.spend is distinct from s.spend)
 union all
 select
     m.family,
@@ -72,7 +72,7 @@ select
     cast(m.customers as double) as expected
 from members as m
 full outer join portraits.groups as g on m.family = g.family and m.segment = g.segment
-where m.customers is distinct from g.customers and (g.family is not null or m.family is not null)
+where (m.customers is distinct from g.customers) and (g.family is not null or m.family is not null)
 union all
 select
     t.family,

@@ -8,19 +8,19 @@ parts as (
     select
         customer_id,
         row_hash(family, segment) as part,
-        false as active
+        cast(null as boolean) as active
     from segments.family_members
     union all
     select
         customer_id,
         arrow_cast(0, 'UInt64') as part,
-        coalesce(last_active_days <= $heat_map_days, false) as active
+        last_active_days <= $heat_map_days as active
     from segments.customer_360
 )
 
 select
     customer_id,
     bit_xor(part) as profile,
-    bool_or(active) as active
+    coalesce(bool_or(active), false) as active
 from parts
 group by customer_id

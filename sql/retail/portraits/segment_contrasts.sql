@@ -2,8 +2,9 @@
 -- grain: as_of, family, segment, other_segment, trait, value
 -- store: table
 -- publish: as_of
--- why: by Newcombe's interval of the difference of two shares; `place` 1 is the largest difference that there is for sure, that
---    is by the bound nearer to zero, and only so many as the setting says are kept. Suppressed cells are not compared
+-- why: by Newcombe's interval of the difference of two shares, which must leave out zero; `place` 1 is the largest difference that
+--    there is for sure, that is by the bound nearer to zero, and only so many as the setting says are kept. Suppressed cells are
+--    not compared
 with
 cells as (
     select
@@ -52,9 +53,11 @@ ranked as (
         p,
         row_number() over (
             partition by family, segment, other_segment
-            order by greatest(bounds['low'], -bounds['high']) desc, trait, value
+            -- shares that mirror each other are equal but for the last bits
+            order by round(greatest(bounds['low'], -bounds['high']), 9) desc, trait, value
         ) as place
     from pairs
+    where bounds['low'] > 0 or bounds['high'] < 0
 )
 
 select

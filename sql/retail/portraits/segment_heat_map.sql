@@ -48,7 +48,7 @@ active as (
     from patterns as t
     inner join portraits.profile_segments as s on t.profile = s.profile
     cross join clock as c
-    where (t.hours >> cast(c.hour as bigint)) & 1 = 1
+    where ((t.hours >> cast(c.hour as bigint)) & 1) > 0
     group by s.family, s.segment, t.dow, c.hour
 ),
 
@@ -92,8 +92,8 @@ cells as (
     left join judged as j on g.family = j.family and g.segment = j.segment
     left join active as a
         on
-            g.family is not distinct from a.family
-            and g.segment is not distinct from a.segment
+            (g.family is not distinct from a.family)
+            and (g.segment is not distinct from a.segment)
             and w.dow = a.dow
             and c.hour = a.hour
 ),
