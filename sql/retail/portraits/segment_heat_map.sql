@@ -14,7 +14,7 @@ days as (
     from features.visits
     where
         customer_id is not null
-        and local_date($as_of, $time_zone) - event_date <= $heat_map_days
+        and event_date >= local_date($as_of, $time_zone) - $heat_map_days
     group by customer_id, event_date
 ),
 

@@ -11,12 +11,12 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use super::proportions::{check_counts, newcombe_interval, two_proportion_p, wilson_interval};
+use super::proportions::{newcombe_interval, two_proportion_p, wilson_interval};
 use crate::args::{column, evaluate, expect_arity, float_type, nullable_fields};
 
 #[user_doc(
     doc_section(label = "Numbers"),
-    description = "The interval in which the proportion behind a count may lie, as a struct of low and high: Wilson's score interval without continuity correction (Wilson 1927; method 3 of Newcombe 1998), with the same bits on every machine. NULL without trials; an error where successes are below 0 or above the trials.",
+    description = "The interval in which the proportion behind a count may lie, as a struct of low and high: Wilson's score interval without continuity correction (Wilson 1927; method 3 of Newcombe 1998), with the same bits on every machine. NULL where successes are below 0 or above the trials, or there are none.",
     syntax_example = "wilson_interval(successes, trials, z)",
     sql_example = "```sql\nselect wilson_interval(81, 263, 1.959964);  -- {low: 0.2553, high: 0.3662}\n```",
     argument(name = "successes", description = "How many have it; NULL gives NULL."),
@@ -32,7 +32,7 @@ pub struct WilsonInterval {
 
 #[user_doc(
     doc_section(label = "Numbers"),
-    description = "The interval in which the difference of two proportions may lie, the first minus the second, as a struct of low and high: from the Wilson interval of each (method 10 of Newcombe 1998), with the same bits on every machine. NULL where one has no trials; an error where successes are below 0 or above the trials.",
+    description = "The interval in which the difference of two proportions may lie, the first minus the second, as a struct of low and high: from the Wilson interval of each (method 10 of Newcombe 1998), with the same bits on every machine. NULL where successes are below 0 or above the trials, or there are none.",
     syntax_example = "newcombe_interval(successes, trials, other_successes, other_trials, z)",
     sql_example = "```sql\nselect newcombe_interval(56, 70, 48, 80, 1.959964);  -- {low: 0.0524, high: 0.3339}\n```",
     argument(name = "successes", description = "How many of the first have it; NULL gives NULL."),
@@ -50,7 +50,7 @@ pub struct NewcombeInterval {
 
 #[user_doc(
     doc_section(label = "Numbers"),
-    description = "The two-sided p-value of the z test that two proportions are one, with the pooled variance and without continuity correction: its square is Pearson's chi-squared of the 2 x 2 table, and the normal tail is that of pure-Rust libm, the same on every machine. 1 where both are 0 or both 1; NULL where one has no trials. Not for few cases: each of the four counts should be 5 or more.",
+    description = "The two-sided p-value of the z test that two proportions are one, with the pooled variance and without continuity correction: its square is Pearson's chi-squared of the 2 x 2 table, and the normal tail is that of pure-Rust libm, the same on every machine. 1 where both are 0 or both 1; NULL where successes are below 0 or above the trials, or there are none. Not for few cases: each of the four counts should be 5 or more.",
     syntax_example = "two_proportion_p(successes, trials, other_successes, other_trials)",
     sql_example = "```sql\nselect two_proportion_p(15, 50, 25, 50);  -- 0.04123\n```",
     argument(name = "successes", description = "How many of the first have it; NULL gives NULL."),
@@ -109,8 +109,7 @@ impl ScalarUDFImpl for WilsonInterval {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         evaluate(&args, |rows| {
             let intervals = each_row(&args, rows, |[successes, trials, z]: [f64; 3]| {
-                check_counts(self.name(), successes, trials)?;
-                Ok(wilson_interval(successes, trials, z))
+                wilson_interval(successes, trials, z)
             })?;
             Ok(structs(intervals))
         })
@@ -146,9 +145,7 @@ impl ScalarUDFImpl for NewcombeInterval {
         evaluate(&args, |rows| {
             let intervals =
                 each_row(&args, rows, |[successes, trials, other, other_trials, z]: [f64; 5]| {
-                    check_counts(self.name(), successes, trials)?;
-                    check_counts(self.name(), other, other_trials)?;
-                    Ok(newcombe_interval((successes, trials), (other, other_trials), z))
+                    newcombe_interval((successes, trials), (other, other_trials), z)
                 })?;
             Ok(structs(intervals))
         })
@@ -183,9 +180,7 @@ impl ScalarUDFImpl for TwoProportionP {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         evaluate(&args, |rows| {
             let values = each_row(&args, rows, |[successes, trials, other, other_trials]: [f64; 4]| {
-                check_counts(self.name(), successes, trials)?;
-                check_counts(self.name(), other, other_trials)?;
-                Ok(two_proportion_p((successes, trials), (other, other_trials)))
+                two_proportion_p((successes, trials), (other, other_trials))
             })?;
             Ok(Arc::new(Float64Array::from(values)) as ArrayRef)
         })
@@ -209,7 +204,7 @@ fn interval_type() -> DataType {
 fn each_row<const N: usize, T>(
     args: &ScalarFunctionArgs,
     rows: usize,
-    kernel: impl Fn([f64; N]) -> Result<Option<T>>,
+    kernel: impl Fn([f64; N]) -> Option<T>,
 ) -> Result<Vec<Option<T>>> {
     let arrays = (0..N).map(|index| column(args, index, rows)).collect::<Result<Vec<_>>>()?;
     let columns: Vec<&Float64Array> =
@@ -217,12 +212,11 @@ fn each_row<const N: usize, T>(
     if columns.len() != N {
         return internal_err!("expected {N} columns of Float64");
     }
-    (0..rows)
-        .map(|row| match columns.iter().all(|column| column.is_valid(row)) {
-            true => kernel(std::array::from_fn(|index| columns[index].value(row))),
-            false => Ok(None),
-        })
-        .collect()
+    let of_row = |row: usize| {
+        let known = columns.iter().all(|column| column.is_valid(row));
+        known.then(|| kernel(std::array::from_fn(|index| columns[index].value(row)))).flatten()
+    };
+    Ok((0..rows).map(of_row).collect())
 }
 
 fn structs(intervals: Vec<Option<(f64, f64)>>) -> ArrayRef {

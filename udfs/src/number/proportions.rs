@@ -1,22 +1,16 @@
 //! What counts say of the proportions behind them: Wilson's score interval, Newcombe's of a difference, and the z test.
 
-use datafusion::common::{Result, exec_err};
-
-/// Refuses counts that are no proportion.
-pub(super) fn check_counts(function: &str, successes: f64, trials: f64) -> Result<()> {
-    if trials >= 0.0 && (0.0..=trials).contains(&successes) {
-        return Ok(());
-    }
-    exec_err!(
-        "{function}: {successes} of {trials} is no proportion; successes must lie between 0 and the trials"
-    )
+/// Whether so many of so many are a proportion.
+fn is_proportion(successes: f64, trials: f64) -> bool {
+    trials > 0.0 && (0.0..=trials).contains(&successes)
 }
 
-/// Bounds of Wilson's score interval, without continuity correction, for `z` standard errors; `None` without trials.
+/// Bounds of Wilson's score interval, without continuity correction, for `z` standard errors; `None` where the
+/// counts are no proportion.
 ///
 /// Wilson 1927; method 3 of Newcombe 1998, Statistics in Medicine 17:857-872.
 pub fn wilson_interval(successes: f64, trials: f64, z: f64) -> Option<(f64, f64)> {
-    if trials <= 0.0 {
+    if !is_proportion(successes, trials) {
         return None;
     }
     let share = successes / trials;
@@ -30,8 +24,8 @@ pub fn wilson_interval(successes: f64, trials: f64, z: f64) -> Option<(f64, f64)
     Some((low, high))
 }
 
-/// Bounds of the difference of two proportions, the first minus the second, from Wilson's interval of each; `None` where one
-/// has no trials.
+/// Bounds of the difference of two proportions, the first minus the second, from Wilson's interval of each; `None` where
+/// counts are no proportion.
 ///
 /// Method 10 of Newcombe 1998, Statistics in Medicine 17:873-890.
 pub fn newcombe_interval(first: (f64, f64), second: (f64, f64), z: f64) -> Option<(f64, f64)> {
@@ -47,10 +41,10 @@ pub fn newcombe_interval(first: (f64, f64), second: (f64, f64), z: f64) -> Optio
 }
 
 /// The two-sided p-value of the z test that two proportions are one, with the pooled variance and without continuity
-/// correction (its square is Pearson's chi-squared of the 2 x 2 table); 1 where both are 0 or both 1, `None` where one has no
-/// trials.
+/// correction (its square is Pearson's chi-squared of the 2 x 2 table); 1 where both are 0 or both 1, `None` where counts are
+/// no proportion.
 pub fn two_proportion_p(first: (f64, f64), second: (f64, f64)) -> Option<f64> {
-    if first.1 <= 0.0 || second.1 <= 0.0 {
+    if !is_proportion(first.0, first.1) || !is_proportion(second.0, second.1) {
         return None;
     }
     let pooled = (first.0 + second.0) / (first.1 + second.1);
@@ -84,7 +78,9 @@ mod tests {
         ] {
             assert_interval(wilson_interval(successes, trials, Z), expected, 5e-5);
         }
-        assert_eq!(wilson_interval(0.0, 0.0, Z), None);
+        for (successes, trials) in [(0.0, 0.0), (3.0, 2.0), (-1.0, 2.0), (f64::NAN, 2.0), (1.0, f64::NAN)] {
+            assert_eq!(wilson_interval(successes, trials, Z), None);
+        }
         for trials in 1..200 {
             let trials = f64::from(trials);
             assert_eq!(wilson_interval(0.0, trials, Z).unwrap().0, 0.0);
