@@ -404,6 +404,13 @@ for i, t in enumerate(["gender", "age_group", "region", "value_tier", "purchase_
             near(row["lift"], rounded(n) * rounded(whole[f, s]) / (rounded(first[f, s, v]) * rounded(second[f, s, w])), row)
 assert number == len(combinations), (number, len(combinations))
 
+# of one number for each segment of a family: which are withheld
+def withheld(counts):
+    hidden = {s for s, n in counts.items() if n < 20}
+    while (told := [counts[s] for s in hidden if counts[s]]) and (len(told) < 2 or sum(told) < 20) and len(hidden) < len(counts):
+        hidden.add(min((n, s) for s, n in counts.items() if s not in hidden)[1])
+    return hidden
+
 numbers = rows("segment_numbers")
 columns = {"monetary_total": "round(monetary_total, 0)", "avg_order_value": "round(avg_order_value, 0)", "purchase_cycle_days": "round(purchase_cycle_days, 0)",
     "items_per_order": "round(items_per_order, 1)", **{name: f"round({name}, 3)" for name in ("discounted_share", "return_rate", "evening_share", "weekend_share")}}
@@ -413,6 +420,9 @@ for name in sorted({r["number"] for r in numbers}):
     figures = f"count(v), avg(v), quantile_disc(v, [.05, .25, .5, .75, .95])"
     everyone = duckdb.sql(f"select {figures} from (select {value} as v from people)").fetchall()[0]
     each = {row[:2]: row[2:] for row in duckdb.sql(f"select family, segment, {figures} from (select family, m.segment as segment, {value} as v from people join members m using (customer_id)) group by all").fetchall()}
+    for f in own:
+        assert {r["segment"] for r in numbers if r["number"] == name and r["family"] == f and r["suppressed"]} \
+            == withheld({s: row[0] for (ff, s), row in each.items() if ff == f}), (name, f)
     for r in (r for r in numbers if r["number"] == name):
         n, mean, quantiles = each[r["family"], r["segment"]]
         near(r["base_mean"], everyone[1], r)
@@ -440,6 +450,9 @@ for (f, s, _, _), n in each.items(): sums[f, s] = sums.get((f, s), 0) + n
 active = {row[:2]: row[2] for row in duckdb.sql("select family, segment, count(distinct customer_id) from hours join members using (customer_id) group by all").fetchall()}
 heat = rows("segment_heat_map")
 assert len(heat) == 168 * len(size)
+for f in own:
+    hidden = withheld({s: active.get((f, s), 0) for ff, s in size if ff == f})
+    assert {r["segment"] for r in heat if r["family"] == f and r["suppressed"]} == hidden, (f, hidden)
 for r in heat:
     f, s, d, h = r["family"], r["segment"], r["dow"], r["hour"]
     near(r["base_share"], everyone.get((d, h), 0) / total, r)
