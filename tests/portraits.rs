@@ -279,19 +279,19 @@ select c.*, p.gender, p.region, day,
     date_diff('year', p.birth_date, day) - (strftime(day, '%m%d') < strftime(p.birth_date, '%m%d'))::int as age
 from {table('segments.customer_360')} c join {table('identity.persons')} p using (customer_id),
     (select ('{as_of}'::timestamp + interval 8 hours)::date as day)""")
-duckdb.sql("""create table members as
-select customer_id, 'behaviour' as family, segment::varchar as segment from people
-union all select customer_id, 'rfm', rfm_type from people where rfm_type is not null
-union all select customer_id, 'life_cycle', life_cycle from people where life_cycle is not null
-union all select customer_id, 'value_tier', value_tier from people where value_tier is not null""")
+families = {"behaviour": "segment", "rfm": "rfm_type", **{name: name for name in ("life_cycle", "own_life_cycle", "value_tier", "spending_level", "buyer_grade")}}
+duckdb.sql("create table members as " + " union all ".join(
+    f"select customer_id, '{name}' as family, {column}::varchar as segment from people where {column} is not null" for name, column in families.items()))
 regions = dict(zip("华北 东北 华东 华中 华南 西南 西北 海外".split(), ["North China", "Northeast China", "East China",
     "Central China", "South China", "Southwest China", "Northwest China", "Overseas"]))
 duckdb.sql("create table regions as select * from (values " + ", ".join(f"('{a}', '{b}')" for a, b in regions.items()) + ") t(zh, en)")
 traits = {
-    "gender": "gender", "behaviour": "segment_name", "rfm_type": "rfm_type", "rfm_segment": "rfm_segment",
-    "life_cycle": "life_cycle", "value_tier": "value_tier", "dormant": "dormant", "channels": "channels",
-    "novelty_seeker": "novelty_seeker", "discount_seeker": "discount_seeker", "hesitant": "hesitant",
-    "favourite_category": "favourite_category", "marketing_consent": "marketing_consent",
+    **{name: name for name in """gender rfm_type rfm_segment life_cycle own_life_cycle value_tier spending_level buyer_grade
+    favourite_category channels dormant overdue high_frequency high_value_churned novelty_seeker discount_seeker hesitant impulse_buyer
+    online_to_offline commuter near_store rainy_day marketing_consent""".split()},
+    "behaviour": "segment_name",
+    "peak_day": "peak_hour[:3]",
+    "peak_time": "['0-6', '6-12', '12-18', '18-24'][1 + peak_hour[5:6]::int // 6]",
     "region": "coalesce((select en from regions where zh = region), region)",
     "age_group": "case when age between 0 and 120 then ['under 18', '18-24', '25-34', '35-44', '45-54', '55-64', '65 and over'][1 + (age >= 18)::int + (age >= 25)::int + (age >= 35)::int + (age >= 45)::int + (age >= 55)::int + (age >= 65)::int] end",
     "purchase_count": "['0', '1', '2-3', '4-6', '7-12', '13 and more'][1 + (frequency > 0)::int + (frequency > 1)::int + (frequency > 3)::int + (frequency > 6)::int + (frequency > 12)::int]",
@@ -300,7 +300,11 @@ traits = {
 }
 duckdb.sql("create table held as " + " union all ".join(
     f"select customer_id, '{name}' as trait, ({value})::varchar as value from people where ({value}) is not null" for name, value in traits.items()))
-own = {"behaviour": {"behaviour"}, "rfm": {"rfm_type", "rfm_segment"}, "life_cycle": {"life_cycle", "dormant"}, "value_tier": {"value_tier"}}
+own = {"behaviour": {"behaviour"}, "rfm": {"rfm_type", "rfm_segment"},
+    "life_cycle": {"life_cycle", "own_life_cycle", "dormant", "high_value_churned"},
+    "own_life_cycle": {"own_life_cycle", "life_cycle", "overdue", "high_value_churned"},
+    "value_tier": {"value_tier", "spending_level"}, "spending_level": {"spending_level", "value_tier"},
+    "buyer_grade": {"buyer_grade", "purchase_count"}}
 base = {(t, v): n for t, v, n in duckdb.sql("select trait, value, count(*) from held group by all").fetchall()}
 base_known = {t: n for t, n in duckdb.sql("select trait, count(*) from held group by all").fetchall()}
 cell = {(f, s, t, v): n for f, s, t, v, n in duckdb.sql("select family, segment, trait, value, count(*) from held join members using (customer_id) group by all").fetchall()}
@@ -375,7 +379,7 @@ for f in own:
             for r, row in zip(ours, told):
                 near(r["difference_low"], row[3], r), near(r["difference_high"], row[4], r), near(r["p"], row[5], r)
 
-crossed = ["gender", "age_group", "region", "value_tier", "purchase_count", "order_value"]
+crossed = ["gender", "age_group", "region", "spending_level", "buyer_grade", "order_value"]
 combinations = {(r["family"], r["segment"], r["trait"], r["value"], r["other_trait"], r["other_value"]): r for r in rows("segment_combinations")}
 duckdb.sql("create table both_held as select a.customer_id, a.trait, a.value, b.trait as other_trait, b.value as other_value from held a join held b using (customer_id)")
 def counted(source, keys):
@@ -383,7 +387,7 @@ def counted(source, keys):
 all_pairs = {row[:4]: row[4] for row in duckdb.sql("select trait, value, other_trait, other_value, count(*) from both_held group by all").fetchall()}
 number = 0
 rounded = lambda n: 5 * math.floor(n / 5 + .5)
-for i, t in enumerate(["gender", "age_group", "region", "value_tier", "purchase_count", "order_value"]):
+for i, t in enumerate(crossed):
     for o in crossed[i + 1:]:
         n_all = sum(n for (a, _, b, _), n in all_pairs.items() if (a, b) == (t, o))
         parts = duckdb.sql(f"select family, segment, value, other_value, count(*) from both_held join members using (customer_id) where trait = '{t}' and other_trait = '{o}' group by all").fetchall()

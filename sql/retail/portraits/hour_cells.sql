@@ -5,18 +5,6 @@
 -- why: counts hours of customers: one for each customer, day of the last `heat_map_days` and local hour with any event, on however
 --    many devices; day 1 is Monday
 with
-days as (
-    select
-        customer_id,
-        event_date,
-        bit_or(hours) as hours
-    from features.visits
-    where
-        customer_id is not null
-        and event_date >= local_date($as_of, $time_zone) - $heat_map_days
-    group by customer_id, event_date
-),
-
 -- Alike days of alike customers, each once.
 patterns as (
     select
@@ -24,8 +12,9 @@ patterns as (
         cast(date_part('isodow', d.event_date) as int) as dow,
         d.hours,
         count(*) as customer_days
-    from days as d
+    from features.activity_days as d
     inner join portraits.profiles as p on d.customer_id = p.customer_id
+    where d.event_date >= local_date($as_of, $time_zone) - $heat_map_days
     group by p.profile, cast(date_part('isodow', d.event_date) as int), d.hours
 ),
 

@@ -1,4 +1,4 @@
--- Traits that make the segments of a family, and so say nothing of them.
+-- Traits that make the segments of a family, or are made of the same, and so say nothing of them.
 -- store: view
 select
     family,
@@ -9,6 +9,17 @@ from (
     ('rfm', 'rfm_type'),
     ('rfm', 'rfm_segment'),
     ('life_cycle', 'life_cycle'),
+    ('life_cycle', 'own_life_cycle'),
     ('life_cycle', 'dormant'),
-    ('value_tier', 'value_tier')
+    ('life_cycle', 'high_value_churned'),
+    ('own_life_cycle', 'own_life_cycle'),
+    ('own_life_cycle', 'life_cycle'),
+    ('own_life_cycle', 'overdue'),
+    ('own_life_cycle', 'high_value_churned'),
+    ('value_tier', 'value_tier'),
+    ('value_tier', 'spending_level'),
+    ('spending_level', 'spending_level'),
+    ('spending_level', 'value_tier'),
+    ('buyer_grade', 'buyer_grade'),
+    ('buyer_grade', 'purchase_count')
 ) as own (family, trait)

@@ -21,13 +21,25 @@ described as (
         c.rfm_type,
         c.rfm_segment,
         c.life_cycle,
+        c.own_life_cycle,
         c.value_tier,
+        c.spending_level,
+        c.buyer_grade,
         c.dormant,
         c.channels,
+        c.favourite_category,
+        c.peak_hour,
+        c.overdue,
+        c.high_frequency,
+        c.high_value_churned,
         c.novelty_seeker,
         c.discount_seeker,
         c.hesitant,
-        c.favourite_category,
+        c.impulse_buyer,
+        c.online_to_offline,
+        c.commuter,
+        c.near_store,
+        c.rainy_day,
         c.marketing_consent,
         c.frequency,
         c.avg_order_value,
@@ -65,8 +77,10 @@ select
         'rfm_type', rfm_type,
         'rfm_segment', rfm_segment,
         'life_cycle', life_cycle,
+        'own_life_cycle', own_life_cycle,
         'value_tier', value_tier,
-        'dormant', dormant,
+        'spending_level', spending_level,
+        'buyer_grade', buyer_grade,
         'purchase_count', case
             when frequency = 0 then '0'
             when frequency = 1 then '1'
@@ -88,9 +102,25 @@ select
         end,
         'favourite_category', favourite_category,
         'channels', channels,
+        'peak_day', left(peak_hour, 3),
+        'peak_time', case
+            when right(peak_hour, 5) < '06:00' then '0-6'
+            when right(peak_hour, 5) < '12:00' then '6-12'
+            when right(peak_hour, 5) < '18:00' then '12-18'
+            when right(peak_hour, 5) >= '18:00' then '18-24'
+        end,
+        'dormant', dormant,
+        'overdue', overdue,
+        'high_frequency', high_frequency,
+        'high_value_churned', high_value_churned,
         'novelty_seeker', novelty_seeker,
         'discount_seeker', discount_seeker,
         'hesitant', hesitant,
+        'impulse_buyer', impulse_buyer,
+        'online_to_offline', online_to_offline,
+        'commuter', commuter,
+        'near_store', near_store,
+        'rainy_day', rainy_day,
         'marketing_consent', marketing_consent
     ) as traits
 from described

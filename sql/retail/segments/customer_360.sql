@@ -19,20 +19,41 @@ select
     r.rfm_score,
     r.rfm_type,
     r.rfm_segment,
-    t.life_cycle,
+    l.life_cycle,
+    l.own_life_cycle,
+    l.high_value_churned,
     v.value_tier,
+    v.spending_level,
+    v.buyer_grade,
     t.dormant,
-    t.channels,
+    t.overdue,
+    t.high_frequency,
     t.novelty_seeker,
-    t.discount_seeker,
-    t.hesitant,
-    t.favourite_category,
-    t.marketing_consent,
+    i.channels,
+    i.discount_seeker,
+    i.favourite_category,
+    j.sessions,
+    j.engaged_share,
+    j.hesitation_bits,
+    j.hesitant,
+    j.impulse_share,
+    j.impulse_buyer,
+    j.online_to_offline,
+    j.peak_hour,
+    c.home_area,
+    c.work_area,
+    c.commuter,
+    c.near_store,
+    c.rain_ratio,
+    c.rainy_day,
+    i.marketing_consent,
     f.accounts,
     f.tenure_days,
     f.first_purchase_days,
     f.purchase_days,
     f.purchase_cycle_days,
+    t.median_gap_days,
+    t.purchase_regularity,
     f.avg_order_value,
     f.gross_total,
     f.discount_total,
@@ -58,7 +79,11 @@ select
     f.recent_share,
     f.busiest_month_share
 from features.customers as f
-inner join tags.customer_tags as t on f.customer_id = t.customer_id
+inner join tags.life_cycle as l on f.customer_id = l.customer_id
+inner join tags.rhythm as t on f.customer_id = t.customer_id
+inner join tags.interests as i on f.customer_id = i.customer_id
+inner join tags.trajectory as j on f.customer_id = j.customer_id
+inner join tags.scenario as c on f.customer_id = c.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
 left join tags.value as v on f.customer_id = v.customer_id
