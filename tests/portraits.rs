@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::support::project::write;
 use crate::support::python::script;
 use crate::support::world::{export, rows, small_run};
-use crate::support::{fails, ok, repository, text};
+use crate::support::{fails, ok, repository, run, text};
 
 /// A project whose customers, segments and traits are planted; the portraits are the built-in project's.
 const PLANTED: &[(&str, &str)] = &[
@@ -120,6 +120,10 @@ fn tgi_as_published() {
     assert_eq!((&sweet["n"], &sweet["known"], &sweet["base_n"]), (&89.into(), &1000.into(), &660.into()));
     let red = portrait(&lake, "one", "colour", "red");
     assert!((number(&red, "tgi") - 250.0).abs() < 1e-9, "{red}");
+
+    // what portraits share is not published: `publish: none`
+    let refused = run(&["sql", "--lake", text(lake.path()), "select * from trait_cells"]);
+    assert!(!refused.status.success());
 
     // by hand: 4 cells a trait; the p-values of a trait of two values are equal, and so are those of two segments
     let cells = rows(lake.path(), "select * from segment_portraits");
