@@ -29,6 +29,8 @@ mod behaviours;
 
 // Sessions, funnels and paths of a real clickstream.
 mod ecom;
+// Portraits of segments: shares, TGI, intervals, numbers, hours of the week, as DuckDB and SciPy find them.
+mod portraits;
 
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
