@@ -24,6 +24,9 @@ mod segments;
 // Segments of every family over time: migration, lineage, stays, names.
 mod families;
 
+// What customers say: scores as VADER's, sentiment and aspects beside the truth, tags of earlier days that stay.
+mod texts;
+
 // What was planted in a generated world, found by tags.
 mod behaviours;
 

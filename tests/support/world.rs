@@ -30,6 +30,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_heat_map", "as_of, family, segment, dow, hour"),
     ("lookalikes", "as_of, list_id, rank"),
     ("lookalike_scores", "as_of, list_id, population, decile"),
+    ("product_opinions", "as_of, product_id, aspect"),
     ("quality", "as_of, stage, rule"),
     ("tag_registry", "as_of, tag"),
     ("model_features", "as_of, feature"),

@@ -47,6 +47,15 @@ select
     c.rain_ratio,
     c.rainy_day,
     i.marketing_consent,
+    x.text_count,
+    x.text_language,
+    x.mean_sentiment,
+    x.negative_share,
+    x.mood,
+    x.most_praised_aspect,
+    x.most_blamed_aspect,
+    x.needs,
+    x.unhappy,
     f.accounts,
     f.tenure_days,
     f.first_purchase_days,
@@ -87,3 +96,4 @@ inner join tags.scenario as c on f.customer_id = c.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
 left join tags.value as v on f.customer_id = v.customer_id
+left join tags.text as x on f.customer_id = x.customer_id

@@ -22,6 +22,9 @@ counts as (
     select 'features.returned', 'kept', 'kept', coalesce(sum(returns), 0), null, null
     from features.returned
     union all
+    select 'features.opinions', 'kept', 'kept', coalesce(sum(texts_read), 0), null, null
+    from features.opinions
+    union all
     select 'features.activity', 'kept', 'kept', coalesce(sum(events), 0), null, null
     from features.activity
     union all
@@ -35,6 +38,11 @@ counts as (
     select
         'features.purchases', 'rejected', rule, sum(orders_read), min(orphan_account_id), max(orphan_account_id)
     from quarantine.purchases
+    group by rule
+    union all
+    select
+        'features.opinions', 'rejected', rule, sum(texts_read), min(orphan_account_id), max(orphan_account_id)
+    from quarantine.opinions
     group by rule
     union all
     select
