@@ -24,9 +24,22 @@ select
     t.dormant,
     t.channels,
     t.novelty_seeker,
-    t.discount_seeker,
     t.hesitant,
-    t.favourite_category,
+    k.favourite_category,
+    k.favourite_subcategory,
+    k.favourite_brand,
+    k.favourite_price_band,
+    k.favourite_content,
+    k.preferred_shop_channel,
+    k.preferred_channel,
+    k.community_responder,
+    d.discount_share,
+    d.full_price_share,
+    d.coupon_share,
+    d.discount_response,
+    d.price_score,
+    d.price_sensitive,
+    d.discount_seeker,
     t.marketing_consent,
     f.accounts,
     f.tenure_days,
@@ -60,5 +73,7 @@ select
 from features.customers as f
 inner join tags.customer_tags as t on f.customer_id = t.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
+inner join tags.preference as k on f.customer_id = k.customer_id
+inner join tags.price as d on f.customer_id = d.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
 left join tags.value as v on f.customer_id = v.customer_id

@@ -1,0 +1,87 @@
+-- What each customer chose, by dimension and value: evidence, and its weight with decay.
+-- grain: customer_id, dimension, value
+-- store: table
+-- why: of what was bought the weight is that of lines kept, or of orders by channel, and `out_of` is NULL, since it is the weight of
+--    all values together; of messages it is that of opened ones, out of those sent
+with
+bought as (
+    select
+        b.customer_id,
+        d.dimension,
+        case d.dimension
+            when 'category' then g.category
+            when 'subcategory' then g.subcategory
+            when 'brand' then g.brand
+            else g.price_band
+        end as value,
+        b.kept_lines as evidence,
+        b.weight,
+        b.last_kept_on as last_on
+    from features.purchased_products as b
+    inner join features.product_attributes as g on b.product_id = g.product_id
+    cross join (values ('category'), ('subcategory'), ('brand'), ('price band')) as d (dimension)
+    where b.kept_lines > 0
+),
+
+ordered as (
+    select
+        p.customer_id,
+        'shop channel' as dimension,
+        c.channel as value,
+        case c.channel when 'web' then d.web_orders when 'app' then d.app_orders else d.store_orders end as evidence,
+        power(
+            0.5, cast(local_date($as_of, $time_zone) - d.order_date as double) / $preference_half_life_days
+        ) as weight,
+        d.order_date as last_on
+    from facts.daily_purchases as d
+    inner join identity.account_person as p on d.account_id = p.account_id
+    cross join (values ('web'), ('app'), ('store')) as c (channel)
+    where d.first_order_at < $as_of
+),
+
+chosen as (
+    select customer_id, dimension, value, evidence, weight, last_on
+    from bought
+    where value is not null
+    union all
+    select customer_id, dimension, value, evidence, evidence * weight as weight, last_on
+    from ordered
+    where evidence > 0
+),
+
+answered as (
+    select
+        m.customer_id,
+        d.dimension,
+        case d.dimension when 'message channel' then m.channel else m.goal end as value,
+        m.sent as evidence,
+        m.opened_weight as weight,
+        m.sent_weight as out_of,
+        m.last_opened_on as last_on
+    from features.responses as m
+    cross join (values ('message channel'), ('content')) as d (dimension)
+    where m.sent > 0
+)
+
+select
+    customer_id,
+    dimension,
+    value,
+    cast(sum(evidence) as bigint) as evidence,
+    fixed_sum(weight) as weight,
+    cast(null as double) as out_of,
+    max(last_on) as last_on
+from chosen
+group by customer_id, dimension, value
+union all
+select
+    customer_id,
+    dimension,
+    value,
+    cast(sum(evidence) as bigint) as evidence,
+    coalesce(fixed_sum(weight), 0) as weight,
+    fixed_sum(out_of) as out_of,
+    max(last_on) as last_on
+from answered
+where value is not null
+group by customer_id, dimension, value
