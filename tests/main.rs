@@ -27,6 +27,9 @@ mod families;
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
 
+// Preferences and prices: again by DuckDB, and beside what could be found at best.
+mod preferences;
+
 // Customers like those of a list, ranked by distance.
 mod lookalikes;
 

@@ -1,7 +1,8 @@
 -- The attributes by which products are preferred; the price band tells cheap from dear within a category.
 -- grain: product_id
 -- store: table
--- why: prices of a catalogue without prices are the mean ones paid before discounts; equal prices are in one band
+-- why: prices of a catalogue without prices are the mean ones paid before discounts; equal prices are in one band, and who is
+--    both among the cheapest and the dearest is in the middle
 with
 paid as (
     select
@@ -23,6 +24,7 @@ priced as (
     left join paid as p on g.product_id = p.product_id
 ),
 
+-- How many products of the category are cheaper, and how many dearer.
 placed as (
     select
         product_id,
@@ -30,9 +32,22 @@ placed as (
         subcategory,
         brand,
         price,
-        rank() over (partition by category order by price) - 1 as cheaper,
-        count(price) over (partition by category) as priced_products
+        rank() over (partition by category order by price nulls last) - 1 as cheaper,
+        rank() over (partition by category order by price desc nulls last) - 1 as dearer,
+        count(price) over (partition by category) as priced
     from priced
+),
+
+bounded as (
+    select
+        product_id,
+        category,
+        subcategory,
+        brand,
+        price,
+        cast(cheaper as double) < $low_price_share * priced as low,
+        cast(dearer as double) < $high_price_share * priced as high
+    from placed
 )
 
 select
@@ -42,8 +57,8 @@ select
     brand,
     case
         when price is null then null
-        when cast(cheaper as double) < $low_price_share * priced_products then 'low'
-        when cast(cheaper as double) < (1 - $high_price_share) * priced_products then 'middle'
-        else 'high'
+        when low and not high then 'low'
+        when high and not low then 'high'
+        else 'middle'
     end as price_band
-from placed
+from bounded
