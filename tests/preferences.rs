@@ -139,7 +139,9 @@ fn planted_price_sensitivity_and_channels_are_found_nearly_as_well_as_can_be() {
         export(lake.path(), relation, folder.path());
     }
     let said = script(FOUND, &[text(lake.path()), text(folder.path())]);
-    eprintln!("F1 and its ceiling; accuracy of channels, of the best observer, ceiling of the reached, share tagged\n{said}");
+    eprintln!(
+        "F1 and its ceiling; accuracy of channels, of the best observer, ceiling of the reached, share tagged\n{said}"
+    );
     let found: Vec<f64> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
     assert!(found[0] >= 0.95 * found[1], "price sensitivity: {} of at best {}", found[0], found[1]);
     assert!(found[2] >= 0.95 * found[3], "channels: {} of at best {}", found[2], found[3]);
