@@ -122,7 +122,8 @@ for person, channel, n, opened in rows(f"""select person_id, channel, count(dist
         where arm = 'treatment' group by all order by all"""):
     scores.setdefault(person, dict.fromkeys(channels, 0.0))[channel] = likelihood(favourite, opened, n) - likelihood(others, opened, n)
 def best(person):
-    first = [c for c in channels if scores[person][c] == max(scores[person].values())]
+    given = scores.get(person, dict.fromkeys(channels, 0.0))
+    first = [c for c in channels if given[c] == max(given.values())]
     return (reads[person] in first) / len(first)
 tagged = rows(f"""select person_id, preferred_channel from tags join ({most('customer_id', 'person_id')}) using (customer_id)
 where preferred_channel is not null order by all""")
