@@ -7,6 +7,7 @@
 select
     order_id,
     account_id,
+    cast(null as varchar) as device_id,
     'store' as channel,
     cancelled,
     ordered_at,

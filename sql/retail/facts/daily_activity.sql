@@ -17,6 +17,8 @@ source as (
         interval_index(s.switched_at, case when e.account_id is null then e.event_time end) as login_segment,
         e.event_id,
         e.event_type,
+        e.product_id,
+        e.place,
         e.event_time,
         e.ingested_at,
         case when e.dwell_ms between 0 and $max_dwell_ms then e.dwell_ms end as dwell_ms,
@@ -50,6 +52,14 @@ select
     bit_or(cast(1 as bigint) << cast(local_hour as bigint)) as hours,
     min(event_time) as first_event_at,
     max(event_time) as last_event_at,
+    first_seen(product_id, event_time) filter (where event_type = 'view') as products,
+    hours_seen(place, local_hour) as places,
+    -- v for what is looked at, s for a search, c for the cart, l for a login
+    session_paths(
+        case event_type when 'search' then 's' when 'cart' then 'c' when 'login' then 'l' else 'v' end,
+        event_time,
+        interval '30 minutes'
+    ) as sessions,
     rule
 from source
 group by

@@ -3,48 +3,8 @@
 -- store: table
 -- quarantine: rule
 -- weight: events
--- why: what was done under an account belongs to its customer, what was done anonymously to the holder of the
---    device at that time; one rejected row sums what belongs to nobody known
+-- why: one rejected row sums what belongs to nobody known
 with
-holders as (
-    select
-        a.event_date,
-        d.customer_id,
-        a.events,
-        a.views,
-        a.searches,
-        a.carts,
-        a.dwell_ms,
-        a.hours
-    from facts.daily_activity as a
-    left join identity.device_person as d
-        on a.device_id = d.device_id and a.first_event_at >= d.valid_from and a.first_event_at < d.valid_to
-    where a.account_id is null and a.first_event_at < $as_of
-),
-
-accounts as (
-    select
-        a.event_date,
-        p.customer_id,
-        a.events,
-        a.views,
-        a.searches,
-        a.carts,
-        a.dwell_ms,
-        a.hours
-    from facts.daily_activity as a
-    left join identity.account_person as p on a.account_id = p.account_id
-    where a.account_id is not null and a.first_event_at < $as_of
-),
-
-visits as (
-    select event_date, customer_id, events, views, searches, carts, dwell_ms, hours
-    from holders
-    union all
-    select event_date, customer_id, events, views, searches, carts, dwell_ms, hours
-    from accounts
-),
-
 days as (
     select
         customer_id,
@@ -56,7 +16,7 @@ days as (
         sum(carts) as carts,
         sum(dwell_ms) as dwell_ms,
         bit_or(hours) as hours
-    from visits
+    from features.visits
     group by customer_id, event_date
 ),
 

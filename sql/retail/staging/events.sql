@@ -9,6 +9,8 @@ source as (
         device_id,
         account_id,
         event_type,
+        product_id,
+        place,
         dwell_ms,
         event_time,
         ingested_at,
@@ -22,6 +24,8 @@ judged as (
         device_id,
         account_id,
         event_type,
+        product_id,
+        place,
         dwell_ms,
         event_time,
         ingested_at,
@@ -46,6 +50,8 @@ ranked as (
         device_id,
         account_id,
         event_type,
+        product_id,
+        place,
         dwell_ms,
         event_time,
         ingested_at,
@@ -53,7 +59,16 @@ ranked as (
         broken,
         row_number() over (
             partition by event_date, event_id
-            order by broken is not null, ingested_at, event_time, device_id, account_id, event_type, dwell_ms
+            order by
+                broken is not null,
+                ingested_at,
+                event_time,
+                device_id,
+                account_id,
+                event_type,
+                dwell_ms,
+                product_id,
+                place
         ) as copy
     from judged
 )
@@ -63,6 +78,8 @@ select
     device_id,
     account_id,
     event_type,
+    product_id,
+    place,
     dwell_ms,
     event_time,
     ingested_at,

@@ -16,7 +16,7 @@ source as (
         to_money(discount) as discount,
         discount is not null
             and coalesce(to_money(discount) not between 0 and $max_quantity * $max_price, true) as invalid_discount,
-        device_id,
+        trim_to_null(device_id) as device_id,
         ingested_at,
         order_date
     from raw.orders
@@ -49,6 +49,7 @@ ranked as (
     select
         order_id,
         account_id,
+        device_id,
         channel,
         status,
         ordered_at,
@@ -66,6 +67,7 @@ ranked as (
 select
     order_id,
     account_id,
+    device_id,
     channel,
     coalesce(status = 'cancelled', false) as cancelled,
     ordered_at,

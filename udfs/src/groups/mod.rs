@@ -10,6 +10,8 @@ mod fixed_sum;
 mod funnel;
 mod hours;
 mod keys;
+mod paths;
+mod seen;
 mod sequence;
 mod sessions;
 mod sets;
@@ -37,6 +39,9 @@ pub fn all() -> Vec<AggregateUDF> {
         counts::QuantileDisc::function(),
         hours::WeekHours::function(),
         sessions::SessionCount::function(),
+        paths::SessionPaths::function(),
+        seen::FirstSeen::function(),
+        seen::HoursSeen::function(),
         funnel::WindowFunnel::function(),
         sequence::SequenceMatch::function(),
         fixed_sum::FixedSum::default().into(),

@@ -181,6 +181,7 @@ fn every_split_gives_the_same() {
     let days: ArrayRef =
         arrow::compute::cast(&arrow::compute::cast(&numbers, &DataType::Int32).unwrap(), &DataType::Date32)
             .unwrap();
+    let hours: ArrayRef = Arc::new(Int64Array::from_iter((0..9).map(|row| (row != 4).then_some(row))));
     let none: &[ScalarValue] = &[];
     let three = [ScalarValue::from(3i64)];
     type Case<'a> = (&'a str, Vec<&'a ArrayRef>, Vec<ScalarValue>, Vec<ScalarValue>, &'a str);
@@ -209,6 +210,27 @@ fn every_split_gives_the_same() {
         ("quantile_disc", vec![&numbers], none.into(), vec![0.5.into()], "4"),
         ("quantile_disc", vec![&doubles], none.into(), vec![1.0.into()], "1000000000000000.0"),
         ("session_count", vec![&instants], none.into(), vec![minutes(30)], "4"),
+        (
+            "session_paths",
+            vec![&texts, &instants],
+            none.into(),
+            vec![minutes(30)],
+            "[{started_at: 1970-01-01T00:03:00, ended_at: 1970-01-01T00:34:00, steps: 4, path: b顾客}, {started_at: 1970-01-01T01:04:00, ended_at: 1970-01-01T01:04:00, steps: 1, path: }, {started_at: 1970-01-01T08:20:00, ended_at: 1970-01-01T08:20:00, steps: 1, path: a}, {started_at: 1970-01-01T16:40:00, ended_at: 1970-01-01T16:40:00, steps: 1, path: a}]",
+        ),
+        (
+            "first_seen",
+            vec![&texts, &instants],
+            none.into(),
+            none.into(),
+            "[{value: , first_at: 1970-01-01T01:04:00}, {value: a, first_at: 1970-01-01T08:20:00}, {value: b, first_at: 1970-01-01T00:03:00}, {value: 顾客, first_at: 1970-01-01T00:34:00}]",
+        ),
+        (
+            "hours_seen",
+            vec![&texts, &hours],
+            none.into(),
+            none.into(),
+            "[{value: , hours: 64}, {value: a, hours: 34}, {value: b, hours: 137}]",
+        ),
         ("window_funnel", vec![&instants, &yes, &no], vec![minutes(60), "".into()], none.into(), "2"),
         (
             "window_funnel",
@@ -432,9 +454,13 @@ async fn of_nothing() {
     let context = context(10, 2);
     let sql = "select value_set(product), active_days(cast(at as date)), mode_by_weight(kind, 1), top_n(kind, 1, 2),
         min_by(kind, at), entropy(kind), quantile_disc(value, 0.5), session_count(at, interval '1 hour'),
-        window_funnel(interval '1 hour', '', at, true), sequence_match('(?1)', at, true), fixed_sum(value)
+        window_funnel(interval '1 hour', '', at, true), sequence_match('(?1)', at, true), fixed_sum(value),
+        first_seen(kind, at), hours_seen(kind, 5), session_paths(kind, at, interval '1 hour')
         from visits where g < 0";
-    assert_eq!(rows(&context, sql).await, ["[] | 0 | NULL | [] | NULL | NULL | NULL | 0 | 0 | false | NULL"]);
+    assert_eq!(
+        rows(&context, sql).await,
+        ["[] | 0 | NULL | [] | NULL | NULL | NULL | 0 | 0 | false | NULL | [] | [] | []"]
+    );
 }
 
 /// The answer of a function about instants (in seconds) at which letters happened.

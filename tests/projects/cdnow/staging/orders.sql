@@ -33,6 +33,7 @@ numbered as (
 select
     cast(order_id as bigint) as order_id,
     account_id,
+    cast(null as varchar) as device_id,
     cast(null as varchar) as channel,
     false as cancelled,
     day_start(order_date, $time_zone) as ordered_at,

@@ -16,6 +16,7 @@ source as (
 select
     cast(row_number() over (order by account_id, purchased_at, amount) as bigint) as order_id,
     account_id,
+    cast(null as varchar) as device_id,
     cast(null as varchar) as channel,
     false as cancelled,
     purchased_at as ordered_at,

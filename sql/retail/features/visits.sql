@@ -1,0 +1,42 @@
+-- What was done on one device on one day before `as_of`, and by whom.
+-- store: view
+-- why: what was done under an account belongs to its customer, what was done anonymously to the holder of the
+--    device at that time; inlined into its readers, each of which takes a few columns
+select
+    a.event_date,
+    a.device_id,
+    a.account_id,
+    d.customer_id,
+    a.events,
+    a.views,
+    a.searches,
+    a.carts,
+    a.logins,
+    a.dwell_ms,
+    a.hours,
+    a.products,
+    a.places,
+    a.sessions
+from facts.daily_activity as a
+left join identity.device_person as d
+    on a.device_id = d.device_id and a.first_event_at >= d.valid_from and a.first_event_at < d.valid_to
+where a.account_id is null and a.first_event_at < $as_of
+union all
+select
+    a.event_date,
+    a.device_id,
+    a.account_id,
+    p.customer_id,
+    a.events,
+    a.views,
+    a.searches,
+    a.carts,
+    a.logins,
+    a.dwell_ms,
+    a.hours,
+    a.products,
+    a.places,
+    a.sessions
+from facts.daily_activity as a
+left join identity.account_person as p on a.account_id = p.account_id
+where a.account_id is not null and a.first_event_at < $as_of
