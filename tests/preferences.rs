@@ -34,10 +34,11 @@ tastes = [f"""select customer_id, '{dimension}' as dimension, "{dimension}" as v
 tastes.append(f"""select customer_id, 'shop channel', channel, count(*), sum({decay('order_date')}),
     null, max(order_date), 3
     from orders join account_person using (account_id) where not cancelled group by all""")
-tastes += [f"""select customer_id, '{dimension}', {value}, count(*), sum(if(opened_at is null, 0, {decay('sent_date')})),
-    sum({decay('sent_date')}), max(sent_date) filter (where opened_at is not null), 2
+tastes += [f"""select customer_id, '{dimension}', {value}, count(*), sum(if({at} is null, 0, {decay('sent_date')})),
+    sum({decay('sent_date')}), max(sent_date) filter (where {at} is not null), 2
     from messages m join account_person using (account_id) left join campaigns c on m.campaign_id = c.campaign_id
-    where treated group by all""" for dimension, value in [("message channel", "m.channel"), ("content", "c.goal")]]
+    where treated group by all""" for dimension, value, at in [("message channel", "m.channel", "opened_at"),
+        ("joined channel", "m.channel", "joined_at"), ("content", "c.goal", "opened_at")]]
 duckdb.sql("create table tastes as " + " union all ".join(tastes))
 # a share of what was bought is out of everything, one of messages out of those of the value
 duckdb.sql("""create table bases as
@@ -79,7 +80,7 @@ fn preferences_are_what_duckdb_makes_of_the_cleaned_sources() {
     let said = script(AGAIN, &[text(folder.path())]);
     let counts: Vec<u64> = said.split_whitespace().map(|count| count.parse().unwrap()).collect();
     assert!(counts[0] > 300, "{said}");
-    assert_eq!(counts[1..], [0, 7], "differences, dimensions: {said}");
+    assert_eq!(counts[1..], [0, 8], "differences, dimensions: {said}");
 }
 
 /// Prints how well tags agree with the truth, beside how well they could: F1 of price sensitivity over all persons and its

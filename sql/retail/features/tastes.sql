@@ -2,7 +2,7 @@
 -- grain: customer_id, dimension, value
 -- store: table
 -- why: of what was bought the weight is that of lines kept, or of orders by channel, and `out_of` is NULL, since it is the weight of
---    all values together; of messages it is that of opened ones, out of those sent
+--    all values together; of messages it is that of opened or joined ones, out of those sent
 with
 bought as (
     select
@@ -53,13 +53,13 @@ answered as (
     select
         m.customer_id,
         d.dimension,
-        case d.dimension when 'message channel' then m.channel else m.goal end as value,
+        case d.dimension when 'content' then m.goal else m.channel end as value,
         m.sent as evidence,
-        m.opened_weight as weight,
+        case d.dimension when 'joined channel' then m.joined_weight else m.opened_weight end as weight,
         m.sent_weight as out_of,
-        m.last_opened_on as last_on
+        case d.dimension when 'joined channel' then m.last_joined_on else m.last_opened_on end as last_on
     from features.responses as m
-    cross join (values ('message channel'), ('content')) as d (dimension)
+    cross join (values ('message channel'), ('joined channel'), ('content')) as d (dimension)
     where m.sent > 0
 )
 

@@ -2,8 +2,8 @@
 -- grain: as_of, customer_id, dimension, place
 -- store: table
 -- publish: as_of
--- why: dimensions are category, subcategory, brand, price band (of lines kept), shop channel (of orders), message channel and
---    content (the goal of a campaign; of messages sent, the share opened)
+-- why: dimensions are category, subcategory, brand, price band (of lines kept), shop channel (of orders), and of messages
+--    sent the share opened by message channel and content (the goal of the campaign), the share joined by joined channel
 select
     $as_of as as_of,
     customer_id,

@@ -69,6 +69,8 @@ shares as (
         b.orders + p.weight as weight
     from buyers as b
     cross join prior as p
+    -- where no order ever had a discount nobody says that there was none
+    where p.mean > 0
 ),
 
 judged as (
