@@ -54,6 +54,9 @@ mod project_errors;
 // The same for headers, raw contracts, models and project.toml.
 mod project_files;
 
+// Tags in headers: every refusal, and `$tags`.
+mod tag_headers;
+
 // Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
 mod project_runs;
 

@@ -4,7 +4,8 @@
 //! person. The score of a person is the logarithm of the likelihood ratio of these counts under the laws of the class and
 //! of everybody else, the unknown rate being averaged over the rates of that class. By the lemma of Neyman and Pearson no
 //! other score of the same counts has a better area under the curve. An observer of the raw tables does not know who is
-//! behind anonymous events, so will stay below. Classes planted for a latent rate of the persona (price, trend, season)
+//! behind anonymous events, so will stay below: `f1_by_logins` is for one who sees only the sessions that raw tables can
+//! give to a person. Classes planted for a latent rate of the persona (price, trend, season)
 //! have a second measure, `auc_given_persona`, for an observer who also knows the persona.
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray}
 use super::holders;
 use super::manners::CLASSES;
 use super::messages::CHANNELS;
-use super::observed::{Observed, Searches, observe};
+use super::observed::{Observed, Searches, Sight, observe};
 use super::persons::persona_name;
 use super::texts;
 use super::world::{SEASON_LEVELS, World};
@@ -180,6 +181,22 @@ fn best_f1(scores: &[f64], bears: &[bool]) -> f64 {
 
 /// The classes of [`Manner`]: the classes are independent of everything else, so nothing need be known.
 fn manners(people: &[Observed], rows: &mut Vec<Row>) {
+    for sight in [Sight::Everything, Sight::Logins] {
+        for (class, scores) in manner_ratios(people, sight).into_iter().enumerate() {
+            let bears = |person: &Observed| person.manner.classes[class];
+            if sight == Sight::Everything {
+                judge(people, Known::Nothing, CLASSES[class], bears, &scores, rows);
+                continue;
+            }
+            let scores = posterior(people, Known::Nothing, bears, &scores);
+            let truth: Vec<bool> = people.iter().map(bears).collect();
+            rows.push(Row::new(CLASSES[class], "f1_by_logins", best_f1(&scores, &truth), people.len()));
+        }
+    }
+}
+
+/// Log likelihood ratios of the classes of [`Manner`], by what an observer sees.
+fn manner_ratios(people: &[Observed], sight: Sight) -> [Vec<f64>; 4] {
     let bears = |class: usize| move |person: &Observed| person.manner.classes[class];
     let none = Known::Nothing;
     let parks = ratios(
@@ -188,22 +205,21 @@ fn manners(people: &[Observed], rows: &mut Vec<Row>) {
         bears(0),
         |p| f64::from(p.manner.parks),
         // of 256 views 14 end in the cart anyway and 97 are stayed on
-        |p, rate| p.carts.log_likelihood((14.0 + 97.0 * rate) / 111.0),
+        |p, rate| p.traces(sight).carts.log_likelihood((14.0 + 97.0 * rate) / 111.0),
     );
     let revisits = ratios(
         people,
         none,
         bears(0),
         |p| f64::from(p.manner.revisits),
-        |p, rate| p.revisits.log_likelihood(rate),
+        |p, rate| p.traces(sight).revisits.log_likelihood(rate),
     );
-    let hesitant = parks.iter().zip(&revisits).map(|(a, b)| a + b).collect();
     let impulsive = ratios(
         people,
         none,
         bears(1),
         |p| f64::from(p.manner.rushes),
-        |p, rate| p.rushes.log_likelihood(rate),
+        |p, rate| p.traces(sight).rushes.log_likelihood(rate),
     );
     let commuter = ratios(
         people,
@@ -211,18 +227,16 @@ fn manners(people: &[Observed], rows: &mut Vec<Row>) {
         bears(2),
         |p| f64::from(p.manner.commutes),
         // 13 of 256 sessions have no place
-        |p, rate| p.commutes.log_likelihood(243.0 / 256.0 * (rate + (1.0 - rate) * p.passes)),
+        |p, rate| p.traces(sight).commutes.log_likelihood(243.0 / 256.0 * (rate + (1.0 - rate) * p.passes)),
     );
     let rain_lover = ratios(
         people,
         none,
         bears(3),
         |p| f64::from(p.manner.waits),
-        |p, rate| p.rainy.log_likelihood(p.rain.0 + p.rain.1 * rate),
+        |p, rate| p.traces(sight).rainy.log_likelihood(p.rain.0 + p.rain.1 * rate),
     );
-    for (class, scores) in [hesitant, impulsive, commuter, rain_lover].into_iter().enumerate() {
-        judge(people, none, CLASSES[class], bears(class), &scores, rows);
-    }
+    [parks.iter().zip(&revisits).map(|(a, b)| a + b).collect(), impulsive, commuter, rain_lover]
 }
 
 /// Area, accuracy of the best decision, F1 of the best threshold, and share of a class.

@@ -35,7 +35,8 @@ impl SharedSession {
     }
 }
 
-fn is_shared(world: &World, session: &Session) -> bool {
+/// Whether a session is on the device that a household shares.
+pub fn is_shared(world: &World, session: &Session) -> bool {
     let head = household(world.settings.seed, session.person).head;
     session.device == device_number(head, SHARED_DEVICE_SLOT)
 }

@@ -1,6 +1,10 @@
 //! What an observer sees who knows every session, order and message of a person.
 
+use std::collections::BTreeSet;
+
 use super::campaigns;
+use super::events::DayEvents;
+use super::holders::is_shared;
 use super::intent::{Intent, rushes, upcoming};
 use super::manners::Manner;
 use super::messages::{EFFECT, assignment};
@@ -26,11 +30,46 @@ impl Count {
         self.trials += 1;
     }
 
+    fn join(&mut self, other: Count) {
+        self.hits += other.hits;
+        self.trials += other.trials;
+    }
+
     /// Logarithm of the likelihood of a probability.
     pub fn log_likelihood(self, p: f64) -> f64 {
         let p = p.clamp(1e-9, 1.0 - 1e-9);
         f64::from(self.hits) * libm::log(p) + f64::from(self.trials - self.hits) * libm::log(1.0 - p)
     }
+}
+
+/// What sessions say of the classes of [`Manner`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Traces {
+    pub carts: Count,
+    pub revisits: Count,
+    pub rushes: Count,
+    pub commutes: Count,
+    pub rainy: Count,
+}
+
+impl Traces {
+    fn add(&mut self, other: &Traces) {
+        self.carts.join(other.carts);
+        self.revisits.join(other.revisits);
+        self.rushes.join(other.rushes);
+        self.commutes.join(other.commutes);
+        self.rainy.join(other.rainy);
+    }
+}
+
+/// Whose sessions an observer sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// All.
+    Everything,
+    /// Those that raw tables can give to the person: in which they log in, and those on a device of their own on which they
+    /// ever do.
+    Logins,
 }
 
 /// A person and what is seen of them.
@@ -41,13 +80,12 @@ pub struct Observed {
     pub discount: f64,
     pub class: usize,
     pub labels: Labels,
-    pub carts: Count,
-    pub revisits: Count,
-    pub rushes: Count,
-    pub commutes: Count,
+    /// Of all sessions.
+    pub all: Traces,
+    /// Of those that [`Sight::Logins`] sees.
+    pub by_logins: Traces,
     /// Probability of being seen at the station on the way without being a commuter.
     pub passes: f64,
-    pub rainy: Count,
     /// Share of rainy days, and of dry days soon followed by rain, weighted by activity.
     pub rain: (f64, f64),
     pub discounted: Count,
@@ -102,12 +140,9 @@ pub fn observe(world: &World, person: u32, searches: &mut Searches) -> Observed 
         discount: f64::from(drawn.habits.discount),
         class,
         labels: Labels::of(&drawn),
-        carts: Count::default(),
-        revisits: Count::default(),
-        rushes: Count::default(),
-        commutes: Count::default(),
+        all: Traces::default(),
+        by_logins: Traces::default(),
         passes: passes(f64::from(drawn.habits.hour), head),
-        rainy: Count::default(),
         rain: rain(world, manner.city, class),
         discounted: Count::default(),
         opened: [Count::default(); 4],
@@ -116,11 +151,17 @@ pub fn observe(world: &World, person: u32, searches: &mut Searches) -> Observed 
         expected: (0.0, 0.0),
     };
     let mut starts = Vec::new();
+    let devices = logged_in_on(world, person);
     for day in 0..world.days() {
         sessions_on(world, person, day, |session| {
             let may_buy = world.people.account_on(person, day, &[System::App, System::Web], 0).is_some();
             starts.push((session.start, may_buy));
-            seen.session(world, &session, searches);
+            let traces = seen.session(world, &session, searches);
+            seen.all.add(&traces);
+            if session.account.is_some() || (devices.contains(&session.device) && !is_shared(world, &session))
+            {
+                seen.by_logins.add(&traces);
+            }
         });
         purchases_on(world, person, day, |purchase| {
             let basket = Basket::draw(world, person, day, purchase.slot);
@@ -132,14 +173,22 @@ pub fn observe(world: &World, person: u32, searches: &mut Searches) -> Observed 
 }
 
 impl Observed {
-    fn session(&mut self, world: &World, session: &Session, searches: &mut Searches) {
+    /// What the sessions say that an observer sees.
+    pub fn traces(&self, sight: Sight) -> &Traces {
+        match sight {
+            Sight::Everything => &self.all,
+            Sight::Logins => &self.by_logins,
+        }
+    }
+
+    fn session(&mut self, world: &World, session: &Session, searches: &mut Searches) -> Traces {
         let day = (session.start / DAY) as u32;
         self.session_days.push(day);
+        let mut traces = Traces::default();
         let basket = session.buys.then(|| Basket::draw(world, session.person, session.day, session.slot));
-        let carts = &mut self.carts;
         walk(world, session, basket.as_ref(), |step| match step.event {
-            EventType::Cart if !session.buys => carts.add(true),
-            EventType::Dwell if !session.buys => carts.add(false),
+            EventType::Cart if !session.buys => traces.carts.add(true),
+            EventType::Dwell if !session.buys => traces.carts.add(false),
             EventType::Search => {
                 let (all, risen) = &mut searches[day as usize];
                 *all += 1;
@@ -148,19 +197,20 @@ impl Observed {
             _ => {}
         });
         if session.buys {
-            self.rushes.add(rushes(world, session));
+            traces.rushes.add(rushes(world, session));
         } else {
-            self.rainy.add(world.weather.rains(self.manner.city, day));
+            traces.rainy.add(world.weather.rains(self.manner.city, day));
             if upcoming(world, session).is_some() {
-                self.revisits.add(Intent::of(world, session, None).wanted.is_some());
+                traces.revisits.add(Intent::of(world, session, None).wanted.is_some());
             }
         }
         if is_working_day(world, session.day) && is_app(platform(world, session.device)) {
             let on_the_way =
                 COMMUTES.iter().any(|from| (*from..from + COMMUTE).contains(&(session.start % DAY)));
             let at_station = session.place != NONE && session.place % ZONES == STATION;
-            self.commutes.add(on_the_way && at_station);
+            traces.commutes.add(on_the_way && at_station);
         }
+        traces
     }
 
     fn messages(&mut self, world: &World, person: u32, buys: f64, starts: &[(i64, bool)]) {
@@ -178,6 +228,21 @@ impl Observed {
             self.expected.1 += raised * sessions as f64;
         }
     }
+}
+
+/// The devices on which a person logs in, ever.
+fn logged_in_on(world: &World, person: u32) -> BTreeSet<u64> {
+    let mut known = DayEvents::default();
+    known.carried_logins(world, person);
+    let mut devices: BTreeSet<u64> = known.devices_logged_in_on().collect();
+    for day in 0..world.days() {
+        sessions_on(world, person, day, |session| {
+            if session.account.is_some() {
+                devices.insert(session.device);
+            }
+        });
+    }
+    devices
 }
 
 /// Probability that a session whose time and place follow from habit alone starts on the way at the city's station.

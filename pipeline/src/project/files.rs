@@ -17,7 +17,7 @@ use crate::{Context, Error, Result};
 const KEYS: &[&str] = &["name", "extends", "time_zone", "absent", "settings"];
 
 /// Parameters that every run sets itself.
-const RESERVED: &[&str] = &["accept_drift", "as_of", "run_id", "time_zone", "absent"];
+const RESERVED: &[&str] = &["accept_drift", "as_of", "run_id", "time_zone", "absent", "tags"];
 
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 

@@ -88,10 +88,14 @@ impl Header {
         })
     }
 
-    /// Refuses keys that are not in `allowed`.
+    /// Refuses keys that are not in `allowed`, where `name_*` stands for all that begin with `name_`.
     pub fn refuse_unknown(&self, file: &str, text: &str, allowed: &[&str]) -> Result<()> {
+        let fits = |key: &str, one: &str| match one.strip_suffix('*') {
+            Some(start) => key.starts_with(start),
+            None => key == one,
+        };
         for key in self.values.keys() {
-            if !allowed.contains(&key.as_str()) {
+            if !allowed.iter().any(|one| fits(key, one)) {
                 let help = match nearest(key, allowed.iter().copied()) {
                     Some(candidate) => format!("did you mean `{candidate}`?"),
                     None => format!("known keys: {}", allowed.join(", ")),

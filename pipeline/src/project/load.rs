@@ -32,6 +32,7 @@ impl Project {
             stages: Vec::new(),
             audits: Vec::new(),
             settings: files.params(),
+            tags: Vec::new(),
             inputs: BTreeMap::new(),
         };
         let names = PlanNames::new(state, []);
@@ -60,7 +61,9 @@ impl Project {
         }
         project.mark_absent(files)?;
         project.check_stems()?;
+        project.read_tags()?;
         project.resolve_all()?;
+        project.settle_tags();
         project.sort_stages()?;
         project.check_names(files)?;
         project.flow_schemas(state)?;
@@ -189,7 +192,7 @@ impl Project {
         if !params.contains_key(param) {
             let help = match nearest(param, params.keys().map(String::as_str)) {
                 Some(candidate) => format!("did you mean `${candidate}`?"),
-                None => "parameters are $as_of, $run_id, $time_zone, $absent, the settings of project.toml and models"
+                None => "parameters are $as_of, $run_id, $time_zone, $absent, $tags, the settings of project.toml and models"
                     .into(),
             };
             return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());
@@ -228,6 +231,7 @@ impl Project {
             self.stages[index].by_day = by_day;
             let stage = &self.stages[index];
             stage.check_columns()?;
+            stage.check_tags(&self.tags)?;
             if matches!(stage.kind, Kind::Fixpoint { .. }) {
                 let round = self.plan_checked(state, &name, &params)?;
                 if columns_text(&round) != columns_text(&schema) {

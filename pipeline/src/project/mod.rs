@@ -12,6 +12,7 @@ mod plan;
 mod source;
 mod sql;
 mod stage;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use plan::{Params, PlanNames, plan_select, refuse_plan};
 pub use source::{Format, Source};
 pub use sql::{PREVIOUS, StageSql};
 pub use stage::{Audit, Kind, LAYERS, Publish, Refit, Stage, Store};
+pub use tags::{Domain, Tag, tags_type, tags_value};
 
 use crate::Result;
 
@@ -59,6 +61,8 @@ pub struct Project {
     pub audits: Vec<Audit>,
     /// The settings as typed parameter values, `time_zone` among them.
     pub settings: Params,
+    /// What the headers of stages declare as tags, in the order of their names.
+    pub tags: Vec<Tag>,
     /// Stages (by name) and the relations each reads, by the name used.
     inputs: BTreeMap<String, BTreeMap<String, Relation>>,
 }
@@ -95,20 +99,30 @@ impl Project {
     /// The parameters that a stage or audit names, those of the views it inlines included.
     pub fn params_used(&self, name: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        let mut open = vec![name.to_string()];
-        while let Some(current) = open.pop() {
+        for current in std::iter::once(name.to_string()).chain(self.inlined_views(name)) {
             let sql = match (self.stage(&current), self.audit(&current)) {
                 (Some(stage), _) => &stage.sql,
                 (None, Some(audit)) => &audit.sql,
                 (None, None) => continue,
             };
             found.extend(sql.params.iter().map(|(param, _)| param.clone()));
-            open.extend(self.inputs(&current).values().filter_map(|relation| match relation {
-                Relation::Stage(stage) if self.stage(stage).is_some_and(|s| s.store == Store::View) => {
-                    Some(stage.clone())
+        }
+        found
+    }
+
+    /// The views that are inlined into a stage or audit, directly or by other views.
+    fn inlined_views(&self, name: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![name.to_string()];
+        while let Some(current) = open.pop() {
+            for relation in self.inputs(&current).values() {
+                if let Relation::Stage(view) = relation
+                    && self.stage(view).is_some_and(|s| s.store == Store::View)
+                    && found.insert(view.clone())
+                {
+                    open.push(view.clone());
                 }
-                _ => None,
-            }));
+            }
         }
         found
     }
@@ -172,9 +186,16 @@ impl Project {
         plan_select(sql, &PlanNames::new(state, tables), params)
     }
 
+    /// The parameters that every run of the project has, whatever its data: settings and `tags`.
+    pub fn own_params(&self) -> Params {
+        let mut params = self.settings.clone();
+        params.insert("tags".into(), tags_value(&self.tags));
+        params
+    }
+
     /// Parameter values with the right types for planning without a run: models are NULL.
     pub fn example_params(&self) -> Params {
-        let mut params = self.settings.clone();
+        let mut params = self.own_params();
         params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(0), None));
         params.insert("run_id".into(), ScalarValue::Utf8(Some("0000000000000000".into())));
         params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));

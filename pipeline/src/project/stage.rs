@@ -37,6 +37,7 @@ const KEYS: &[&str] = &[
     "start",
     "max_rounds",
     "refit",
+    "tag_*",
 ];
 
 /// How a stage's result is kept.

@@ -131,7 +131,7 @@ async fn run_locked(
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let last = last_run(&here, lake).await?;
-    let mut params = project.settings.clone();
+    let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {
         project,
@@ -379,7 +379,7 @@ pub(crate) fn in_stage(stage: &str, error: Error) -> Error {
 /// The parameters of a finished run under the project's settings, its models included.
 pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Result<Params> {
     let as_of = DateTime::parse_from_rfc3339(&run.as_of).context("the run's manifest has no valid as_of")?;
-    let mut params = project.settings.clone();
+    let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(as_of.timestamp_micros()), None));
     params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
     params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));

@@ -1,6 +1,23 @@
 -- The rule tags of each customer; those meant for marketing only for who consents to it, NULL for others.
 -- grain: customer_id
 -- store: table
+-- tag_life_cycle: dimension level (prospect, new, active, dormant, churned) | Life cycle | 生命周期
+--    | none yet, first purchase under $new_days days ago, last under $dormant_days, under $churned_days, longer ago | needs orders
+-- tag_dormant: dimension flag | Dormant | 沉睡 | the last purchase is $dormant_days days or more ago | needs orders
+-- tag_channels: base level (none, online only, store only, online and store) | Channels bought in | 购买渠道
+--    | the channels of all orders; unknown when no order names one | needs orders
+-- tag_novelty_seeker: dimension flag | Novelty seeker | 尝鲜
+--    | $novelty_products or more products on the market for under $new_product_days days bought in 30 days
+--    | for marketing | needs orders, launches, consents
+-- tag_discount_seeker: dimension flag | Discount seeker | 折扣偏好
+--    | at least $discount_orders orders, a share of $discount_share or more of them discounted | for marketing
+--    | needs orders, consents
+-- tag_hesitant: dimension flag | Hesitant | 犹豫
+--    | $hesitant_views or more products viewed in 30 days and no order | for marketing | needs events, orders, consents
+-- tag_favourite_category: base level (any) | Favourite category | 最爱品类
+--    | the known category of the largest amount | for marketing | needs orders, categories, consents
+-- tag_marketing_consent: base flag | Marketing consent | 营销授权
+--    | the latest decision grants marketing | needs consents | privacy ordinary
 with
 facts as (
     select

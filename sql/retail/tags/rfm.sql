@@ -1,6 +1,20 @@
 -- RFM scores from 1 to 5, 5 best, with the classic 8 types and one named segment, for who has ever bought.
 -- grain: customer_id
 -- store: table
+-- tag_recency_score: dimension number (1 to 5) | Recency score | 近度得分
+--    | fifth of the reference population by days since the last purchase, 5 the latest | needs orders
+-- tag_frequency_score: dimension number (1 to 5) | Frequency score | 频度得分
+--    | fifth of the reference population by orders in $rfm_window_days days | needs orders
+-- tag_monetary_score: dimension number (1 to 5) | Monetary score | 额度得分
+--    | fifth of the reference population by net spend in $rfm_window_days days | needs orders
+-- tag_rfm_score: dimension number (111 to 555) | RFM score | RFM 得分
+--    | the recency, frequency and monetary scores as three digits | needs orders
+-- tag_rfm_type: dimension level (important value, important development, important retention, important win-back, general value,
+--    general development, general retention, general win-back) | RFM type | RFM 类型
+--    | each of recency, frequency and monetary above or below the mean of the reference population | needs orders
+-- tag_rfm_segment: dimension level (champions, cannot lose them, loyal customers, new customers, promising, potential loyalists,
+--    need attention, about to sleep, at risk, lost, others) | RFM segment | RFM 分群
+--    | the first cell of the named grid of scores that fits | needs orders
 -- why: types compare each of R, F and M with the mean of the reference population (Alibaba Quick Audience); the
 --    named segments are those of R's package rfm, whose grid overlaps and leaves gaps: the first that fits counts
 with

@@ -1,6 +1,9 @@
 -- How much of all revenue each customer stands for, of who has ever bought: head, potential, long tail.
 -- grain: customer_id
 -- store: table
+-- tag_value_tier: dimension level (head, potential, long tail) | Value tier | 价值层级
+--    | by falling all-time net value, who brings the first $value_head_share of it, the next $value_potential_share, the rest
+--    | needs orders
 -- why: by falling all-time net value, head are those who bring the first `value_head_share` of it, potential those who bring the
 --    next `value_potential_share`; who reaches the line is above it, with all of equal value. Who returned more than they
 --    bought count nothing to the whole and are long tail
