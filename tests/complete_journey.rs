@@ -151,7 +151,7 @@ select account_id, count(*) filter (where coupon) / count(*) as coupon_share,
     1 - sum(gross) filter (where discount > 0) / sum(gross) as full_price_share,
     count(distinct basket_id) as n, count(distinct basket_id) filter (where discount > 0) as discounted
 from (select household_id::varchar as account_id, basket_id, coupon_disc > 0 or coupon_match_disc > 0 as coupon,
-    retail_disc + coupon_match_disc as discount, sales_value + retail_disc + coupon_match_disc as gross
+    retail_disc::decimal(18, 2) + coupon_match_disc::decimal(18, 2) as discount, sales_value::decimal(18, 2) + discount as gross
     from '{transactions}') group by all""")
 print(*duckdb.sql(f"""select count(*), count(*) filter (where not coalesce(abs(c.coupon_share - e.coupon_share) < 1e-9
     and abs(c.full_price_share - coalesce(e.full_price_share, 1)) < 1e-9 and c.price_score between 0 and 1

@@ -7,13 +7,15 @@ use crate::support::world::{export, generate, small_run};
 use crate::support::{ok, text};
 
 /// How many preferences there are, and those that DuckDB gets otherwise: from lines, orders and messages as they were
-/// cleaned, by the sums that the headers of the stages state.
+/// cleaned, of customers who consent, by the sums that the headers of the stages state.
 const AGAIN: &str = r#"
 import sys, duckdb
 folder, = sys.argv[1:]
 for name in ["staging.order_lines", "staging.orders", "staging.returns", "staging.products", "staging.messages",
         "staging.campaigns", "identity.account_person", "identity.person_consents", "customer_preferences"]:
-    duckdb.sql(f"create view {name.split('.')[-1]} as from '{folder}/{name}.parquet'")
+    duckdb.sql(f"create table {name.split('.')[-1]} as from '{folder}/{name}.parquet'")
+duckdb.sql("""delete from account_person where customer_id not in
+(select customer_id from person_consents where purpose = 'marketing' and granted)""")
 day = duckdb.sql("select max((as_of + interval 8 hours)::date) from customer_preferences").fetchall()[0][0]
 decay = lambda column: f"power(0.5, ('{day}'::date - {column}) / 365)"
 duckdb.sql(f"""create table lines as
@@ -52,7 +54,6 @@ select customer_id, dimension, value, (weight + 4 * base_share) / (out_of + 4) a
     base_share, evidence, last_on
 from wholes join bases using (dimension, value)
 where evidence >= least and weight > 0
-    and customer_id in (select customer_id from person_consents where purpose = 'marketing' and granted)
 qualify row_number() over (partition by customer_id, dimension order by strength desc, evidence desc, last_on desc, value) <= 3""")
 near = lambda column: f"abs(e.{column} - p.{column}) < 1e-6"
 print(*duckdb.sql(f"""select count(*) filter (where p.customer_id is not null), count(*) filter (where not coalesce(

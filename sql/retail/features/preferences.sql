@@ -1,7 +1,7 @@
 -- The strongest preferences of each customer who consents to marketing, ranked within each dimension.
 -- grain: customer_id, dimension, place
 -- store: table
--- why: the strength is the share of the customer, drawn to that of all customers as if `preference_prior` choices more had been
+-- why: the strength is the share of the customer, drawn to that of all who consent as if `preference_prior` choices more had been
 --    made like theirs (the mean of a Dirichlet posterior); values of less than the minimum evidence are not given
 with
 wholes as (
@@ -52,12 +52,10 @@ shares as (
         t.evidence,
         t.last_on
     from features.tastes as t
-    inner join features.customers as c on t.customer_id = c.customer_id
     inner join bases as b on t.dimension = b.dimension and t.value = b.value
     left join wholes as w on t.customer_id = w.customer_id and t.dimension = w.dimension
     where
-        c.marketing_consent
-        and t.weight > 0
+        t.weight > 0
         and t.evidence >= case when t.out_of is null then $preference_evidence else $preference_messages end
 ),
 

@@ -1,9 +1,16 @@
--- What each customer chose, by dimension and value: evidence, and its weight with decay.
+-- What each customer who consents to marketing chose, by dimension and value: evidence, and its weight with decay.
 -- grain: customer_id, dimension, value
 -- store: table
--- why: of what was bought the weight is that of lines kept, or of orders by channel, and `out_of` is NULL, since it is the weight of
---    all values together; of messages it is that of opened or joined ones, out of those sent
+-- why: who does not consent is not counted in the base either. Of what was bought the weight is that of lines kept, or of
+--    orders by channel, and `out_of` is NULL, since it is the weight of all values together; of messages it is that of opened or
+--    joined ones, out of those sent
 with
+consenting as (
+    select customer_id
+    from features.customers
+    where marketing_consent
+),
+
 bought as (
     select
         b.customer_id,
@@ -18,6 +25,7 @@ bought as (
         b.weight,
         b.last_kept_on as last_on
     from features.purchased_products as b
+    inner join consenting as c on b.customer_id = c.customer_id
     inner join features.product_attributes as g on b.product_id = g.product_id
     cross join (values ('category'), ('subcategory'), ('brand'), ('price band')) as d (dimension)
     where b.kept_lines > 0
@@ -35,6 +43,7 @@ ordered as (
         d.order_date as last_on
     from facts.daily_purchases as d
     inner join identity.account_person as p on d.account_id = p.account_id
+    inner join consenting as k on p.customer_id = k.customer_id
     cross join (values ('web'), ('app'), ('store')) as c (channel)
     where d.first_order_at < $as_of
 ),
@@ -59,6 +68,7 @@ answered as (
         m.sent_weight as out_of,
         case d.dimension when 'joined channel' then m.last_joined_on else m.last_opened_on end as last_on
     from features.responses as m
+    inner join consenting as c on m.customer_id = c.customer_id
     cross join (values ('message channel'), ('joined channel'), ('content')) as d (dimension)
     where m.sent > 0
 )

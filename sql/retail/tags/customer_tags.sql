@@ -9,13 +9,8 @@
 -- tag_novelty_seeker: dimension flag | Novelty seeker | 尝鲜
 --    | $novelty_products or more products on the market for under $new_product_days days bought in 30 days
 --    | for marketing | needs orders, launches, consents
--- tag_discount_seeker: dimension flag | Discount seeker | 折扣偏好
---    | at least $discount_orders orders, a share of $discount_share or more of them discounted | for marketing
---    | needs orders, consents
 -- tag_hesitant: dimension flag | Hesitant | 犹豫
 --    | $hesitant_views or more products viewed in 30 days and no order | for marketing | needs events, orders, consents
--- tag_favourite_category: base level (any) | Favourite category | 最爱品类
---    | the known category of the largest amount | for marketing | needs orders, categories, consents
 -- tag_marketing_consent: base flag | Marketing consent | 营销授权
 --    | the latest decision grants marketing | needs consents | privacy ordinary
 with
@@ -29,9 +24,7 @@ facts as (
         web_orders,
         app_orders,
         store_orders,
-        discounted_share,
         new_products_30,
-        favourite_category,
         views_30,
         orders_30
     from features.customers
@@ -56,10 +49,5 @@ select
         else 'online and store'
     end as channels,
     case when marketing_consent then new_products_30 >= $novelty_products end as novelty_seeker,
-    case
-        when marketing_consent
-            then coalesce(discounted_share >= $discount_share and frequency >= $discount_orders, false)
-    end as discount_seeker,
-    case when marketing_consent then views_30 >= $hesitant_views and orders_30 = 0 end as hesitant,
-    case when marketing_consent then favourite_category end as favourite_category
+    case when marketing_consent then views_30 >= $hesitant_views and orders_30 = 0 end as hesitant
 from facts

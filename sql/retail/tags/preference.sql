@@ -1,6 +1,27 @@
 -- What each customer prefers and over which channel they are reached; for marketing, so NULL for who does not consent to it.
 -- grain: customer_id
 -- store: table
+-- tag_favourite_category: dimension level (any) | Favourite category | 偏好品类 | the category with the largest share of lines
+--    kept, with decay and drawn to the base, from $preference_evidence lines on | for marketing | needs order_items,
+--    categories, consents
+-- tag_favourite_subcategory: dimension level (any) | Favourite subcategory | 偏好子品类 | the subcategory with the largest such
+--    share, from $preference_evidence lines on | for marketing | needs order_items, categories, consents
+-- tag_favourite_brand: dimension level (any) | Favourite brand | 偏好品牌 | the brand with the largest such share, from
+--    $preference_evidence lines on | for marketing | needs order_items, products, consents
+-- tag_favourite_price_band: dimension level (low, middle, high) | Favourite price band | 偏好价格带 | the price band within
+--    categories with the largest such share, from $preference_evidence lines on | for marketing | needs order_items,
+--    products, consents
+-- tag_favourite_content: dimension level (any) | Favourite content | 偏好内容 | the goal of campaigns whose messages are opened
+--    most, from $preference_messages messages on | for marketing | needs messages, campaigns, consents
+-- tag_preferred_shop_channel: dimension level (web, app, store) | Preferred shop channel | 偏好购物渠道 | the channel with the
+--    largest share of orders, with decay and drawn to the base, from $preference_evidence orders on | for marketing | needs
+--    orders, consents
+-- tag_preferred_channel: dimension level (sms, email, push, community) | Preferred message channel | 偏好触达渠道 | the channel
+--    whose messages are opened most, from $preference_messages messages and $channel_lift times the rate of all on | for
+--    marketing | needs messages, consents
+-- tag_community_responder: dimension flag | Answers to the community | 社群响应者 | opens under $responder_sms_opens of SMS and
+--    joins over $responder_joins of community posts, of $responder_messages or more of each | for marketing | needs
+--    messages, consents
 -- why: `community_responder` compares plain rates of messages sent, as marketers state them, and is NULL as long as
 --    there is not enough to tell
 with

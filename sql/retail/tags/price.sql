@@ -1,6 +1,20 @@
 -- How much each customer cares for the price: shares at a discount and at full price, coupons, and what a discount moves.
 -- grain: customer_id
 -- store: table
+-- tag_discount_share: dimension number (0 to 1) | Share of discounted orders | 折扣订单占比 | share of orders at a discount, few
+--    orders drawn to the base, from $price_orders orders on | needs orders
+-- tag_full_price_share: dimension number (0 to 1) | Share bought at full price | 正价购买占比 | share of the amount before
+--    discounts in lines without a discount, from $price_orders orders on | needs order_items
+-- tag_coupon_share: dimension number (0 to 1) | Share bought with a coupon | 用券占比 | share of lines bought with a coupon,
+--    from $price_orders orders on | needs coupons
+-- tag_discount_response: dimension number | Response to discounts | 折扣弹性 | log of pieces a line at a discount over pieces a
+--    line without, both drawn to the base, from $response_lines lines of each on | needs order_items
+-- tag_price_score: dimension number (0 to 1) | Price score | 价格敏感分 | probability that more than $discount_share of orders
+--    are at a discount, from $price_orders orders on | needs orders
+-- tag_price_sensitive: dimension flag | Price sensitive | 价格敏感 | the price score is $price_confidence or more | needs
+--    orders
+-- tag_discount_seeker: dimension flag | Waits for discounts | 折扣偏好 | from $discount_share of discounted orders and
+--    $discount_orders orders on | for marketing | needs orders, consents
 -- why: shares of few orders are drawn to those of all customers by a beta prior with the moments of the customers who have
 --    enough orders (empirical Bayes; Kleinman 1973), so they need no floor of orders to be compared, only one to be given
 with
