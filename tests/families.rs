@@ -32,7 +32,9 @@ const PLANTED: &[(&str, &str)] = &[
          -- store: table\n\
          select\n    customer_id,\n    $as_of as as_of,\n    segment,\n    concat('number ', segment) as segment_name,\n    \
          cast(null as varchar) as segment_name_zh,\n    cast(null as varchar) as rfm_type,\n    life_cycle,\n    \
-         cast(null as varchar) as value_tier,\n    cast(null as int) as recency_days,\n    \
+         cast(null as varchar) as own_life_cycle,\n    \
+         cast(null as varchar) as value_tier,\n    cast(null as varchar) as spending_level,\n    \
+         cast(null as varchar) as buyer_grade,\n    cast(null as int) as recency_days,\n    \
          cast(0 as bigint) as frequency,\n    cast(0 as decimal(18, 2)) as monetary_total\n\
          from raw.planted\n\
          where day = local_date($as_of, $time_zone)\n",
@@ -353,7 +355,10 @@ duckdb.sql("""create table history as
 select as_of, customer_id, 'behaviour' as family, segment::varchar as segment from customer_360
 union all select as_of, customer_id, 'rfm', rfm_type from customer_360 where rfm_type is not null
 union all select as_of, customer_id, 'life_cycle', life_cycle from customer_360
-union all select as_of, customer_id, 'value_tier', value_tier from customer_360 where value_tier is not null""")
+union all select as_of, customer_id, 'own_life_cycle', own_life_cycle from customer_360
+union all select as_of, customer_id, 'value_tier', value_tier from customer_360 where value_tier is not null
+union all select as_of, customer_id, 'spending_level', spending_level from customer_360 where spending_level is not null
+union all select as_of, customer_id, 'buyer_grade', buyer_grade from customer_360 where buyer_grade is not null""")
 def same(left, right):
     for one, other in ((left, right), (right, left)):
         extra = duckdb.sql(f"({one}) except all ({other})").fetchall()

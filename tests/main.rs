@@ -30,6 +30,9 @@ mod value_tiers;
 // Preferences and prices: again by DuckDB, and beside what could be found at best.
 mod preferences;
 
+// RFM scores by frozen cut points, and by new ones when the header says so.
+mod rfm;
+
 // Customers like those of a list, ranked by distance.
 mod lookalikes;
 
@@ -44,6 +47,9 @@ mod cdnow;
 
 // A company's real data of many sources: Complete Journey, and what it lacks.
 mod complete_journey;
+
+// Rhythm, life cycle and the flow of buyers of the same households, against DuckDB.
+mod rhythm;
 
 // What others may read: Delta tables that any reader opens, and nobody's name in them.
 mod published;

@@ -43,7 +43,7 @@ fn tiers_of(name: &str, amounts: &str) -> String {
             (
                 "project.toml",
                 "name = \"tiers\"\ntime_zone = \"UTC\"\n\n[settings]\nvalue_head_share = 0.8\n\
-                 value_potential_share = 0.15\n",
+                 value_potential_share = 0.15\nregular_orders = 4\nloyal_orders = 10\n",
             ),
             (
                 "raw/spent.sql",
@@ -56,6 +56,11 @@ fn tiers_of(name: &str, amounts: &str) -> String {
                 "-- The customers.\n-- grain: customer_id\n-- store: table\n\
                  select\n    customer_id,\n    case when amount is null then 0 else 1 end as frequency,\n    \
                  cast(coalesce(amount, 0) as decimal(18, 2)) as monetary_total\nfrom raw.spent\n",
+            ),
+            (
+                "tags/rfm.sql",
+                "-- Scores.\n-- grain: customer_id\n-- store: table\n\
+                 select\n    customer_id,\n    1 as monetary_score\nfrom features.customers\n",
             ),
             ("tags/value.sql", &tier),
         ],

@@ -9,13 +9,13 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use strata_udfs::model::{
-    KmeansModel, density_model_type, factors_model_type, kmeans_model_type, linkage_model_type,
-    reference_model_type,
+    KmeansModel, ReferenceModel, density_model_type, factors_model_type, kmeans_model_type,
+    linkage_model_type, reference_model_type,
 };
 
 use crate::cluster::{
     DensityQuality, DensitySettings, FactorsSettings, Followed, KmeansQuality, KmeansSettings,
-    ReferenceSettings, density_gate, follow_kmeans, gate, polish, train_density, train_factors,
+    ReferenceSettings, density_gate, follow_kmeans, gate, moved, polish, train_density, train_factors,
     train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
@@ -103,6 +103,11 @@ impl Trainer {
         matches!(self, Trainer::Kmeans(_))
     }
 
+    /// Whether it can tell that a model still fits, so that a stage may say `refit: drifted`.
+    pub fn drifts(&self) -> bool {
+        matches!(self, Trainer::Kmeans(_) | Trainer::Reference(_))
+    }
+
     /// The most rows that it learns from; `None` when it learns from all.
     pub fn sample_rows(&self) -> Option<usize> {
         match self {
@@ -126,7 +131,8 @@ impl Trainer {
 
     /// Trains on the stage's rows, whose columns are a key and then the features, or patterns of agreement for a
     /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
-    /// A model [`Trainer::follows`] the one before it, if that is still of the type of today.
+    /// A model that [`Trainer::follows`] the one before it, or stays unless its rows have drifted, needs that to be of the
+    /// type of today.
     ///
     /// # Errors
     /// Those of [`follow_kmeans`], [`train_density`], [`train_factors`], [`train_reference`] and [`train_linkage`].
@@ -164,7 +170,15 @@ impl Trainer {
             }
             Trainer::Reference(settings) => {
                 let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
-                Ok(Trained::plain(model.to_scalar()))
+                let kept = before.filter(|before| before.unless_drifted);
+                let Some(kept) = kept.and_then(|kept| ReferenceModel::from_scalar(&kept.model).ok()) else {
+                    return Ok(Trained::plain(model.to_scalar()));
+                };
+                let (model, note) = match moved(&kept, &model, settings.max_move) {
+                    None => (kept, "kept: the population has not drifted".into()),
+                    Some(why) => (model, format!("trained anew: {why}")),
+                };
+                Ok(Trained { notes: vec![note], ..Trained::plain(model.to_scalar()) })
             }
             Trainer::Linkage(settings) => {
                 let model = match train_linkage(settings, open().await?).await? {

@@ -19,6 +19,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_membership", "customer_id, family, valid_from"),
     ("segment_migration", "as_of, from_as_of, family, from_segment, to_segment"),
     ("segment_lineage", "as_of, family, segment"),
+    ("life_cycle_flow", "as_of, month, change"),
     ("segment_summary", "as_of, family, segment"),
     ("model_selection", "as_of, model, k"),
     ("model_drift", "as_of, model, feature"),

@@ -33,7 +33,7 @@ pub use lloyd::{Assigner, Fit, lloyd};
 pub(crate) use polish::polish;
 pub use preparation::{Preparation, Scale};
 pub use quality::{KmeansQuality, gate};
-pub use quantiles::train_reference;
+pub use quantiles::{moved, train_reference};
 pub use scale::Matrix;
 pub use screen::{BLOCK, Screen};
 pub use settings::{ChooseBy, DriftLimits, Gate, KmeansSettings, ReferenceSettings};

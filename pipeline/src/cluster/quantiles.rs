@@ -58,6 +58,37 @@ where
     Ok(model)
 }
 
+/// What speaks against keeping the reference `before`, given the one of the present rows: `None` while no cut point and no
+/// mean has moved by more than the share `max_move` of its value.
+pub fn moved(before: &ReferenceModel, now: &ReferenceModel, max_move: f64) -> Option<String> {
+    if before.columns != now.columns || before.quantiles != now.quantiles {
+        return Some("the columns or quantiles have changed".into());
+    }
+    let quantiles = before.quantiles.len();
+    let cut = |at: usize| {
+        format!("quantile {} of `{}`", before.quantiles[at % quantiles], before.columns[at / quantiles])
+    };
+    let mean = |at: usize| format!("the mean of `{}`", before.columns[at]);
+    let far = |before: Option<f64>, now: Option<f64>| match (before, now) {
+        (Some(before), Some(now)) => before != now && !((now - before).abs() <= max_move * before.abs()),
+        (before, now) => before.is_some() != now.is_some(),
+    };
+    let shown = |value: Option<f64>| value.map_or("none".to_string(), |value| value.to_string());
+    let said = |what: String, before, now| {
+        format!("{what} went from {} to {}, beyond `max_move: {max_move}`", shown(before), shown(now))
+    };
+    let cuts = before.cuts.iter().zip(&now.cuts).enumerate();
+    let means = before.means.iter().zip(&now.means).enumerate();
+    cuts.filter(|(_, (before, now))| far(**before, **now))
+        .map(|(at, (before, now))| said(cut(at), *before, *now))
+        .chain(
+            means
+                .filter(|(_, (before, now))| far(**before, **now))
+                .map(|(at, (before, now))| said(mean(at), *before, *now)),
+        )
+        .next()
+}
+
 async fn scan(
     columns: &mut [Column],
     mut rows: SendableRecordBatchStream,
@@ -218,7 +249,7 @@ mod tests {
 
     async fn train(columns: &[(&str, &[f64])], size: usize, quantiles: &[f64]) -> (ReferenceModel, usize) {
         let names: Vec<String> = columns.iter().map(|(n, _)| n.to_string()).collect();
-        let settings = ReferenceSettings { quantiles: quantiles.to_vec() };
+        let settings = ReferenceSettings { quantiles: quantiles.to_vec(), ..ReferenceSettings::default() };
         let passes = Cell::new(0);
         let open = || {
             passes.set(passes.get() + 1);
@@ -324,5 +355,29 @@ mod tests {
         };
         let error = train_reference(&ReferenceSettings::default(), &["x".into()], open).await.unwrap_err();
         assert!(error.to_string().contains("changed between two passes"), "{error}");
+    }
+
+    #[test]
+    fn a_reference_has_moved_when_a_cut_or_a_mean_has() {
+        let reference = |cuts: [f64; 3], means: [Option<f64>; 2]| ReferenceModel {
+            columns: vec!["spend".into(), "unknown".into()],
+            quantiles: vec![0.25, 0.5, 0.75],
+            cuts: cuts.map(Some).into_iter().chain([None; 3]).collect(),
+            means: means.to_vec(),
+        };
+        let before = reference([-10.0, 0.0, 100.0], [Some(40.0), None]);
+        let said = |now: &ReferenceModel| moved(&before, now, 0.1).unwrap_or_default();
+        // a tenth is no more than a tenth
+        assert_eq!(said(&reference([-11.0, 0.0, 110.0], [Some(36.0), None])), "");
+        let cut = said(&reference([-10.0, 0.0, 110.5], [Some(40.0), None]));
+        assert_eq!(cut, "quantile 0.75 of `spend` went from 100 to 110.5, beyond `max_move: 0.1`");
+        let mean = said(&reference([-10.0, 0.0, 100.0], [Some(35.0), None]));
+        assert_eq!(mean, "the mean of `spend` went from 40 to 35, beyond `max_move: 0.1`");
+        let zero = said(&reference([-10.0, 1.0, 100.0], [Some(40.0), None]));
+        assert!(zero.starts_with("quantile 0.5 of `spend` went from 0 to 1,"), "{zero}");
+        let known = said(&reference([-10.0, 0.0, 100.0], [Some(40.0), Some(1.0)]));
+        assert!(known.starts_with("the mean of `unknown` went from none to 1,"), "{known}");
+        let other = ReferenceModel { quantiles: vec![0.2, 0.5, 0.75], ..before.clone() };
+        assert!(said(&other).contains("quantiles have changed"));
     }
 }

@@ -300,11 +300,14 @@ fn choose_by(header: &Header) -> Result<ChooseBy> {
 pub struct ReferenceSettings {
     /// Probabilities, ascending, each inside (0, 1). Header key `quantiles`, `.2, .4, .6, .8` by default.
     pub quantiles: Vec<f64>,
+    /// When a stage that says `refit: drifted` trains anew: a cut point or mean has moved by more than this share of its
+    /// value. Header key `max_move`, .1 by default.
+    pub max_move: f64,
 }
 
 impl Default for ReferenceSettings {
     fn default() -> Self {
-        ReferenceSettings { quantiles: vec![0.2, 0.4, 0.6, 0.8] }
+        ReferenceSettings { quantiles: vec![0.2, 0.4, 0.6, 0.8], max_move: 0.1 }
     }
 }
 
@@ -312,14 +315,20 @@ impl ReferenceSettings {
     /// Reads the settings from those keys of a stage's header that are not the stage's own.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown key or for quantiles that are not ascending numbers inside (0, 1).
+    /// [`Error::Usage`] for an unknown key, for quantiles that are not ascending numbers inside (0, 1), or for a
+    /// `max_move` that is no number from 0.
     pub fn from_header(header: &Header) -> Result<Self> {
-        refuse_unknown(header, "reference", &["quantiles"])?;
-        let Some(text) = header.get("quantiles") else { return Ok(Self::default()) };
+        refuse_unknown(header, "reference", &["quantiles", "max_move"])?;
+        let default = Self::default();
+        let from_0 = |n: &f64| *n >= 0.0 && n.is_finite();
+        let max_move = number(header, "max_move", default.max_move, from_0, "a number from 0")?;
+        let Some(text) = header.get("quantiles") else {
+            return Ok(ReferenceSettings { max_move, ..default });
+        };
         let quantiles: Option<Vec<f64>> = text.split(',').map(|q| q.trim().parse().ok()).collect();
         match quantiles {
             Some(q) if q.iter().all(|q| *q > 0.0 && *q < 1.0) && q.windows(2).all(|w| w[0] < w[1]) => {
-                Ok(ReferenceSettings { quantiles: q })
+                Ok(ReferenceSettings { quantiles: q, max_move })
             }
             _ => Err(bad("quantiles", text, "ascending numbers between 0 and 1, like .2, .4, .6, .8")),
         }
@@ -328,7 +337,7 @@ impl ReferenceSettings {
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
         let quantiles: Vec<String> = self.quantiles.iter().map(f64::to_string).collect();
-        format!("reference quantiles={}", quantiles.join(","))
+        format!("reference quantiles={} max_move={}", quantiles.join(","), self.max_move)
     }
 }
 

@@ -196,15 +196,12 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
                 Trainer::from_header(kind, &keys).map_err(|error| refuse_kind(header, sql, kind, &error))?;
             let refit = match header.get("refit") {
                 None | Some("never") => Refit::Never,
-                Some("drifted") if trainer.follows() => Refit::Drifted,
+                Some("drifted") if trainer.drifts() => Refit::Drifted,
                 Some("always") => Refit::Always,
                 Some(other) => {
                     let message = format!("a {kind} stage cannot use `refit: {other}`");
-                    let help = if trainer.follows() {
-                        "use never, drifted or always"
-                    } else {
-                        "use never or always"
-                    };
+                    let help =
+                        if trainer.drifts() { "use never, drifted or always" } else { "use never or always" };
                     return Err(sql.refuse(header.place("refit"), message, help).into());
                 }
             };

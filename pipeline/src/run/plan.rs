@@ -76,7 +76,8 @@ impl Planner<'_> {
             Some(model) if *refit == Refit::Never && model.definition == definition => model.clone(),
             _ => {
                 let as_of = as_of_text(self.as_of);
-                let before = carried.filter(|_| trainer.follows()).and_then(|model| {
+                let needed = trainer.follows() || *refit == Refit::Drifted;
+                let before = carried.filter(|_| needed).and_then(|model| {
                     if model.as_of == as_of { model.before.clone() } else { Some(model.fingerprint.clone()) }
                 });
                 let mut fingerprint = self.fingerprint(stage, None, plan);

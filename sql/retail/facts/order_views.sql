@@ -2,8 +2,8 @@
 -- grain: order_date, order_id
 -- store: daily
 -- day: order_date
--- why: only devices and days with an order are opened, so the views of all others stay packed; NULL when nothing of
---    the order was looked at
+-- why: orders cancelled later were placed all the same; only devices and days with an order are opened, so the views of
+--    all others stay packed; NULL when nothing of the order was looked at
 with
 orders as (
     select
@@ -13,7 +13,7 @@ orders as (
         device_id,
         ordered_at
     from staging.orders
-    where not cancelled and device_id is not null and channel in ('web', 'app')
+    where device_id is not null and channel in ('web', 'app')
 ),
 
 devices as (

@@ -10,14 +10,13 @@ days as (
         customer_id,
         event_date,
         local_date($as_of, $time_zone) - event_date as days_ago,
-        sum(events) as events,
-        sum(views) as views,
-        sum(searches) as searches,
-        sum(carts) as carts,
-        sum(dwell_ms) as dwell_ms,
-        bit_or(hours) as hours
-    from features.visits
-    group by customer_id, event_date
+        events,
+        views,
+        searches,
+        carts,
+        dwell_ms,
+        hours
+    from features.activity_days
 ),
 
 months as (

@@ -26,30 +26,19 @@ order_days as (
     group by customer_id, order_date
 ),
 
-visit_days as (
-    select
-        customer_id,
-        event_date,
-        sum(carts) as carts,
-        sum(events - views - searches - carts - logins) as stays
-    from features.visits
-    where customer_id is not null
-    group by customer_id, event_date
-),
-
 days as (
     select
         coalesce(v.customer_id, o.customer_id) as customer_id,
         coalesce(v.event_date, o.order_date) as day,
-        v.customer_id is not null as visited,
         v.carts,
         v.stays,
         o.customer_id is not null as ordered,
         o.orders,
         o.quick_orders,
         o.thought_over
-    from visit_days as v
+    from features.activity_days as v
     full outer join order_days as o on v.customer_id = o.customer_id and v.event_date = o.order_date
+    where v.customer_id is not null or o.customer_id is not null
 ),
 
 -- Customers are dealt to 64 lots, since a window for each would cost many times more; a day's number is unique in its lot
@@ -58,7 +47,6 @@ followed as (
     select
         customer_id,
         day,
-        visited,
         carts,
         stays,
         ordered,

@@ -7,28 +7,23 @@
 with
 days as (
     select
-        p.customer_id,
-        case when p.customer_id is null then d.account_id end as orphan_account_id,
-        d.order_date,
-        local_date($as_of, $time_zone) - d.order_date as days_ago,
-        sum(d.orders) as orders,
-        sum(d.cancelled_orders) as cancelled_orders,
-        sum(d.web_orders) as web_orders,
-        sum(d.app_orders) as app_orders,
-        sum(d.store_orders) as store_orders,
-        sum(d.discounted_orders) as discounted_orders,
-        sum(d.order_lines) as order_lines,
-        sum(d.items) as items,
-        sum(d.gross) as gross,
-        sum(d.discount) as discount,
-        sum(d.net) as net
-    from facts.daily_purchases as d
-    left join identity.account_person as p on d.account_id = p.account_id
-    where d.first_order_at < $as_of
-    group by
-        p.customer_id,
-        case when p.customer_id is null then d.account_id end,
-        d.order_date
+        customer_id,
+        orphan_account_id,
+        order_date,
+        local_date($as_of, $time_zone) - order_date as days_ago,
+        orders,
+        cancelled_orders,
+        web_orders,
+        app_orders,
+        store_orders,
+        discounted_orders,
+        order_lines,
+        items,
+        gross,
+        discount,
+        net,
+        gap_days
+    from features.purchase_days
 )
 
 select
@@ -49,6 +44,8 @@ select
     count(*) filter (where orders > 0) as purchase_days,
     min(order_date) filter (where orders > 0) as first_purchase_on,
     max(order_date) filter (where orders > 0) as last_purchase_on,
+    quantile_disc(gap_days, 0.5) as median_gap_days,
+    fixed_sum(gap_days * ln(cast(gap_days as double))) as gap_entropy,
     cast(coalesce(sum(orders) filter (where days_ago <= $rfm_window_days), 0) as bigint) as orders_in_window,
     cast(coalesce(sum(net) filter (where days_ago <= $rfm_window_days), 0) as decimal(18, 2)) as net_in_window,
     cast(coalesce(sum(orders) filter (where days_ago <= 30), 0) as bigint) as orders_30,

@@ -34,7 +34,7 @@ parts as (
         'o' as path
     from staging.orders as o
     left join identity.account_person as p on o.account_id = p.account_id
-    where not o.cancelled and o.device_id is not null and o.channel in ('web', 'app') and o.ordered_at < $as_of
+    where o.device_id is not null and o.channel in ('web', 'app') and o.ordered_at < $as_of
 ),
 
 -- Devices are dealt to 64 lots, since a window for each would cost many times more.

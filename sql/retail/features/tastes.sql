@@ -33,19 +33,17 @@ bought as (
 
 ordered as (
     select
-        p.customer_id,
+        d.customer_id,
         'shop channel' as dimension,
-        c.channel as value,
-        case c.channel when 'web' then d.web_orders when 'app' then d.app_orders else d.store_orders end as evidence,
+        n.channel as value,
+        case n.channel when 'web' then d.web_orders when 'app' then d.app_orders else d.store_orders end as evidence,
         power(
             0.5, cast(local_date($as_of, $time_zone) - d.order_date as double) / $preference_half_life_days
         ) as weight,
         d.order_date as last_on
-    from facts.daily_purchases as d
-    inner join identity.account_person as p on d.account_id = p.account_id
-    inner join consenting as k on p.customer_id = k.customer_id
-    cross join (values ('web'), ('app'), ('store')) as c (channel)
-    where d.first_order_at < $as_of
+    from features.purchase_days as d
+    inner join consenting as c on d.customer_id = c.customer_id
+    cross join (values ('web'), ('app'), ('store')) as n (channel)
 ),
 
 chosen as (

@@ -19,12 +19,31 @@ select
     r.rfm_score,
     r.rfm_type,
     r.rfm_segment,
-    t.life_cycle,
+    l.life_cycle,
+    l.own_life_cycle,
+    l.high_value_churned,
     v.value_tier,
+    v.spending_level,
+    v.buyer_grade,
     t.dormant,
-    t.channels,
+    t.overdue,
+    t.high_frequency,
     t.novelty_seeker,
-    t.hesitant,
+    i.channels,
+    j.sessions,
+    j.engaged_share,
+    j.hesitation_bits,
+    j.hesitant,
+    j.impulse_share,
+    j.impulse_buyer,
+    j.online_to_offline,
+    j.peak_hour,
+    c.home_area,
+    c.work_area,
+    c.commuter,
+    c.near_store,
+    c.rain_ratio,
+    c.rainy_day,
     k.favourite_category,
     k.favourite_subcategory,
     k.favourite_brand,
@@ -40,12 +59,14 @@ select
     d.price_score,
     d.price_sensitive,
     d.discount_seeker,
-    t.marketing_consent,
+    i.marketing_consent,
     f.accounts,
     f.tenure_days,
     f.first_purchase_days,
     f.purchase_days,
     f.purchase_cycle_days,
+    t.median_gap_days,
+    t.purchase_regularity,
     f.avg_order_value,
     f.gross_total,
     f.discount_total,
@@ -71,7 +92,11 @@ select
     f.recent_share,
     f.busiest_month_share
 from features.customers as f
-inner join tags.customer_tags as t on f.customer_id = t.customer_id
+inner join tags.life_cycle as l on f.customer_id = l.customer_id
+inner join tags.rhythm as t on f.customer_id = t.customer_id
+inner join tags.interests as i on f.customer_id = i.customer_id
+inner join tags.trajectory as j on f.customer_id = j.customer_id
+inner join tags.scenario as c on f.customer_id = c.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
 inner join tags.preference as k on f.customer_id = k.customer_id
 inner join tags.price as d on f.customer_id = d.customer_id

@@ -12,7 +12,10 @@ observed as (
         segment_name_zh,
         rfm_type,
         life_cycle,
+        own_life_cycle,
         value_tier,
+        spending_level,
+        buyer_grade,
         recency_days,
         frequency,
         monetary_total
@@ -26,7 +29,10 @@ observed as (
         segment_name_zh,
         rfm_type,
         life_cycle,
+        own_life_cycle,
         value_tier,
+        spending_level,
+        buyer_grade,
         recency_days,
         frequency,
         monetary_total
@@ -75,6 +81,42 @@ members as (
         customer_id,
         'value_tier' as family,
         value_tier as segment,
+        cast(null as varchar) as segment_name,
+        cast(null as varchar) as segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
+    from observed
+    union all
+    select
+        as_of,
+        customer_id,
+        'own_life_cycle' as family,
+        own_life_cycle as segment,
+        cast(null as varchar) as segment_name,
+        cast(null as varchar) as segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
+    from observed
+    union all
+    select
+        as_of,
+        customer_id,
+        'spending_level' as family,
+        spending_level as segment,
+        cast(null as varchar) as segment_name,
+        cast(null as varchar) as segment_name_zh,
+        recency_days,
+        frequency,
+        monetary_total
+    from observed
+    union all
+    select
+        as_of,
+        customer_id,
+        'buyer_grade' as family,
+        buyer_grade as segment,
         cast(null as varchar) as segment_name,
         cast(null as varchar) as segment_name_zh,
         recency_days,

@@ -31,16 +31,20 @@ select
     ) as deciding_features,
     array_compact(
         make_array(
-            t.life_cycle,
+            l.life_cycle,
             r.rfm_type,
             r.rfm_segment,
             case when t.novelty_seeker then 'novelty seeker' end,
-            case when t.discount_seeker then 'discount seeker' end,
-            case when t.hesitant then 'hesitant' end
+            case when d.discount_seeker then 'discount seeker' end,
+            case when j.hesitant then 'hesitant' end,
+            case when j.impulse_buyer then 'impulse buyer' end
         )
     ) as main_tags,
     $run_id as run_id
 from assigned as a
-inner join tags.customer_tags as t on a.customer_id = t.customer_id
+inner join tags.life_cycle as l on a.customer_id = l.customer_id
+inner join tags.rhythm as t on a.customer_id = t.customer_id
+inner join tags.price as d on a.customer_id = d.customer_id
+inner join tags.trajectory as j on a.customer_id = j.customer_id
 left join tags.rfm as r on a.customer_id = r.customer_id
 left join segments.names as n on n.family = 'behaviour' and cast(a.assignment['segment'] as varchar) = n.segment

@@ -12,7 +12,7 @@ registry as (
         needs
     from (
         values
-        ('life_cycle', 'days since the first and the last purchase', 'prospect, new, active, dormant, churned', 'orders'),
+        ('life_cycle', 'days since the first and the last purchase', 'prospect, new, active, dormant, churned, won back', 'orders'),
         ('value_tier', 'share of all revenue, by falling value', 'head, potential, long tail', 'orders'),
         ('hesitant', 'many views in 30 days and no order', 'true, false', 'events, consents'),
         ('novelty_seeker', 'several products new on the market in 30 days', 'true, false', 'launches, consents'),

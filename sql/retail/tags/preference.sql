@@ -54,19 +54,20 @@ answers as (
 
 select
     c.customer_id,
-    case when c.marketing_consent then f.favourite_category end as favourite_category,
-    case when c.marketing_consent then f.favourite_subcategory end as favourite_subcategory,
-    case when c.marketing_consent then f.favourite_brand end as favourite_brand,
-    case when c.marketing_consent then f.favourite_price_band end as favourite_price_band,
-    case when c.marketing_consent then f.favourite_content end as favourite_content,
-    case when c.marketing_consent then f.preferred_shop_channel end as preferred_shop_channel,
-    case when c.marketing_consent then f.preferred_channel end as preferred_channel,
+    case when p.marketing then f.favourite_category end as favourite_category,
+    case when p.marketing then f.favourite_subcategory end as favourite_subcategory,
+    case when p.marketing then f.favourite_brand end as favourite_brand,
+    case when p.marketing then f.favourite_price_band end as favourite_price_band,
+    case when p.marketing then f.favourite_content end as favourite_content,
+    case when p.marketing then f.preferred_shop_channel end as preferred_shop_channel,
+    case when p.marketing then f.preferred_channel end as preferred_channel,
     case
-        when c.marketing_consent and r.sms_sent >= $responder_messages and r.posts_sent >= $responder_messages
+        when p.marketing and r.sms_sent >= $responder_messages and r.posts_sent >= $responder_messages
             then
                 cast(r.sms_opened as double) < $responder_sms_opens * r.sms_sent
                 and cast(r.posts_joined as double) > $responder_joins * r.posts_sent
     end as community_responder
 from features.customers as c
+inner join tags.purposes as p on c.customer_id = p.customer_id
 left join firsts as f on c.customer_id = f.customer_id
 left join answers as r on c.customer_id = r.customer_id

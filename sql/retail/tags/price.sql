@@ -126,10 +126,11 @@ select
     j.price_score,
     j.price_score >= $price_confidence as price_sensitive,
     case
-        when c.marketing_consent
+        when p.marketing
             then coalesce(c.discounted_share >= $discount_share and c.frequency >= $discount_orders, false)
     end as discount_seeker
 from features.customers as c
+inner join tags.purposes as p on c.customer_id = p.customer_id
 cross join rates as r
 left join lines as l on c.customer_id = l.customer_id
 left join judged as j on c.customer_id = j.customer_id

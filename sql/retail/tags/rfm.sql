@@ -6,7 +6,7 @@
 -- tag_frequency_score: dimension number (1 to 5) | Frequency score | 频度得分
 --    | fifth of the reference population by orders in $rfm_window_days days | needs orders
 -- tag_monetary_score: dimension number (1 to 5) | Monetary score | 额度得分
---    | fifth of the reference population by net spend in $rfm_window_days days | needs orders
+--    | fifth of the reference population by the $rfm_monetary net spend in $rfm_window_days days | needs orders
 -- tag_rfm_score: dimension number (111 to 555) | RFM score | RFM 得分
 --    | the recency, frequency and monetary scores as three digits | needs orders
 -- tag_rfm_type: dimension level (important value, important development, important retention, important win-back, general value,
