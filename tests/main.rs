@@ -24,6 +24,12 @@ mod segments;
 // Segments of every family over time: migration, lineage, stays, names.
 mod families;
 
+// What was planted in a generated world, found by tags.
+mod behaviours;
+
+// Sessions, funnels and paths of a real clickstream.
+mod ecom;
+
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
 
@@ -62,6 +68,9 @@ mod project_files;
 
 // Tags in headers: every refusal, and `$tags`.
 mod tag_headers;
+
+// Hand-computed cases of tags, `tests/tags/*.slt`.
+mod tag_cases;
 
 // Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
 mod project_runs;
