@@ -158,7 +158,7 @@ print(*duckdb.sql(f"""select count(*), count(*) filter (where not coalesce(abs(c
     and c.discount_share <= greatest(e.discounted / e.n, (select avg(discounted / n) from expected where n >= 3)) + 1e-9
     and c.discount_share >= least(e.discounted / e.n, (select avg(discounted / n) from expected where n >= 3)) - 1e-9, false)),
     count(c.discount_response) > 2000
-from expected e join '{mapping}' using (account_id) join customers c using (customer_id) where e.n >= 3""").fetchall()[0])
+from expected e join read_parquet('{mapping}') using (account_id) join customers c using (customer_id) where e.n >= 3""").fetchall()[0])
 "#;
 
 #[test]
