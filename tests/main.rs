@@ -38,6 +38,9 @@ mod portraits;
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
 
+// Preferences and prices: again by DuckDB, and beside what could be found at best.
+mod preferences;
+
 // RFM scores by frozen cut points, and by new ones when the header says so.
 mod rfm;
 

@@ -15,6 +15,7 @@ use super::{ok, text};
 pub const PUBLISHED: &[(&str, &str)] = &[
     ("segments", "customer_id, as_of"),
     ("customer_360", "customer_id, as_of"),
+    ("customer_preferences", "as_of, customer_id, dimension, place"),
     ("segment_membership", "customer_id, family, valid_from"),
     ("segment_migration", "as_of, from_as_of, family, from_segment, to_segment"),
     ("segment_lineage", "as_of, family, segment"),
