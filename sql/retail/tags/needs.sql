@@ -7,7 +7,8 @@ found as (
         unnest(
             make_array(
                 named_struct('need', 'launches', 'met', launches is not null),
-                named_struct('need', 'categories', 'met', categories is not null)
+                named_struct('need', 'categories', 'met', categories is not null),
+                named_struct('need', 'coupons', 'met', coupons is not null)
             )
         ) as one
     from features.not_found
