@@ -45,6 +45,10 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         number::ToMoney::default().into(),
         number::Power::default().into(),
         number::Log::default().into(),
+        number::WilsonInterval::default().into(),
+        number::NewcombeInterval::default().into(),
+        number::TwoProportionP::default().into(),
+        number::SuppressedCells::default().into(),
         learn::DensityAssign::default().into(),
         learn::DensityExplain::default().into(),
         learn::DensitySegmentName::default().into(),
@@ -60,7 +64,9 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::MatchWeightsFunction::default().into(),
         learn::QuantileScore::default().into(),
         learn::ReferenceMean::default().into(),
+        rows::CrossFields::default().into(),
         rows::MakeArray.into(),
+        rows::NamedValues::default().into(),
         rows::RowHash::default().into(),
     ];
     functions

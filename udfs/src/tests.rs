@@ -110,6 +110,10 @@ async fn constants() {
         ("log(2, 8)", "3.0"),
         ("log(100)", "2.0"),
         ("power(2, 10)", "1024.0"),
+        ("round(wilson_interval(81, 263, 1.959964)['low'], 4)", "0.2553"),
+        ("round(newcombe_interval(56, 70, 48, 80, 1.959964)['high'], 4)", "0.3339"),
+        ("round(two_proportion_p(15, 50, 25, 50), 5)", "0.04123"),
+        ("wilson_interval(0, 0, 1.96) is null", "true"),
         ("pow(2, 0.5) = sqrt(2)", "true"),
         ("pseudonym('a', 's') = pseudonym('a', 't')", "false"),
     ] {
@@ -121,6 +125,9 @@ async fn constants() {
 async fn null_in_null_out() {
     for expression in [
         "fold_width(null)",
+        "wilson_interval(null, 2, 1.96)['low']",
+        "newcombe_interval(1, 2, null, 3, 1.96)['low']",
+        "two_proportion_p(1, 2, 1, null)",
         "trim_to_null('  ')",
         "normalize_email(null)",
         "normalize_phone(null, 'CN')",

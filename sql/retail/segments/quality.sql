@@ -28,6 +28,9 @@ counts as (
     select 'features.activity', 'kept', 'kept', coalesce(sum(events), 0), null, null
     from features.activity
     union all
+    select 'features.responses', 'kept', 'kept', coalesce(sum(messages), 0), null, null
+    from features.responses
+    union all
     select 'features.known_seeds', 'kept', 'kept', count(*), null, null
     from features.known_seeds
     union all
@@ -57,6 +60,10 @@ counts as (
     union all
     select 'features.activity', 'rejected', rule, sum(events), null, null
     from quarantine.activity
+    group by rule
+    union all
+    select 'features.responses', 'rejected', rule, sum(messages), null, null
+    from quarantine.responses
     group by rule
 ),
 
