@@ -220,7 +220,7 @@ fn cells_of_few_are_suppressed_with_what_would_give_them_away() {
     assert_eq!(values([20, 100, 100, 0]), "");
     // 19 red: another of the segment, another segment of each of the two
     let hidden = values([19, 100, 110, 0]);
-    assert_eq!(hidden, "one blue, one red, two blue, two red");
+    assert_eq!(hidden, "one blue, one red, three blue, three red");
     // of white there are 5 in all, and of one segment: nobody may know it of all either
     let hidden = values([100, 110, 120, 5]);
     assert!(
