@@ -8,6 +8,8 @@ pub mod project;
 pub mod python;
 pub mod s3;
 pub mod shuffle;
+pub mod slt;
+pub mod stages;
 pub mod world;
 
 use std::cell::RefCell;

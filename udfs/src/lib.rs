@@ -31,7 +31,11 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         text::NormalizeName::default().into(),
         text::Pseudonym::default().into(),
         text::SplitAddress::default().into(),
+        text::TextAspects::default().into(),
+        text::TextLanguage::default().into(),
+        text::TextSentiment::default().into(),
         text::TrimToNull::default().into(),
+        text::VaderCompound::default().into(),
         time::ParseDate::default().into(),
         time::LocalTime::new(time::LocalField::Date).into(),
         time::LocalTime::new(time::LocalField::Hour).into(),
@@ -62,6 +66,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         learn::ReferenceMean::default().into(),
         rows::CrossFields::default().into(),
         rows::MakeArray.into(),
+        rows::NamedValues::default().into(),
         rows::RowHash::default().into(),
     ];
     functions

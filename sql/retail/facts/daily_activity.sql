@@ -45,6 +45,7 @@ select
     count(*) filter (where event_type = 'view') as views,
     count(*) filter (where event_type = 'search') as searches,
     count(*) filter (where event_type = 'cart') as carts,
+    count(*) filter (where event_type = 'dwell') as stays,
     count(*) filter (where event_type = 'login') as logins,
     cast(coalesce(sum(dwell_ms), 0) as bigint) as dwell_ms,
     count(*) filter (where outlier_dwell) as outlier_dwells,
@@ -54,9 +55,15 @@ select
     max(event_time) as last_event_at,
     first_seen(product_id, event_time) filter (where event_type = 'view') as products,
     hours_seen(place, local_hour) as places,
-    -- v for what is looked at, s for a search, c for the cart, l for a login
+    -- v for what is looked at, s for a search, c for the cart, l for a login, o for an order where events tell of it
     session_paths(
-        case event_type when 'search' then 's' when 'cart' then 'c' when 'login' then 'l' else 'v' end,
+        case event_type
+            when 'search' then 's'
+            when 'cart' then 'c'
+            when 'login' then 'l'
+            when 'order' then 'o'
+            else 'v'
+        end,
         event_time,
         interval '30 minutes'
     ) as sessions,

@@ -8,8 +8,7 @@ select
     cast(sum(views) as bigint) as views,
     cast(sum(searches) as bigint) as searches,
     cast(sum(carts) as bigint) as carts,
-    -- products stayed on
-    cast(sum(events - views - searches - carts - logins) as bigint) as stays,
+    cast(sum(stays) as bigint) as stays,
     cast(sum(dwell_ms) as bigint) as dwell_ms,
     bit_or(hours) as hours
 from features.visits

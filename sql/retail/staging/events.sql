@@ -36,7 +36,7 @@ judged as (
             when cast(ingested_at as bigint) - cast(event_time as bigint) > $look_back_days * 86400000000
                 then 'too_late_event'
             when event_date is distinct from local_date(event_time, $time_zone) then 'wrong_day'
-            when event_type is null or event_type not in ('view', 'search', 'cart', 'dwell', 'login')
+            when event_type is null or event_type not in ('view', 'search', 'cart', 'dwell', 'login', 'order')
                 then 'unknown_event_type'
         end as broken
     from source

@@ -22,6 +22,7 @@ select
     coalesce(c.recency_days >= $dormant_days, false) as dormant,
     c.recency_days >= y.cycle_days * $overdue_cycles as overdue,
     c.frequency_window >= $high_frequency_orders as high_frequency,
-    case when c.marketing_consent then c.new_products_30 >= $novelty_products end as novelty_seeker
+    case when p.marketing then c.new_products_30 >= $novelty_products end as novelty_seeker
 from features.customers as c
+inner join tags.purposes as p on c.customer_id = p.customer_id
 left join features.cycles as y on c.customer_id = y.customer_id
