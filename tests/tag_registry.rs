@@ -48,18 +48,18 @@ fn a_changed_threshold_makes_a_version_and_earlier_results_stay() {
     for tag in &versions {
         let uses_it = tag["thresholds"].as_str().unwrap().contains("dormant_days=30");
         assert_eq!(tag["runs"], 3);
-        assert_eq!(tag["second"], "2025-02-09T16:00:00", "{tag}");
+        assert_eq!(tag["second"], "2025-02-09T16:00:00Z", "{tag}");
         if uses_it {
             assert_eq!(
                 (&tag["versions"], tag["third"].as_str().unwrap()),
-                (&2.into(), "2025-02-19T16:00:00"),
+                (&2.into(), "2025-02-19T16:00:00Z"),
                 "{tag}"
             );
         }
         if tag["tag"] == "rfm_type" {
             assert_eq!(
                 (&tag["versions"], tag["third"].as_str().unwrap()),
-                (&1.into(), "2025-02-09T16:00:00"),
+                (&1.into(), "2025-02-09T16:00:00Z"),
                 "{tag}"
             );
         }
@@ -112,7 +112,7 @@ fn everyone_is_given_a_tag_or_it_is_withheld_or_unknown() {
         let withheld = tag["customers"].as_i64().unwrap() - allowed.unwrap();
         assert_eq!(tag["customers_withheld"], withheld, "{tag}");
         assert!(tag["customers_unknown"].as_i64() >= Some(0), "{tag}");
-        assert_eq!(*purpose == "" || asked.is_some(), true, "{tag}");
+        assert!(*purpose == "" || asked.is_some(), "{tag}");
     }
     assert!(
         registry

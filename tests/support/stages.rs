@@ -13,7 +13,6 @@ use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::MemTable;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col};
 use datafusion::prelude::SessionContext;
@@ -89,7 +88,7 @@ impl Stages {
         Err(format!("the project has no relation `{name}`{help}"))
     }
 
-    /// The rows of a relation: those given, else what its stage computes; no rows for a published table of earlier runs.
+    /// The rows of a relation: those given, else what its stage computes; none of raw tables and of what earlier runs published.
     fn table(
         &self,
         used: &str,
@@ -102,10 +101,7 @@ impl Stages {
         }
         match relation {
             Relation::Stage(name) => Ok(Arc::new(ViewTable::new(self.stage_plan(name, plans)?, None))),
-            Relation::Carried(name) => {
-                let schema = self.project.stage(name).expect("a stage").result_schema();
-                Ok(Arc::new(EmptyTable::new(schema)))
-            }
+            Relation::Source(_) | Relation::Carried(_) => self.project.empty_table(relation).map_err(said),
             _ => Err(format!(
                 "{reader} reads `{used}`: create that table, or one between it and what is asked"
             )),
