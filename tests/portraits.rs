@@ -220,7 +220,7 @@ fn cells_of_few_are_suppressed_with_what_would_give_them_away() {
     assert_eq!(values([20, 100, 100, 0]), "");
     // 19 red: another of the segment, another segment of each of the two
     let hidden = values([19, 100, 110, 0]);
-    assert_eq!(hidden, "one blue, one red, two blue, two red");
+    assert_eq!(hidden, "one blue, one red, three blue, three red");
     // of white there are 5 in all, and of one segment: nobody may know it of all either
     let hidden = values([100, 110, 120, 5]);
     assert!(
@@ -292,7 +292,9 @@ duckdb.sql("create table regions as select * from (values " + ", ".join(f"('{a}'
 traits = {
     **{name: name for name in """gender rfm_type rfm_segment life_cycle own_life_cycle value_tier spending_level buyer_grade
     favourite_category channels dormant overdue high_frequency high_value_churned novelty_seeker discount_seeker hesitant impulse_buyer
-    online_to_offline commuter near_store rainy_day marketing_consent""".split()},
+    online_to_offline commuter near_store rainy_day marketing_consent
+    favourite_brand favourite_price_band favourite_content preferred_shop_channel preferred_channel text_language
+    mood most_praised_aspect most_blamed_aspect community_responder price_sensitive unhappy""".split()},
     "behaviour": "segment_name",
     "peak_day": "peak_hour[:3]",
     "peak_time": "['0-6', '6-12', '12-18', '18-24'][1 + peak_hour[5:6]::int // 6]",

@@ -103,7 +103,7 @@ select
         order by
             tgi is null,
             coalesce(p_corrected < $portrait_significance, false) desc,
-            round(abs(ln(tgi)), 9) desc,
+            round(abs(ln(tgi / 100)), 9) desc,
             trait,
             value
     ) as place,

@@ -19,7 +19,7 @@ use crate::args::{evaluate, expect_arity, nullable_fields, text_column, text_typ
     doc_section(label = "Text"),
     description = "What a text praises or blames: a list of structs of `aspect` (`quality`, `price`, `delivery`, `service`, `fit`, `packaging`, `effect`), `polarity` and `score` (as of `text_sentiment`), in the order in which the text comes to them, each once. An aspect gets what the clauses say that name it, and those after them that name none, up to a contrast such as 但是 or `but`; what names an aspect counts before what only suggests one. Empty when it speaks of none, and in other languages than Chinese and English.",
     syntax_example = "text_aspects(text)",
-    sql_example = "```sql\nselect text_aspects('物流很慢，但是客服态度很好');\n-- [{delivery, negative, -0.4496}, {service, positive, 0.4588}]\n```",
+    sql_example = "```sql\nselect text_aspects('物流很慢，但是客服态度很好');\n-- [{delivery, negative, -0.4497}, {service, positive, 0.4588}]\n```",
     argument(name = "text", description = "A review or a dialogue; NULL gives NULL."),
     related_udf(name = "text_sentiment")
 )]
