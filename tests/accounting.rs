@@ -138,6 +138,8 @@ fn check_accounts(lake: &Path) {
             (Some(source), _) => counts[source].as_u64().unwrap(),
             (None, "features.purchases") => good("staging.orders"),
             (None, "features.returned") => good("staging.returns"),
+            (None, "features.responses") => good("staging.messages"),
+            (None, "features.opinions") => good("facts.text_opinions"),
             (None, "features.activity") => good("facts.daily_activity"),
             (None, other) => panic!("say here what {other} filters"),
         };
@@ -219,8 +221,8 @@ from staging.social where engagements is null
 union all
 select 'texts', rule, cast(text_id as varchar), 1 from quarantine.texts
 union all
-select 'texts', 'orphan_text', cast(t.text_id as varchar), 1
-from staging.texts as t left join staging.customers as c on t.account_id = c.account_id where c.account_id is null
+select 'texts', q.rule, cast(t.text_id as varchar), 1
+from quarantine.opinions as q inner join staging.texts as t on q.orphan_account_id = t.account_id
 union all
 select 'erasure_requests', rule, cast(request_id as varchar), 1 from quarantine.erasure_requests
 union all

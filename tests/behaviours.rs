@@ -5,33 +5,26 @@
 use serde_json::Value;
 
 use crate::support::python::script;
-use crate::support::world::{deliver, export, generate};
+use crate::support::world::{export, generate};
 use crate::support::{ok, text};
 
 /// A decision of every account for every purpose, so that a tag is known of everyone.
-fn grant_everything(lake: &std::path::Path) {
-    let accounts = "import duckdb, sys\nfor row in duckdb.sql(f\"select account_id from '{sys.argv[1]}/truth/accounts.parquet' \
-                    order by 1\").fetchall(): print(row[0])";
-    let accounts = script(accounts, &[text(lake)]);
-    let decisions: Vec<String> = accounts
-        .lines()
-        .flat_map(|account| ["marketing", "location"].map(|purpose| (account, purpose)))
-        .map(|(account, purpose)| {
-            format!(
-                "('{account}', '{purpose}', 'grant', 'consent', '1', timestamp '2025-12-30 00:00:00', \
-                 timestamp '2025-12-30 01:00:00')"
-            )
-        })
-        .collect();
-    let columns = "account_id, purpose, status, legal_basis, policy_version, decided_at, ingested_at";
-    deliver(lake, "consents", columns, &decisions);
-}
+const GRANTS: &str = r#"
+import duckdb, sys
+lake = sys.argv[1]
+duckdb.sql(f"""copy (
+    select account_id, purpose, 'grant' as status, 'consent' as legal_basis, '1' as policy_version,
+        timestamp '2025-12-30 00:00:00' as decided_at, timestamp '2025-12-30 01:00:00' as ingested_at
+    from '{lake}/truth/accounts.parquet', (values ('marketing'), ('location')) as purposes (purpose)
+    order by all
+) to '{lake}/raw/consents/granted.parquet' (format parquet)""")
+"#;
 
 #[test]
 fn planted_behaviour_is_found_nearly_as_well_as_it_could_be() {
     let lake = tempfile::tempdir().unwrap();
     generate(lake.path(), &["--scale", "0.05", "--seed", "7"]);
-    grant_everything(lake.path());
+    script(GRANTS, &[text(lake.path())]);
     ok(&["run", "--lake", text(lake.path()), "--as-of", "latest"]);
     let folder = tempfile::tempdir().unwrap();
     for relation in ["identity.account_person", "customer_360"] {

@@ -24,14 +24,22 @@ mod segments;
 // Segments of every family over time: migration, lineage, stays, names.
 mod families;
 
+// What customers say: scores as VADER's, sentiment and aspects beside the truth, tags of earlier days that stay.
+mod texts;
+
 // What was planted in a generated world, found by tags.
 mod behaviours;
 
 // Sessions, funnels and paths of a real clickstream.
 mod ecom;
+// Portraits of segments: shares, TGI, intervals, numbers, hours of the week, as DuckDB and SciPy find them.
+mod portraits;
 
 // Who brings most of the revenue, cut as DuckDB cuts it.
 mod value_tiers;
+
+// Preferences and prices: again by DuckDB, and beside what could be found at best.
+mod preferences;
 
 // RFM scores by frozen cut points, and by new ones when the header says so.
 mod rfm;
@@ -68,6 +76,12 @@ mod tag_headers;
 
 // Hand-computed cases of tags, `tests/tags/*.slt`.
 mod tag_cases;
+
+// Tags as of a day, whatever becomes known later.
+mod point_in_time;
+
+// Versions of rules, who was given what, tags that are forgotten.
+mod tag_registry;
 
 // Tiny projects looked at without data, run to a fixpoint, stopped by an audit.
 mod project_runs;

@@ -341,7 +341,8 @@ async fn ties_are_broken_by_value() {
         }
         reports.extend(differences);
     }
-    assert_eq!(empty, ["identity.rare_words"], "few words are all frequent; other stages keep rows");
+    // few words are all frequent; values of a few rows are of less evidence than a preference needs
+    assert_eq!(empty, ["identity.rare_words", "features.preferences"], "other stages keep rows");
     assert!(reports.is_empty(), "the order of equal rows matters:\n{}", reports.join("\n"));
 }
 

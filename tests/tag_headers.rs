@@ -48,7 +48,7 @@ fn wrong_tags_are_refused() {
         (
             "-- tag_keen: base flag | K | 热 | $mony",
             "setting `$mony`",
-            ":4:37",
+            ":4:34",
             "$mony",
             "did you mean `$many`?",
         ),

@@ -1,4 +1,4 @@
-//! Measures each aggregate function of groups beside what DataFusion needs to say the same:
+//! Measures each aggregate function of groups beside what DataFusion needs to say the same, and how fast texts are read:
 //! `cargo run -p strata-benches --bin kernels`, one thread, rows in memory. Names given behind `--` choose benches.
 
 use std::sync::{Arc, LazyLock};
@@ -10,6 +10,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use strata_udfs::text::sentiment as opinions;
 use tokio::runtime::{Builder, Runtime};
 
 /// Rows of the table, about what fifty thousand people do in a week.
@@ -158,4 +159,29 @@ fn strata(bencher: Bencher, name: &str) {
 #[divan::bench(args = names(), sample_count = 5, sample_size = 1)]
 fn datafusion_alone(bencher: Bencher, name: &str) {
     bencher.counter(ItemsCount::new(ROWS)).bench(|| run(query(name, true)));
+}
+
+/// Texts as customers write them.
+const TEXTS: [&str; 6] = [
+    "说一下，物流很快，第二天就到，而且包装很精美，送人有面子！",
+    "客户：你好，用了两天就坏了，不过价格正常\n客服：您好，已经为您记录，请稍等。\n客户：好的",
+    "客服态度很好，耐心解答。尺寸刚好，就是颜色和图片有点差别，总体满意，会回购。",
+    "A friend told me about it; great price, but the courier left the parcel in the rain.",
+    "Customer: Hello, the box was torn and everything crushed.\nAgent: Thank you, I have taken a note of it.\nCustomer: okay",
+    "After a week: not a single flaw, VERY comfortable!!! Customer service could be faster though :)",
+];
+/// How often each is read in a sample.
+const READ: usize = 1000;
+
+#[divan::bench(args = ["text_language", "text_sentiment", "text_aspects", "vader_compound"], sample_count = 5, sample_size = 1)]
+fn texts(bencher: Bencher, name: &str) {
+    let read = |text: &str| match name {
+        "text_language" => f64::from(opinions::language(text) == opinions::Language::Other),
+        "text_sentiment" => opinions::sentiment(text).map_or(0.0, |(_, score)| score),
+        "text_aspects" => opinions::aspect_opinions(text).iter().map(|opinion| opinion.score).sum(),
+        _ => opinions::compound(text),
+    };
+    bencher
+        .counter(ItemsCount::new(READ * TEXTS.len()))
+        .bench(|| (0..READ).map(|_| TEXTS.iter().map(|text| read(text)).sum::<f64>()).sum::<f64>());
 }

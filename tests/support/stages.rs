@@ -7,13 +7,13 @@ use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate};
 use chrono_tz::Tz;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::empty::EmptyTable;
-use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col};
 use datafusion::prelude::SessionContext;
@@ -122,7 +122,7 @@ impl Stages {
                 "`{name}` is computed in rounds: create that table, or one between it and what is asked"
             ));
         }
-        let plan = self.select(&stage.sql, self.project.inputs(name), name, plans)?;
+        let plan = self.select(&stage.sql, self.project.inputs(name), name, Vec::new(), plans)?;
         let plan = match &stage.quarantine {
             None => plan,
             Some(rule) => {
@@ -144,9 +144,9 @@ impl Stages {
         sql: &StageSql,
         inputs: &BTreeMap<String, Relation>,
         reader: &str,
+        mut tables: Vec<(String, Arc<dyn TableProvider>)>,
         plans: &mut BTreeMap<String, LogicalPlan>,
     ) -> Outcome<LogicalPlan> {
-        let mut tables = Vec::new();
         for (used, relation) in inputs {
             tables.push((used.clone(), self.table(used, relation, reader, plans)?));
         }
@@ -180,7 +180,7 @@ impl Stages {
             let inputs = self.project.inputs(&name).clone();
             let columns: Vec<String> = stage.schema.fields().iter().map(|f| f.name().clone()).collect();
             Box::pin(self.train_for(&sql, &inputs)).await?;
-            let plan = self.select(&sql, &inputs, &name, &mut BTreeMap::new())?;
+            let plan = self.select(&sql, &inputs, &name, Vec::new(), &mut BTreeMap::new())?;
             self.check_given(&plan)?;
             let context = SessionContext::new_with_state(self.state.clone());
             let open = || async {
@@ -202,7 +202,7 @@ impl Stages {
             params.extend(stage.sql.params.iter().map(|(name, _)| name.clone()));
         }
         if params.contains("as_of") && !self.set.contains("as_of") {
-            return Err("`$as_of` is used: `set strata.as_of = '2025-03-01'` first".into());
+            return Err("`$as_of` is used: `set as_of = '2025-03-01'` first".into());
         }
         self.train(params).await
     }
@@ -241,12 +241,24 @@ impl Stages {
     /// The rows of a SELECT of a test, computed with whole batches and with one row a batch.
     async fn rows(&mut self, text: &str) -> Outcome<RecordBatch> {
         let sql = StageSql::parse("case", text).map_err(said)?;
-        let mut inputs = BTreeMap::new();
+        let (mut inputs, mut audits) = (BTreeMap::new(), Vec::new());
         for (name, _) in &sql.relations {
-            inputs.insert(name.clone(), self.relation(name)?);
+            match self.project.audit(name) {
+                Some(audit) => audits.push((name.clone(), audit.sql.clone())),
+                None => {
+                    inputs.insert(name.clone(), self.relation(name)?);
+                }
+            }
+        }
+        let mut tables = Vec::new();
+        for (name, audit) in audits {
+            let inputs = self.project.inputs(&name).clone();
+            self.train_for(&audit, &inputs).await?;
+            let plan = self.select(&audit, &inputs, &name, Vec::new(), &mut BTreeMap::new())?;
+            tables.push((name, Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>));
         }
         self.train_for(&sql, &inputs).await?;
-        let plan = self.select(&sql, &inputs, "the query", &mut BTreeMap::new())?;
+        let plan = self.select(&sql, &inputs, "the query", tables, &mut BTreeMap::new())?;
         self.check_given(&plan)?;
         let mut found: Option<RecordBatch> = None;
         for state in [&self.state, &self.single] {
@@ -316,10 +328,10 @@ impl Stages {
         Ok(())
     }
 
-    /// `NAME = VALUE`: a setting, `as_of` (a date or an instant in UTC), or another parameter, a model too.
+    /// `NAME = VALUE`: a setting, `as_of` (a date or an instant with its offset), or another parameter, a model too.
     async fn set(&mut self, rest: &str) -> Outcome<()> {
-        let (name, value) = rest.split_once('=').ok_or("write `set strata.NAME = VALUE`")?;
-        let name = name.trim().strip_prefix("strata.").ok_or("write `set strata.NAME = VALUE`")?;
+        let (name, value) = rest.split_once('=').ok_or("write `set NAME = VALUE`")?;
+        let name = name.trim().trim_start_matches("strata.");
         let Some(example) = self.params.get(name) else {
             let help = nearest(name, self.params.keys().map(String::as_str));
             let help = help.map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
@@ -341,7 +353,7 @@ impl Stages {
         let zone = self.params.get("time_zone").map(ToString::to_string).unwrap_or_default();
         let zone: Tz = zone.parse().map_err(said)?;
         let date = text.parse::<NaiveDate>().map(|date| day_start(date, zone));
-        let instant = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").map(|at| at.and_utc());
+        let instant = || DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
         let instant = date.or_else(|_| instant()).map_err(|error| format!("as_of `{text}`: {error}"))?;
         Ok(ScalarValue::TimestampMicrosecond(Some(instant.timestamp_micros()), None))
     }
@@ -360,7 +372,7 @@ impl Runner for Stages {
         } else if let Some(name) = after("drop table ") {
             self.given.remove(name).map(|_| ()).ok_or_else(|| format!("there is no table `{name}`"))
         } else {
-            Err("statements are `create [or replace] table`, `drop table` and `set strata.NAME`".into())
+            Err("statements are `create [or replace] table`, `drop table` and `set NAME = VALUE`".into())
         }
     }
 

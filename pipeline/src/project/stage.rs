@@ -246,9 +246,10 @@ fn parse_publish(
         }
         (true, None | Some("as_of")) => Ok(Some(Publish::AsOf)),
         (true, Some("all")) => Ok(Some(Publish::All)),
+        (true, Some("none")) => Ok(None),
         (true, Some(other)) => {
             let message = format!("unknown publish `{other}`");
-            Err(sql.refuse(header.place("publish"), message, "use as_of or all").into())
+            Err(sql.refuse(header.place("publish"), message, "use as_of, all or none").into())
         }
         (false, Some(_)) => {
             let help =

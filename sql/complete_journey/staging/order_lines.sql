@@ -37,6 +37,7 @@ judged as (
         coupon_disc,
         week,
         ordered_at,
+        coalesce(coupon_disc > 0 or coupon_discount > 0, false) as with_coupon,
         coalesce(loyalty_discount < 0 or coupon_discount < 0, true) as invalid_discount,
         case
             when order_id is null or product_id is null or household_id is null or ordered_at is null
@@ -60,6 +61,7 @@ ordered as (
         loyalty_discount,
         coupon_discount,
         ordered_at,
+        with_coupon,
         invalid_discount,
         broken,
         lag(order_id) over lot as order_before,
@@ -83,6 +85,7 @@ priced as (
         net,
         case when invalid_discount then 0 else loyalty_discount + coupon_discount end as discount,
         ordered_at,
+        with_coupon,
         invalid_discount,
         case
             when broken is not null then broken
@@ -102,6 +105,8 @@ select
     case when quantity > $max_quantity then 1 else quantity end as quantity,
     cast(net + discount as decimal(18, 2)) as amount,
     cast(discount as decimal(18, 2)) as discount,
+    discount > 0 as discounted,
+    with_coupon,
     coalesce(quantity > $max_quantity, false) as outlier_quantity,
     invalid_discount,
     store_id,

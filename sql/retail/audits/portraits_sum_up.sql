@@ -1,17 +1,103 @@
--- Families whose segments together are not all their members and all their spend.
+-- Segments that together are not what they are taken from: all members of their family, all their spend, all customers with a trait.
 with
-parts as (
-    select family, customers, spend
-    from portraits.segment_summary
-    union all
-    select family, -1 as customers, -monetary_total as spend
+members as (
+    select
+        family,
+        segment,
+        count(*) as customers,
+        sum(monetary_total) as spend
     from segments.family_members
+    group by family, segment
+),
+
+-- Whether everyone is in a segment of the family.
+families as (
+    select
+        m.family,
+        sum(m.customers) as customers,
+        max(a.customers) as everyone
+    from members as m
+    cross join (select customers from portraits.groups where family is null) as a
+    group by m.family
+),
+
+traits as (
+    select
+        family,
+        trait,
+        value,
+        sum(n) as n,
+        max(base_n) as base_n,
+        max(known - customers) as more_than_all
+    from portraits.trait_cells
+    group by family, trait, value
+),
+
+shares as (
+    select
+        family,
+        segment,
+        trait,
+        fixed_sum(share) as total,
+        bool_or(suppressed) as suppressed
+    from portraits.segment_portraits
+    where base = 'known'
+    group by family, segment, trait
+),
+
+hours as (
+    select
+        family,
+        segment,
+        fixed_sum(share) as total
+    from portraits.segment_heat_map
+    group by family, segment
 )
 
 select
+    m.family,
+    m.segment,
+    'customers and spend of segment_summary' as what,
+    cast(s.customers as double) as found,
+    cast(m.customers as double) as expected
+from members as m
+full outer join portraits.segment_summary as s on m.family = s.family and m.segment = s.segment
+where (m.customers is distinct from s.customers) or (m.spend is distinct from s.spend)
+union all
+select
+    m.family,
+    m.segment,
+    'customers of portraits' as what,
+    cast(g.customers as double) as found,
+    cast(m.customers as double) as expected
+from members as m
+full outer join portraits.groups as g on m.family = g.family and m.segment = g.segment
+where (m.customers is distinct from g.customers) and (g.family is not null or m.family is not null)
+union all
+select
+    t.family,
+    cast(null as varchar) as segment,
+    concat(t.trait, ': ', t.value) as what,
+    cast(t.n as double) as found,
+    cast(t.base_n as double) as expected
+from traits as t
+inner join families as f on t.family = f.family
+where t.n > t.base_n or t.more_than_all > 0 or (f.customers = f.everyone and t.n <> t.base_n)
+union all
+select
     family,
-    sum(customers) as customers,
-    sum(spend) as spend
-from parts
-group by family
-having sum(customers) <> 0 or sum(spend) <> 0
+    segment,
+    concat('shares of ', trait) as what,
+    total as found,
+    cast(1 as double) as expected
+from shares
+where not suppressed and abs(total - 1.0) > 0.000001
+union all
+select
+    family,
+    segment,
+    'shares of the heat map' as what,
+    total as found,
+    cast(1 as double) as expected
+from hours
+where abs(total - 1.0) > 0.000001

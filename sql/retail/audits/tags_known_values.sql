@@ -1,27 +1,64 @@
--- Customers whose tags lie outside their domain.
+-- Values of tags that lie outside the domain of their tag, and how many customers have them.
+with
+listed as (
+    select unnest($tags) as t
+),
+
+registry as (
+    select
+        t['tag'] as tag,
+        t['type'] as type,
+        case when t['type'] = 'flag' then make_array('true', 'false') else t['levels'] end as levels,
+        t['minimum'] as minimum,
+        t['maximum'] as maximum
+    from listed
+),
+
+-- Of tags whose values can be told one by one.
+counted as (
+    select
+        c.tag,
+        r.type,
+        c.value,
+        count(*) as customers
+    from segments.customer_tags as c
+    inner join registry as r on c.tag = r.tag
+    where r.levels is not null
+    group by c.tag, r.type, c.value
+),
+
+single as (
+    select
+        tag,
+        unnest(case when type = 'list' then string_to_array(value, ', ') else make_array(value) end) as value,
+        customers
+    from counted
+),
+
+known as (
+    select
+        tag,
+        unnest(levels) as value
+    from registry
+)
+
 select
-    l.customer_id,
-    l.life_cycle,
-    l.own_life_cycle,
-    r.rfm_score,
-    r.rfm_type,
-    v.value_tier,
-    v.spending_level,
-    v.buyer_grade,
-    t.median_gap_days,
-    t.purchase_regularity
-from tags.life_cycle as l
-left join tags.rhythm as t on l.customer_id = t.customer_id
-left join tags.rfm as r on l.customer_id = r.customer_id
-left join tags.value as v on l.customer_id = v.customer_id
+    s.tag,
+    s.value,
+    s.customers
+from single as s
+left join known as k on s.tag = k.tag and s.value = k.value
+where k.tag is null and s.value <> ''
+union all
+select
+    c.tag,
+    c.value,
+    count(*) as customers
+from segments.customer_tags as c
+inner join registry as r on c.tag = r.tag
 where
-    l.life_cycle not in ('prospect', 'new', 'active', 'dormant', 'churned', 'won back')
-    or l.own_life_cycle not in ('prospect', 'new', 'active', 'dormant', 'churned', 'won back')
-    or v.value_tier not in ('head', 'potential', 'long tail')
-    or v.spending_level not in ('lowest', 'low', 'middle', 'high', 'highest')
-    or v.buyer_grade not in ('one-time', 'repeat', 'regular', 'loyal')
-    or r.recency_score not between 1 and 5
-    or r.frequency_score not between 1 and 5
-    or r.monetary_score not between 1 and 5
-    or t.median_gap_days < 1
-    or t.purchase_regularity not between 0 and 1
+    (r.type = 'number' and c.number is null)
+    or isnan(c.number)
+    or c.number < r.minimum
+    or c.number > r.maximum
+group by c.tag, c.value

@@ -1,13 +1,31 @@
--- Customers with a marketing tag though they have not consented to marketing.
+-- Customers with a tag for a purpose that they have not granted.
+-- why: held against the decisions themselves, not against `tags.purposes`, from which tags are given
+with
+listed as (
+    select unnest($tags) as t
+),
+
+serving as (
+    select
+        t['tag'] as tag,
+        unnest(t['purposes']) as purpose
+    from listed
+),
+
+given as (
+    select
+        c.customer_id,
+        s.purpose,
+        min(c.tag) as tag
+    from segments.customer_tags as c
+    inner join serving as s on c.tag = s.tag
+    group by c.customer_id, s.purpose
+)
+
 select
-    t.customer_id
-from tags.rhythm as t
-inner join tags.interests as i on t.customer_id = i.customer_id
-inner join features.customers as f on t.customer_id = f.customer_id
-where
-    f.marketing_consent is not true
-    and (
-        t.novelty_seeker is not null
-        or i.discount_seeker is not null
-        or i.favourite_category is not null
-    )
+    g.customer_id,
+    g.purpose,
+    g.tag
+from given as g
+left join identity.person_consents as p on g.customer_id = p.customer_id and g.purpose = p.purpose
+where p.granted is not true

@@ -1,10 +1,10 @@
--- Where each customer is when they use the app: the areas they are most in at work hours and else, how often they are at a
+-- Where each customer is when they use the app: the areas where they spend working hours and nights, how often they are at a
 --    station on the way, and what is known of stores and rain there.
 -- grain: customer_id
 -- store: table
--- why: places are zones of several square kilometres; of the bits of hours 261632 are working hours (9 to 18), 16515583 all others, 786816 the way
---    to and from work (7 to 9, 18 to 20). The rate of days with visits on rainy days is set against that on dry ones, from a
---    customer's first day on; days with an order are left out, since what is needed does not wait for rain
+-- why: places are zones of several square kilometres; of the bits of hours 261632 are working hours (9 to 18), 786816 the way to and
+--    from work (7 to 9, 18 to 20), 15728767 the hours from 20 to 7. The rate of days with visits on rainy days is set against that
+--    on dry ones, from a customer's first day on; days with an order are left out, since what is needed does not wait for rain
 with
 mobiles as (
     select device_id
@@ -36,18 +36,49 @@ place_days as (
     group by customer_id, event_date, place['value']
 ),
 
-areas as (
+located as (
     select
         p.customer_id,
+        p.event_date,
         p.region_id,
         r.city,
-        count(*) filter (where not p.working_day or (p.hours & 16515583) > 0) as home_days,
-        count(*) filter (where p.working_day and (p.mobile_hours & 261632) > 0) as work_days,
-        count(*) filter (where p.working_day and p.mobile_hours > 0) as mobile_days,
-        count(*) filter (where p.working_day and r.kind = 'station' and (p.mobile_hours & 786816) > 0) as on_the_way_days
+        not p.working_day or (p.hours & 15728767) > 0 as at_home,
+        p.working_day and (p.mobile_hours & 261632) > 0 as at_work,
+        p.working_day and p.mobile_hours > 0 as mobile,
+        p.working_day and r.kind = 'station' and (p.mobile_hours & 786816) > 0 as on_the_way
     from place_days as p
     inner join staging.regions as r on p.region_id = r.region_id
-    group by p.customer_id, p.region_id, r.city
+),
+
+areas as (
+    select
+        customer_id,
+        region_id,
+        city,
+        count(*) filter (where at_home) as home_days,
+        count(*) filter (where at_work) as work_days
+    from located
+    group by customer_id, region_id, city
+),
+
+days as (
+    select
+        customer_id,
+        event_date,
+        bool_or(mobile) as mobile,
+        bool_or(on_the_way) as on_the_way
+    from located
+    group by customer_id, event_date
+),
+
+ways as (
+    select
+        customer_id,
+        min(event_date) as first_on,
+        count(*) filter (where mobile) as mobile_days,
+        count(*) filter (where on_the_way) as on_the_way_days
+    from days
+    group by customer_id
 ),
 
 homes as (
@@ -56,9 +87,7 @@ homes as (
         max_by(region_id, home_days) filter (where home_days > 0) as home_area,
         cast(max(home_days) as bigint) as home_days,
         cast(sum(home_days) as bigint) as days_off_work,
-        max_by(city, home_days) as city,
-        cast(sum(mobile_days) as bigint) as mobile_days,
-        cast(sum(on_the_way_days) as bigint) as on_the_way_days
+        max_by(city, home_days) as city
     from areas
     group by customer_id
 ),
@@ -91,10 +120,10 @@ weather as (
         weather_date,
         rain_mm >= $rain_mm as rainy
     from staging.weather
-    where rain_mm is not null and day_start(weather_date, $time_zone) < $as_of
+    where day_start(weather_date, $time_zone) < $as_of
 ),
 
--- Days from each one to the end.
+-- Rainy and dry days from each day to the end; a day without a figure is neither.
 spans as (
     select
         city,
@@ -109,25 +138,14 @@ spans as (
     )
 ),
 
-firsts as (
-    select
-        h.customer_id,
-        h.city,
-        min(a.event_date) as first_on
-    from homes as h
-    inner join features.activity_days as a on h.customer_id = a.customer_id
-    group by h.customer_id, h.city
-),
-
 exposures as (
     select
-        f.customer_id,
-        max(s.rainy_days) as rainy_days,
-        max(s.dry_days) as dry_days
-    from firsts as f
-    inner join spans as s on f.city = s.city
-    where s.weather_date >= f.first_on
-    group by f.customer_id
+        h.customer_id,
+        s.rainy_days,
+        s.dry_days
+    from homes as h
+    inner join ways as f on h.customer_id = f.customer_id
+    inner join spans as s on h.city = s.city and f.first_on = s.weather_date
 ),
 
 order_days as (
@@ -160,14 +178,15 @@ select
     h.days_off_work,
     w.work_area,
     coalesce(w.work_days, 0) as work_days,
-    h.mobile_days,
-    h.on_the_way_days,
+    f.mobile_days,
+    f.on_the_way_days,
     d.store_km,
     e.rainy_days,
     e.dry_days,
     coalesce(v.rainy_visits, 0) as rainy_visits,
     coalesce(v.dry_visits, 0) as dry_visits
 from homes as h
+inner join ways as f on h.customer_id = f.customer_id
 left join works as w on h.customer_id = w.customer_id
 left join distances as d on h.home_area = d.region_id
 left join exposures as e on h.customer_id = e.customer_id

@@ -30,8 +30,6 @@ select
     t.high_frequency,
     t.novelty_seeker,
     i.channels,
-    i.discount_seeker,
-    i.favourite_category,
     j.sessions,
     j.engaged_share,
     j.hesitation_bits,
@@ -46,7 +44,31 @@ select
     c.near_store,
     c.rain_ratio,
     c.rainy_day,
+    k.favourite_category,
+    k.favourite_subcategory,
+    k.favourite_brand,
+    k.favourite_price_band,
+    k.favourite_content,
+    k.preferred_shop_channel,
+    k.preferred_channel,
+    k.community_responder,
+    d.discount_share,
+    d.full_price_share,
+    d.coupon_share,
+    d.discount_response,
+    d.price_score,
+    d.price_sensitive,
+    d.discount_seeker,
     i.marketing_consent,
+    x.text_count,
+    x.text_language,
+    x.mean_sentiment,
+    x.negative_share,
+    x.mood,
+    x.most_praised_aspect,
+    x.most_blamed_aspect,
+    x.needs,
+    x.unhappy,
     f.accounts,
     f.tenure_days,
     f.first_purchase_days,
@@ -85,5 +107,8 @@ inner join tags.interests as i on f.customer_id = i.customer_id
 inner join tags.trajectory as j on f.customer_id = j.customer_id
 inner join tags.scenario as c on f.customer_id = c.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
+inner join tags.preference as k on f.customer_id = k.customer_id
+inner join tags.price as d on f.customer_id = d.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id
 left join tags.value as v on f.customer_id = v.customer_id
+left join tags.text as x on f.customer_id = x.customer_id

@@ -22,8 +22,14 @@ counts as (
     select 'features.returned', 'kept', 'kept', coalesce(sum(returns), 0), null, null
     from features.returned
     union all
+    select 'features.opinions', 'kept', 'kept', coalesce(sum(texts_read), 0), null, null
+    from features.opinions
+    union all
     select 'features.activity', 'kept', 'kept', coalesce(sum(events), 0), null, null
     from features.activity
+    union all
+    select 'features.responses', 'kept', 'kept', coalesce(sum(messages), 0), null, null
+    from features.responses
     union all
     select 'features.known_seeds', 'kept', 'kept', count(*), null, null
     from features.known_seeds
@@ -38,6 +44,11 @@ counts as (
     group by rule
     union all
     select
+        'features.opinions', 'rejected', rule, sum(texts_read), min(orphan_account_id), max(orphan_account_id)
+    from quarantine.opinions
+    group by rule
+    union all
+    select
         'features.returned',
         'rejected',
         rule,
@@ -49,6 +60,10 @@ counts as (
     union all
     select 'features.activity', 'rejected', rule, sum(events), null, null
     from quarantine.activity
+    group by rule
+    union all
+    select 'features.responses', 'rejected', rule, sum(messages), null, null
+    from quarantine.responses
     group by rule
 ),
 

@@ -35,7 +35,7 @@ select
             r.rfm_type,
             r.rfm_segment,
             case when t.novelty_seeker then 'novelty seeker' end,
-            case when i.discount_seeker then 'discount seeker' end,
+            case when d.discount_seeker then 'discount seeker' end,
             case when j.hesitant then 'hesitant' end,
             case when j.impulse_buyer then 'impulse buyer' end
         )
@@ -44,7 +44,7 @@ select
 from assigned as a
 inner join tags.life_cycle as l on a.customer_id = l.customer_id
 inner join tags.rhythm as t on a.customer_id = t.customer_id
-inner join tags.interests as i on a.customer_id = i.customer_id
+inner join tags.price as d on a.customer_id = d.customer_id
 inner join tags.trajectory as j on a.customer_id = j.customer_id
 left join tags.rfm as r on a.customer_id = r.customer_id
 left join segments.names as n on n.family = 'behaviour' and cast(a.assignment['segment'] as varchar) = n.segment

@@ -20,6 +20,7 @@ from (
     ('facts.daily_activity', 'unknown_event_type', 'event_type', 'error', 'quarantine', 'the type of event is not known'),
     ('facts.daily_activity', 'wrong_day', 'event_date', 'error', 'quarantine', 'it lies in the folder of another day'),
     ('features.activity', 'unknown_holder', 'device_id', 'info', 'quarantine', 'nobody known held the device then'),
+    ('features.opinions', 'orphan_text', 'account_id', 'error', 'quarantine', 'no such account is known'),
     ('features.purchases', 'orphan_order', 'account_id', 'error', 'quarantine', 'no such account is known'),
     ('features.returned', 'orphan_return', 'order_id', 'error', 'quarantine', 'no such order is known'),
     ('features.known_seeds', 'unknown_customer', 'customer_id', 'error', 'quarantine', 'no such customer is known'),

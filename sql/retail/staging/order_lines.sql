@@ -29,6 +29,7 @@ judged as (
         l.order_date,
         o.account_id,
         o.cancelled,
+        o.discount > 0 as discounted,
         case
             when l.order_id is null or l.line_no is null then 'missing_key'
             when o.order_id is null then 'orphan_item'
@@ -54,6 +55,7 @@ ranked as (
         order_date,
         account_id,
         cancelled,
+        discounted,
         broken,
         row_number() over (
             partition by order_date, order_id, line_no
@@ -70,6 +72,9 @@ select
     product_id,
     cast(quantity as bigint) as quantity,
     try_cast(quantity * unit_price as decimal(18, 2)) as amount,
+    discounted,
+    -- nothing says what a coupon took off
+    cast(null as boolean) as with_coupon,
     order_date,
     case
         when broken is not null then broken

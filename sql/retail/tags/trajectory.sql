@@ -44,7 +44,7 @@ joined as (
         c.customer_id,
         p.marketing,
         z.activity is not null as observed,
-        coalesce(t.sessions, z.activity) as sessions,
+        case when z.activity is not null then coalesce(t.sessions, 0) end as sessions,
         t.engaged_sessions,
         coalesce(w.hesitation_bits, cast(z.activity as double)) as hesitation_bits,
         coalesce(w.impulse_bits, cast(z.activity as double)) as impulse_bits,

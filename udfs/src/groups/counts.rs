@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::Documentation;
 use datafusion_macros::user_doc;
 
-use super::aggregate::{Aggregate, Constants, Measure};
+use super::aggregate::{Aggregate, Constants, Measure, lists};
 use super::entries::{Entry, Folding, Taken};
 use super::keys::Keys;
-use crate::args::expect_arity;
+use crate::args::{expect_arity, float_list};
 
 #[user_doc(
     doc_section(label = "Groups"),
@@ -49,9 +49,13 @@ impl Aggregate for Entropy {
     doc_section(label = "Groups"),
     description = "The exact quantile of a group's values: the smallest value that at least the given share of the values does not exceed, always one of them (inverse of the empirical distribution function; type 1 of Hyndman and Fan 1996; PERCENTILE_DISC of the SQL standard). Equal values are held once with their count. NULL is ignored; NULL when no values remain.",
     syntax_example = "quantile_disc(value, share)",
+    alternative_syntax = "quantile_disc(value, shares)",
     sql_example = "```sql\nselect customer_id, quantile_disc(days_between_orders, 0.5) as median_gap from orders group by customer_id;\n```",
     argument(name = "value", description = "A number, date or timestamp; NaN is above all others."),
-    argument(name = "share", description = "A constant from 0 to 1.")
+    argument(
+        name = "share",
+        description = "A constant from 0 to 1, or a list of such, which gives a list: values are then held once for all."
+    )
 )]
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct QuantileDisc;
@@ -66,21 +70,45 @@ impl Aggregate for QuantileDisc {
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
         expect_arity(Self::NAME, types, &["value", "share"])?;
+        let shares = if is_list(&types[1]) { float_list() } else { DataType::Float64 };
         match Keys::coerced(Self::NAME, "value", &types[0])? {
-            DataType::Utf8 if types[0].is_null() => Ok(vec![DataType::Float64; 2]),
+            DataType::Utf8 if types[0].is_null() => Ok(vec![DataType::Float64, shares]),
             DataType::Utf8 => plan_err!("quantile_disc: argument value must be a number, date or timestamp"),
-            value => Ok(vec![value, DataType::Float64]),
+            value => Ok(vec![value, shares]),
+        }
+    }
+
+    fn returns(types: &[DataType]) -> Result<DataType> {
+        match is_list(&types[1]) {
+            true => Ok(DataType::List(Arc::new(Field::new_list_field(types[0].clone(), true)))),
+            false => Ok(types[0].clone()),
         }
     }
 
     fn measure(types: &[DataType], constants: &Constants) -> Result<Counts> {
-        match constants.get(1, "share")? {
-            ScalarValue::Float64(Some(share)) if (0.0..=1.0).contains(share) => {
-                Ok(Counts { keys: Keys::new(&types[0]), wanted: Wanted::Quantile(*share) })
+        let given = constants.get(1, "share")?;
+        let shares = match given {
+            ScalarValue::Float64(share) => share.map(|share| vec![share]),
+            ScalarValue::List(list) if list.len() == 1 && list.is_valid(0) => list
+                .value(0)
+                .as_primitive_opt::<Float64Type>()
+                .filter(|shares| shares.null_count() == 0)
+                .map(|shares| shares.values().to_vec()),
+            _ => None,
+        };
+        match shares {
+            Some(shares) if shares.iter().all(|share| (0.0..=1.0).contains(share)) => {
+                let wanted =
+                    if is_list(&types[1]) { Wanted::Quantiles(shares) } else { Wanted::Quantile(shares[0]) };
+                Ok(Counts { keys: Keys::new(&types[0]), wanted })
             }
-            other => plan_err!("quantile_disc: argument share must be from 0 to 1, not {other}"),
+            _ => plan_err!("quantile_disc: argument share must be from 0 to 1, not {given}"),
         }
     }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(_, _))
 }
 
 /// Rank (from 1) of the inverse-CDF quantile among `n` values: the smallest rank r with r / n >= `probability`.
@@ -97,10 +125,11 @@ pub struct Counts {
     wanted: Wanted,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Wanted {
     Entropy,
     Quantile(f64),
+    Quantiles(Vec<f64>),
 }
 
 impl Measure for Counts {
@@ -108,7 +137,7 @@ impl Measure for Counts {
     const FOLDING: Folding = Folding::Keys;
 
     fn fresh(&self) -> Self {
-        Self { keys: self.keys.fresh(), wanted: self.wanted }
+        Self { keys: self.keys.fresh(), wanted: self.wanted.clone() }
     }
 
     fn read(&mut self, columns: &[ArrayRef], mut add: impl FnMut(usize, i64, i64)) -> Result<()> {
@@ -121,11 +150,16 @@ impl Measure for Counts {
     }
 
     fn result(&self, groups: &Taken<i64>) -> Result<ArrayRef> {
-        match self.wanted {
+        match &self.wanted {
             Wanted::Entropy => Ok(Arc::new(groups.each().map(entropy).collect::<Float64Array>())),
             Wanted::Quantile(share) => {
-                let values: Vec<_> = groups.each().map(|group| quantile(group, share)).collect();
+                let values: Vec<_> = groups.each().map(|group| quantile(group, *share)).collect();
                 self.keys.decode_options(&values)
+            }
+            Wanted::Quantiles(shares) => {
+                let of_group = |group| shares.iter().map(move |share| quantile(group, *share));
+                let values: Vec<_> = groups.each().flat_map(of_group).collect();
+                lists(vec![shares.len(); groups.groups()], self.keys.decode_options(&values)?)
             }
         }
     }

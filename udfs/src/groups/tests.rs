@@ -398,6 +398,10 @@ async fn they_say_what_plain_sql_says() {
             count(*) over (partition by g) as t from visits where value is not null) where n = ceil(0.3 * t)",
         ),
         (
+            "select g, quantile_disc(value, [0.3, 1])[1], quantile_disc(value, [0.3, 1])[2] from visits group by g",
+            "select g, quantile_disc(value, 0.3), quantile_disc(value, 1) from visits group by g",
+        ),
+        (
             "select g, session_count(at, interval '3 hours') from visits group by g",
             "select g, count(*) filter (where before is null or at - before >= interval '3 hours') from (
             select g, at, lag(at) over (partition by g order by at) as before from visits) group by g",
@@ -561,6 +565,7 @@ async fn wrong_arguments_are_answered_with_the_remedy() {
         ("top_n(kind, value, 3)", "weight must be an integer"),
         ("min_by(kind, kind)", "argument key must be a number"),
         ("quantile_disc(value, 2)", "from 0 to 1"),
+        ("quantile_disc(value, [0.5, 2])", "from 0 to 1"),
         ("quantile_disc(kind, 0.5)", "number, date or timestamp"),
         ("session_count(at, interval '1 month')", "without months"),
         ("session_count(at, interval '0 seconds')", "above zero"),

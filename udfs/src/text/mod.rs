@@ -1,4 +1,4 @@
-//! Text: width, names, addresses, pseudonyms, similarity.
+//! Text: width, names, addresses, pseudonyms, similarity, opinions.
 
 mod closest;
 mod fold_width;
@@ -7,6 +7,7 @@ mod normalize_email;
 mod normalize_name;
 mod normalize_phone;
 mod pseudonym;
+pub mod sentiment;
 mod similarity;
 mod split_address;
 mod trim_to_null;
@@ -18,6 +19,7 @@ pub use normalize_email::{NormalizeEmail, normalize_email_into};
 pub use normalize_name::{NormalizeName, normalize_name_into};
 pub use normalize_phone::NormalizePhone;
 pub use pseudonym::{Pseudonym, pseudonym_into};
+pub use sentiment::{TextAspects, TextLanguage, TextSentiment, VaderCompound};
 pub use similarity::{Pairs, Similarity, SimilarityFunction};
 pub use split_address::SplitAddress;
 pub use trim_to_null::TrimToNull;

@@ -11,6 +11,8 @@ select
     cast(null as bigint) as product_id,
     cast(1 as bigint) as quantity,
     amount,
+    false as discounted,
+    cast(null as boolean) as with_coupon,
     order_date,
     cast(null as varchar) as rule
 from staging.orders
