@@ -43,8 +43,7 @@ fn tiers_of(name: &str, amounts: &str) -> String {
             (
                 "project.toml",
                 "name = \"tiers\"\ntime_zone = \"UTC\"\n\n[settings]\nvalue_head_share = 0.8\n\
-                 value_potential_share = 0.15\nregular_orders = 4\nloyal_orders = 10\n\
-                 rfm_monetary = \"total\"\nrfm_window_days = 365\n",
+                 value_potential_share = 0.15\nregular_orders = 4\nloyal_orders = 10\n",
             ),
             (
                 "raw/spent.sql",
