@@ -69,7 +69,8 @@ print(changed)
 "#;
 
 fn change(lake: &Path, more: bool, seed: u64) -> u64 {
-    let args = [text(&lake.join("raw")), INSTANT, if more { "more" } else { "less" }, &seed.to_string()];
+    let (raw, seed) = (lake.join("raw"), seed.to_string());
+    let args = [text(&raw), INSTANT, if more { "more" } else { "less" }, &seed];
     python::script(CHANGE, &args).trim().parse().unwrap()
 }
 
