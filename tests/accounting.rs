@@ -139,7 +139,7 @@ fn check_accounts(lake: &Path) {
             (None, "features.purchases") => good("staging.orders"),
             (None, "features.returned") => good("staging.returns"),
             (None, "features.responses") => good("staging.messages"),
-            (None, "features.opinions") => good("facts.text_opinions"),
+            (None, "features.opinions") => good("staging.texts"),
             (None, "features.activity") => good("facts.daily_activity"),
             (None, other) => panic!("say here what {other} filters"),
         };

@@ -2,7 +2,7 @@
 //!
 //! `create table LAYER.NAME (a, b) as values ...` gives a relation (columns by name, types as in the project; what is left out may
 //! not be read), `set as_of = '2025-03-01'` and `set NAME = VALUE` parameters; a model that is not set is trained on
-//! what is given. Every other relation is the project's stage. Files are read from `sql/retail` and `tests/tags` when the test
+//! what is given. Every other relation is the project's stage, over raw tables without rows. Files are read from `sql/retail` and `tests/tags` when the test
 //! runs. `STRATA_UPDATE=1` writes what comes out into the files, `STRATA_CASES=rfm` runs one of them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -7,13 +7,12 @@ use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::MemTable;
-use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col};
 use datafusion::prelude::SessionContext;
@@ -89,7 +88,7 @@ impl Stages {
         Err(format!("the project has no relation `{name}`{help}"))
     }
 
-    /// The rows of a relation: those given, else what its stage computes; no rows for a published table of earlier runs.
+    /// The rows of a relation: those given, else what its stage computes; none of raw tables and of what earlier runs published.
     fn table(
         &self,
         used: &str,
@@ -102,10 +101,7 @@ impl Stages {
         }
         match relation {
             Relation::Stage(name) => Ok(Arc::new(ViewTable::new(self.stage_plan(name, plans)?, None))),
-            Relation::Carried(name) => {
-                let schema = self.project.stage(name).expect("a stage").result_schema();
-                Ok(Arc::new(EmptyTable::new(schema)))
-            }
+            Relation::Source(_) | Relation::Carried(_) => self.project.empty_table(relation).map_err(said),
             _ => Err(format!(
                 "{reader} reads `{used}`: create that table, or one between it and what is asked"
             )),
@@ -282,8 +278,9 @@ impl Stages {
         Ok(found.expect("it was computed"))
     }
 
-    /// `NAME [(COLUMNS)] as SELECT`: the rows of a relation of the project, by the types it has there.
-    async fn create(&mut self, rest: &str, replace: bool) -> Outcome<()> {
+    /// `NAME [(COLUMNS)] as SELECT`: the rows of a relation of the project, by the types it has there, in the place of what was
+    /// given before.
+    async fn create(&mut self, rest: &str) -> Outcome<()> {
         let form = "write `create table LAYER.NAME [(a, b)] as select ...` or `as values ...`";
         let end = rest.find(|c: char| c.is_whitespace() || c == '(').ok_or(form)?;
         let (name, rest) = rest.split_at(end);
@@ -292,9 +289,6 @@ impl Stages {
             None => ("", rest),
         };
         let query = rest.trim_start().strip_prefix("as").ok_or(form)?;
-        if self.given.contains_key(name) && !replace {
-            return Err(format!("`{name}` is there already: `create or replace table`"));
-        }
         let relation = self.relation(name)?;
         let batch = self.rows(query).await?;
         let names: Vec<String> = match columns.trim() {
@@ -353,8 +347,11 @@ impl Stages {
         let zone = self.params.get("time_zone").map(ToString::to_string).unwrap_or_default();
         let zone: Tz = zone.parse().map_err(said)?;
         let date = text.parse::<NaiveDate>().map(|date| day_start(date, zone));
-        let instant = || DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
-        let instant = date.or_else(|_| instant()).map_err(|error| format!("as_of `{text}`: {error}"))?;
+        let instant = |_| DateTime::parse_from_rfc3339(text).map(|at| at.to_utc());
+        let plain = |_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(|at| at.and_utc());
+        let instant = date.or_else(instant).or_else(plain).map_err(|_| {
+            format!("as_of `{text}` is no date, nor an instant like 2025-03-01T04:00:00Z or 2025-03-01 04:00:00 (UTC)")
+        })?;
         Ok(ScalarValue::TimestampMicrosecond(Some(instant.timestamp_micros()), None))
     }
 }
@@ -363,10 +360,8 @@ impl Runner for Stages {
     async fn statement(&mut self, sql: &str) -> Outcome<()> {
         let sql = bare(sql);
         let after = |start: &str| sql.strip_prefix(start).map(str::trim_start);
-        if let Some(rest) = after("create or replace table ") {
-            self.create(rest, true).await
-        } else if let Some(rest) = after("create table ") {
-            self.create(rest, false).await
+        if let Some(rest) = after("create or replace table ").or(after("create table ")) {
+            self.create(rest).await
         } else if let Some(rest) = after("set ") {
             self.set(rest).await
         } else if let Some(name) = after("drop table ") {

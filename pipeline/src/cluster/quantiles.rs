@@ -70,7 +70,10 @@ pub fn moved(before: &ReferenceModel, now: &ReferenceModel, max_move: f64) -> Op
     };
     let mean = |at: usize| format!("the mean of `{}`", before.columns[at]);
     let far = |before: Option<f64>, now: Option<f64>| match (before, now) {
-        (Some(before), Some(now)) => before != now && !((now - before).abs() <= max_move * before.abs()),
+        (Some(before), Some(now)) => {
+            let step = (now - before).abs();
+            before != now && (step > max_move * before.abs() || !step.is_finite())
+        }
         (before, now) => before.is_some() != now.is_some(),
     };
     let shown = |value: Option<f64>| value.map_or("none".to_string(), |value| value.to_string());

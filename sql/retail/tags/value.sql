@@ -5,7 +5,7 @@
 --    | by falling all-time net value, who brings the first $value_head_share of it, the next $value_potential_share, the rest
 --    | needs orders
 -- tag_spending_level: dimension level (lowest, low, middle, high, highest) | Spending level | 消费水平
---    | fifth of the reference population by the $rfm_monetary net spend in $rfm_window_days days | needs orders
+--    | the monetary score in words, from the lowest to the highest fifth of the reference population | needs orders
 -- tag_buyer_grade: dimension level (one-time, repeat, regular, loyal) | Buyer grade | 购买次数等级
 --    | orders of all time: one, more, $regular_orders or more, $loyal_orders or more | needs orders
 -- why: tiers go by falling all-time net value: head are those who bring the first `value_head_share` of it, potential those who bring the

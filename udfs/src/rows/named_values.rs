@@ -160,9 +160,10 @@ struct Values {
 
 impl Values {
     fn of(column: &ArrayRef) -> Result<Self> {
-        let numbers = match column.data_type().is_numeric() {
-            true => Some(cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone()),
-            false => None,
+        let numbers = if column.data_type().is_numeric() {
+            Some(cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+        } else {
+            None
         };
         let texts = match column.as_list_opt::<i32>() {
             Some(lists) => joined(lists)?,
@@ -188,25 +189,25 @@ fn joined(lists: &ListArray) -> Result<StringArray> {
 pub fn named_values(rows: &StructArray) -> Result<ListArray> {
     let columns: Vec<Values> = rows.columns().iter().map(Values::of).collect::<Result<_>>()?;
     let fields: Vec<&str> = rows.fields().iter().map(|field| field.name().as_str()).collect();
-    let is_there = |row: usize| move |(_, column): &(&&str, &Values)| column.texts.is_valid(row);
-    let entries = || {
-        (0..rows.len())
-            .filter(|row| rows.is_valid(*row))
-            .flat_map(|row| fields.iter().zip(&columns).filter(is_there(row)).map(move |entry| (row, entry)))
-    };
-    let bytes: usize =
-        entries().map(|(row, (name, column))| name.len() + column.texts.value(row).len()).sum();
-    if bytes > i32::MAX as usize {
-        return exec_err!("named_values: a batch holds over 2 GiB of text; use a smaller batch size");
-    }
     let (mut names, mut values, mut numbers) =
         (StringBuilder::new(), StringBuilder::new(), Float64Builder::new());
     let mut lengths = vec![0; rows.len()];
-    for (row, (name, column)) in entries() {
-        names.append_value(name);
-        values.append_value(column.texts.value(row));
-        numbers.append_option(column.numbers.as_ref().map(|numbers| numbers.value(row)));
-        lengths[row] += 1;
+    let mut bytes = 0;
+    for (row, length) in lengths.iter_mut().enumerate().filter(|(row, _)| rows.is_valid(*row)) {
+        for (name, column) in fields.iter().zip(&columns) {
+            if column.texts.is_null(row) {
+                continue;
+            }
+            let value = column.texts.value(row);
+            bytes += name.len() + value.len();
+            if bytes > i32::MAX as usize {
+                return exec_err!("named_values: a batch holds over 2 GiB of text; use a smaller batch size");
+            }
+            names.append_value(name);
+            values.append_value(value);
+            numbers.append_option(column.numbers.as_ref().map(|numbers| numbers.value(row)));
+            *length += 1;
+        }
     }
     let DataType::Struct(fields) = entry_type() else { return exec_err!("an entry is a struct") };
     let columns: Vec<ArrayRef> =
