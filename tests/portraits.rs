@@ -202,14 +202,18 @@ fn cells_of_few_are_suppressed_with_what_would_give_them_away() {
         ];
         let groups: Vec<_> = groups.into_iter().filter(|(customers, ..)| *customers > 0).collect();
         let (_project, lake) = planted(&groups, &[]);
-        let query = "select segment, value, n, share, share_low, share_high, tgi, p, p_corrected, suppressed
+        let query =
+            "select segment, value, n, share, share_low, share_high, tgi, p, p_corrected, base_n, suppressed
                      from segment_portraits order by segment, value";
         let cells = rows(lake.path(), query);
         for cell in &cells {
-            let told = ["n", "share", "share_low", "share_high", "tgi", "p", "p_corrected"];
-            let told = told.map(|column| !cell[column].is_null());
             let suppressed = cell["suppressed"].as_bool().unwrap();
-            assert!(told.iter().all(|told| *told != suppressed), "{cell}");
+            let told = |columns: &[&str], told: bool| {
+                assert!(columns.iter().all(|column| cell[column].is_null() != told), "{cell}");
+            };
+            told(&["n", "share", "share_low", "share_high"], !suppressed);
+            // what compares with the base is known where both are
+            told(&["tgi", "p", "p_corrected"], !suppressed && !cell["base_n"].is_null());
         }
         let hidden = cells.iter().filter(|cell| cell["suppressed"] == true);
         let name = |cell: &Value| {
