@@ -80,7 +80,8 @@ pub struct Tag {
     pub owner: Option<String>,
     /// `ordinary`, `personal` or `sensitive`.
     pub privacy: String,
-    /// Hash of the stage's SQL, of the views it inlines and of the settings they use; set when names are resolved.
+    /// Hash of the stage's SQL, of the views it inlines, of the settings they use and of those in the definition; set when names
+    /// are resolved.
     pub rule_version: String,
 }
 
@@ -306,7 +307,7 @@ impl Project {
     /// Gives each tag the version of its rule, and says which of its needs are raw tables and which of these are missing.
     pub(super) fn settle_tags(&mut self) {
         let settle = |tag: &Tag| Tag {
-            rule_version: self.rule_version(&tag.stage),
+            rule_version: self.rule_version(tag),
             missing: tag.needs.iter().filter(|need| self.lacks(need)).cloned().collect(),
             other_needs: tag.needs.iter().filter(|need| !self.is_raw(need)).cloned().collect(),
             ..tag.clone()
@@ -314,10 +315,12 @@ impl Project {
         self.tags = self.tags.iter().map(settle).collect();
     }
 
-    /// The hash of a stage's SQL and of the settings it uses, the views it inlines included. Neither inputs nor the engine
-    /// count, nor what differs from run to run or from company to company.
-    fn rule_version(&self, stage: &str) -> String {
-        let mut parts: Vec<String> = Vec::new();
+    /// The hash of the SQL of the tag's stage and of the settings it uses, the views it inlines included, and of the settings in
+    /// the definition, which features may use for it. Neither inputs nor the engine count, nor what differs from run to run or from
+    /// company to company.
+    fn rule_version(&self, tag: &Tag) -> String {
+        let stage = tag.stage.as_str();
+        let mut parts = tag.thresholds.clone();
         for name in std::iter::once(stage.to_string()).chain(self.inlined_views(stage)) {
             parts.extend(self.stage(&name).map(|stage| stage.sql.canonical()));
         }
