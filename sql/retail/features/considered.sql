@@ -26,52 +26,27 @@ order_days as (
     group by customer_id, order_date
 ),
 
-days as (
-    select
-        coalesce(v.customer_id, o.customer_id) as customer_id,
-        coalesce(v.event_date, o.order_date) as day,
-        v.carts,
-        v.stays,
-        o.customer_id is not null as ordered,
-        o.orders,
-        o.quick_orders,
-        o.thought_over
-    from features.activity_days as v
-    full outer join order_days as o on v.customer_id = o.customer_id and v.event_date = o.order_date
-    where v.customer_id is not null or o.customer_id is not null
-),
-
--- Customers are dealt to 64 lots, since a window for each would cost many times more; a day's number is unique in its lot
--- and falls from day to day, so that the last one seen is the next order.
+-- Days without an order, each with the next order soon after it.
 followed as (
     select
-        customer_id,
-        day,
-        carts,
-        stays,
-        ordered,
-        orders,
-        quick_orders,
-        last_value(case when ordered then customer_id end) ignore nulls over later as next_customer,
-        last_value(case when ordered then day end) ignore nulls over later as next_order,
-        last_value(case when ordered then thought_over end) ignore nulls over later as next_thought_over
-    from days
-    window later as (
-        partition by row_hash(customer_id) % 64
-        order by customer_id, day desc
-        rows between unbounded preceding and 1 preceding
-    )
+        a.customer_id,
+        a.event_date,
+        min(o.order_date) as next_order,
+        bool_or(o.order_date = a.event_date) as ordered
+    from features.activity_days as a
+    inner join order_days as o on a.customer_id = o.customer_id
+    where o.order_date - a.event_date between 0 and $consideration_days
+    group by a.customer_id, a.event_date
 ),
 
 before as (
     select
-        customer_id,
-        day,
-        next_order
-    from followed
-    where
-        not ordered and next_customer = customer_id and next_thought_over
-        and next_order - day <= $consideration_days
+        f.customer_id,
+        f.event_date as day,
+        f.next_order
+    from followed as f
+    inner join order_days as o on f.customer_id = o.customer_id and f.next_order = o.order_date
+    where not f.ordered and o.thought_over
 ),
 
 ordered_products as (
@@ -123,15 +98,35 @@ looked_ahead as (
     group by b.customer_id
 ),
 
-totals as (
+ordered_totals as (
     select
         customer_id,
-        cast(coalesce(sum(orders), 0) as bigint) as online_orders,
-        cast(coalesce(sum(quick_orders), 0) as bigint) as quick_orders,
-        cast(coalesce(sum(carts) filter (where not ordered), 0) as bigint) as parked,
-        cast(coalesce(sum(carts + stays) filter (where not ordered), 0) as bigint) as park_chances
-    from followed
+        cast(sum(orders) as bigint) as online_orders,
+        cast(sum(quick_orders) as bigint) as quick_orders
+    from order_days
     group by customer_id
+),
+
+parked as (
+    select
+        a.customer_id,
+        cast(coalesce(sum(a.carts), 0) as bigint) as parked,
+        cast(coalesce(sum(a.carts + a.stays), 0) as bigint) as park_chances
+    from features.activity_days as a
+    left join order_days as o on a.customer_id = o.customer_id and a.event_date = o.order_date
+    where a.customer_id is not null and o.customer_id is null
+    group by a.customer_id
+),
+
+totals as (
+    select
+        coalesce(o.customer_id, p.customer_id) as customer_id,
+        coalesce(o.online_orders, 0) as online_orders,
+        coalesce(o.quick_orders, 0) as quick_orders,
+        coalesce(p.parked, 0) as parked,
+        coalesce(p.park_chances, 0) as park_chances
+    from ordered_totals as o
+    full outer join parked as p on o.customer_id = p.customer_id
 )
 
 select
