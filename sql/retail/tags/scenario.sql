@@ -5,13 +5,13 @@
 --    at least `$min_crowd` such customers share it. The rate ratio is that of days with visits on rainy against dry days, half a
 --    visit added to both, its interval the log-normal one (Rothman, Modern Epidemiology)
 -- tag_home_area: dimension level (any) | Home area | 居住区域
---    | the zone of most days outside working hours, from $area_days days on, where $min_crowd customers or more live | for location
+--    | the zone of most visits outside working hours, from $area_visits visits on, where $min_crowd customers or more live | for location
 --    | needs events, regions, consents | privacy sensitive
 -- tag_work_area: dimension level (any) | Work area | 工作区域
---    | the zone of most working hours apart from home, from $area_days days on, where $min_crowd customers or more work
+--    | the zone of most working hours apart from home, from $area_visits visits on, where $min_crowd customers or more work
 --    | for location | needs events, regions, devices, consents | privacy sensitive
 -- tag_commuter: dimension flag | Commuter | 通勤族
---    | evidence of being at a station on the way to and from work ($commuting_days of working days against $usual_commutes) of
+--    | evidence of being at a station on the way to and from work ($commuting_visits of visits on working days against $usual_commutes) of
 --    $commuter_bits bits or more | for location | needs events, regions, devices, consents | privacy sensitive
 -- tag_near_store: dimension flag | Near a store | 门店周边
 --    | the home area lies within $near_store_km km of a store | for location | needs events, regions, stores, consents
@@ -26,14 +26,14 @@ with
 known as (
     select
         p.customer_id,
-        case when p.home_days >= $area_days then p.home_area end as home_area,
-        case when p.work_days >= $area_days then p.work_area end as work_area,
+        case when p.home_visits >= $area_visits then p.home_area end as home_area,
+        case when p.work_visits >= $area_visits then p.work_area end as work_area,
         p.store_km,
         case
-            when p.mobile_days > 0
+            when p.mobile_visits > 0
                 then
-                    p.on_the_way_days * log2($commuting_days / $usual_commutes)
-                    + (p.mobile_days - p.on_the_way_days) * log2((1.0 - $commuting_days) / (1.0 - $usual_commutes))
+                    p.on_the_way_visits * log2($commuting_visits / $usual_commutes)
+                    + (p.mobile_visits - p.on_the_way_visits) * log2((1.0 - $commuting_visits) / (1.0 - $usual_commutes))
         end as commuter_bits,
         case
             when p.rainy_days > 0 and p.dry_days > 0
