@@ -3,30 +3,7 @@
 -- store: table
 -- why: `days_before_orders` are days without an order of which the next order is at most `$consideration_days` days away,
 --    `days_looked_ahead` those of them on which a product of that order was looked at
-with
-orders as (
-    select
-        p.customer_id,
-        o.order_date,
-        o.order_id,
-        o.considered_seconds
-    from facts.order_views as o
-    inner join identity.account_person as p on o.account_id = p.account_id
-    where o.ordered_at < $as_of
-),
-
-order_days as (
-    select
-        customer_id,
-        order_date,
-        count(*) as orders,
-        count(*) filter (where coalesce(considered_seconds < $impulse_seconds, true)) as quick_orders,
-        bool_or(considered_seconds >= $impulse_seconds) as thought_over
-    from orders
-    group by customer_id, order_date
-),
-
--- Days without an order, each with the next order soon after it.
+with-- Days without an order, each with the next order soon after it.
 followed as (
     select
         a.customer_id,
@@ -34,7 +11,7 @@ followed as (
         min(o.order_date) as next_order,
         bool_or(o.order_date = a.event_date) as ordered
     from features.activity_days as a
-    inner join order_days as o on a.customer_id = o.customer_id
+    inner join features.order_days as o on a.customer_id = o.customer_id
     where o.order_date - a.event_date between 0 and $consideration_days
     group by a.customer_id, a.event_date
 ),
@@ -45,18 +22,19 @@ before as (
         f.event_date as day,
         f.next_order
     from followed as f
-    inner join order_days as o on f.customer_id = o.customer_id and f.next_order = o.order_date
+    inner join features.order_days as o on f.customer_id = o.customer_id and f.next_order = o.order_date
     where not f.ordered and o.thought_over
 ),
 
 ordered_products as (
     select
-        o.customer_id,
+        p.customer_id,
         o.order_date,
         l.product_id
-    from orders as o
+    from facts.order_views as o
+    inner join identity.account_person as p on o.account_id = p.account_id
     inner join staging.order_lines as l on o.order_date = l.order_date and o.order_id = l.order_id
-    group by o.customer_id, o.order_date, l.product_id
+    where o.ordered_at < $as_of
 ),
 
 packed as (
@@ -103,7 +81,7 @@ ordered_totals as (
         customer_id,
         cast(sum(orders) as bigint) as online_orders,
         cast(sum(quick_orders) as bigint) as quick_orders
-    from order_days
+    from features.order_days
     group by customer_id
 ),
 
@@ -113,7 +91,7 @@ parked as (
         cast(coalesce(sum(a.carts), 0) as bigint) as parked,
         cast(coalesce(sum(a.carts + a.stays), 0) as bigint) as park_chances
     from features.activity_days as a
-    left join order_days as o on a.customer_id = o.customer_id and a.event_date = o.order_date
+    left join features.order_days as o on a.customer_id = o.customer_id and a.event_date = o.order_date
     where a.customer_id is not null and o.customer_id is null
     group by a.customer_id
 ),

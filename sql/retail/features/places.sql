@@ -82,16 +82,6 @@ exposures as (
     inner join spans as s on h.city = s.city and f.first_on = s.weather_date
 ),
 
-order_days as (
-    select
-        p.customer_id,
-        o.order_date
-    from facts.order_views as o
-    inner join identity.account_person as p on o.account_id = p.account_id
-    where o.ordered_at < $as_of
-    group by p.customer_id, o.order_date
-),
-
 weather_visits as (
     select
         h.customer_id,
@@ -100,7 +90,7 @@ weather_visits as (
     from homes as h
     inner join features.activity_days as a on h.customer_id = a.customer_id
     inner join weather as w on h.city = w.city and a.event_date = w.weather_date
-    left join order_days as o on a.customer_id = o.customer_id and a.event_date = o.order_date
+    left join features.order_days as o on a.customer_id = o.customer_id and a.event_date = o.order_date
     where o.customer_id is null
     group by h.customer_id
 )

@@ -37,10 +37,26 @@ parts as (
     where o.device_id is not null and o.channel in ('web', 'app') and o.ordered_at < $as_of
 ),
 
--- Devices are dealt to 64 lots, since a window for each would cost many times more.
+-- Devices are dealt to 64 lots, since a window for each would cost many times more, and sorted by their hashes, which cost less
+-- to compare; parts that are equal in the order are interchangeable.
+hashed as (
+    select
+        row_hash(device_id) % arrow_cast(64, 'UInt64') as lot,
+        row_hash(device_id) as device,
+        device_id,
+        logged_in,
+        customer_id,
+        started_at,
+        ended_at,
+        steps,
+        path
+    from parts
+),
+
 followed as (
     select
-        row_hash(device_id) % 64 as lot,
+        lot,
+        device,
         device_id,
         logged_in,
         customer_id,
@@ -48,17 +64,18 @@ followed as (
         ended_at,
         steps,
         path,
-        case when lag(device_id) over lots = device_id then lag(ended_at) over lots end as ended_before,
-        case when lag(device_id, 2) over lots = device_id then lag(ended_at, 2) over lots end as ended_earlier
-    from parts
+        case when lag(device) over lots = device then lag(ended_at) over lots end as ended_before,
+        case when lag(device, 2) over lots = device then lag(ended_at, 2) over lots end as ended_earlier
+    from hashed
     window lots as (
-        partition by row_hash(device_id) % 64
-        order by device_id, started_at, ended_at, path, logged_in, customer_id, steps
+        partition by lot
+        order by device, started_at, ended_at, path
     )
 ),
 
 numbered as (
     select
+        lot,
         device_id,
         logged_in,
         customer_id,
@@ -73,14 +90,14 @@ numbered as (
             end
         ) over (
             partition by lot
-            order by device_id, started_at, ended_at, path, logged_in, customer_id, steps
+            order by device, started_at, ended_at, path
             rows between unbounded preceding and current row
         ) as session
     from followed
 )
 
 select
-    device_id,
+    max(device_id) as device_id,
     session,
     coalesce(max(customer_id) filter (where logged_in), max(customer_id)) as customer_id,
     bool_or(logged_in) as logged_in,
@@ -93,4 +110,4 @@ select
         'ss', 's'
     ) as path
 from numbered
-group by device_id, session
+group by lot, session

@@ -69,7 +69,7 @@ lacking as (
 granted as (
     select
         customer_id,
-        array_agg(purpose order by purpose) as purposes
+        value_set(purpose) as purposes
     from identity.person_consents
     where granted
     group by customer_id
