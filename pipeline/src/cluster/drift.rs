@@ -4,25 +4,27 @@ use strata_udfs::learn::population_stability;
 use strata_udfs::model::{BINS, KmeansModel};
 
 use super::sample::Sample;
-use super::scale::{known_values, quantile};
+use super::scale::{for_rows, known_values, quantiles};
 use super::settings::DriftLimits;
+use super::train::side_by_side;
+use crate::Result;
 
 const CUTS: usize = BINS - 2;
 
 /// Writes down where the sample lies: cut points, the share in each bin, the mean margin.
-pub(crate) fn remember(model: &mut KmeansModel, sample: &Sample) {
-    for feature in 0..model.d() {
+pub(crate) fn remember(model: &mut KmeansModel, sample: &Sample, threads: usize) -> Result<()> {
+    let cuts = side_by_side(model.d(), threads, |feature, _| {
         let mut known: Vec<f64> =
             known_values(sample, feature).into_iter().filter(|value| value.is_finite()).collect();
-        let tenth = |i: usize| (i + 1) as f64 / (CUTS + 1) as f64;
-        let cuts: [f64; CUTS] =
-            std::array::from_fn(|i| if known.is_empty() { 0.0 } else { quantile(&mut known, tenth(i)) });
-        model.cuts.extend(cuts);
-    }
+        let tenths: [f64; CUTS] = std::array::from_fn(|i| (i + 1) as f64 / (CUTS + 1) as f64);
+        Ok(if known.is_empty() { [0.0; CUTS] } else { quantiles(&mut known, tenths) })
+    })?;
+    model.cuts = cuts.concat();
     let all = sample.rows.len().max(1) as f64;
-    model.shares =
-        (0..model.d()).flat_map(|feature| counts(model, sample, feature)).map(|n| n / all).collect();
-    model.mean_margin = mean_margin(model, sample);
+    let counts = side_by_side(model.d(), threads, |feature, _| Ok(counts(model, sample, feature)))?;
+    model.shares = counts.into_iter().flatten().map(|n| n / all).collect();
+    model.mean_margin = mean_margin(model, sample, threads);
+    Ok(())
 }
 
 /// Rows of the sample in each bin of a feature.
@@ -35,19 +37,27 @@ fn counts(model: &KmeansModel, sample: &Sample, feature: usize) -> [f64; BINS] {
 }
 
 /// Mean of the distance to the runner-up minus that to the nearest segment; `None` for one segment or no rows.
-fn mean_margin(model: &KmeansModel, sample: &Sample) -> Option<f64> {
-    let mut scaled = vec![0.0; model.d()];
-    let mut sum = 0.0;
-    for row in &sample.rows {
-        model.scaling.scale_into(row.values.iter().copied().map(Some), &mut scaled);
-        let (_, nearest, runner_up) = model.nearest_two(&scaled);
-        sum += runner_up?.1.sqrt() - nearest.sqrt();
-    }
-    (!sample.rows.is_empty()).then(|| sum / sample.rows.len() as f64)
+fn mean_margin(model: &KmeansModel, sample: &Sample, threads: usize) -> Option<f64> {
+    let mut margins = vec![0.0; sample.rows.len()];
+    for_rows(&mut margins, 1, threads, |first, margins| {
+        let mut scaled = vec![0.0; model.d()];
+        for (row, margin) in sample.rows[first..].iter().zip(margins) {
+            model.scaling.scale_into(row.values.iter().copied().map(Some), &mut scaled);
+            let (_, nearest, runner_up) = model.nearest_two(&scaled);
+            *margin = runner_up.map_or(0.0, |runner_up| runner_up.1.sqrt() - nearest.sqrt());
+        }
+    });
+    let known = model.segments.len() > 1 && !margins.is_empty();
+    known.then(|| margins.iter().sum::<f64>() / margins.len() as f64)
 }
 
 /// What speaks against keeping a model for the population of this sample: `None` while it is within the limits.
-pub(crate) fn drift(model: &KmeansModel, sample: &Sample, limits: &DriftLimits) -> Option<String> {
+pub(crate) fn drift(
+    model: &KmeansModel,
+    sample: &Sample,
+    limits: &DriftLimits,
+    threads: usize,
+) -> Option<String> {
     if model.scaling.features != sample.features {
         return Some("the features have changed".into());
     }
@@ -66,7 +76,7 @@ pub(crate) fn drift(model: &KmeansModel, sample: &Sample, limits: &DriftLimits) 
             limits.max_drift
         ));
     }
-    let (before, now) = (model.mean_margin?, mean_margin(model, sample)?);
+    let (before, now) = (model.mean_margin?, mean_margin(model, sample, threads)?);
     (now < limits.min_margin * before).then(|| {
         format!(
             "the mean margin fell from {before:.3} to {now:.3}, below `min_margin: {}` of it",
@@ -105,13 +115,13 @@ mod tests {
             ..KmeansModel::default()
         };
         let rows: Vec<&[f64]> = values.chunks(1).collect();
-        remember(&mut model, &sample(&["x"], &rows));
+        remember(&mut model, &sample(&["x"], &rows), 2).unwrap();
         (model, values)
     }
 
     fn drifted(model: &KmeansModel, values: &[f64], limits: DriftLimits) -> Option<String> {
         let rows: Vec<&[f64]> = values.chunks(1).collect();
-        drift(model, &sample(&["x"], &rows), &limits)
+        drift(model, &sample(&["x"], &rows), &limits, 2)
     }
 
     #[test]
@@ -136,7 +146,7 @@ mod tests {
         let between = vec![4.0, 5.0, 6.0];
         let lenient = DriftLimits { max_drift: 100.0, min_margin: 0.75 };
         assert!(drifted(&model, &between, lenient).unwrap().contains("mean margin fell from 5.000"));
-        let other = drift(&model, &sample(&["y"], &[&[1.0]]), &DriftLimits::default()).unwrap();
+        let other = drift(&model, &sample(&["y"], &[&[1.0]]), &DriftLimits::default(), 2).unwrap();
         assert!(other.contains("features have changed"), "{other}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::scale::{Matrix, mean_and_deviation};
+use super::scale::Matrix;
 
 /// A deviation of less than this many standard deviations is not worth a name.
 const NOTABLE: f64 = 0.25;
@@ -46,9 +46,7 @@ pub(crate) type Deviations = Vec<Vec<(usize, f64)>>;
 
 /// The notable deviations of each centroid.
 pub(crate) fn deviations(points: &Matrix, centroids: &[f64]) -> Deviations {
-    let overall: Vec<(f64, f64)> = (0..points.width)
-        .map(|f| mean_and_deviation(&points.rows().map(|row| row[f]).collect::<Vec<_>>()))
-        .collect();
+    let overall = points.moments();
     centroids.chunks_exact(points.width).map(|c| notable(c, &overall)).collect()
 }
 

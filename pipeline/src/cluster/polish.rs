@@ -108,7 +108,7 @@ mod tests {
         let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
         let sample = sample(&["a", "b", "c"], &rows);
         let settings = KmeansSettings::new(5);
-        let (scaling, points) = learn_scaling(&settings.preparation, &sample).unwrap();
+        let (scaling, points) = learn_scaling(&settings.preparation, &sample, 2).unwrap();
         let names: Vec<String> = (0..5).map(|i| i.to_string()).collect();
         let mut model = KmeansModel {
             scaling,
@@ -119,7 +119,7 @@ mod tests {
             names,
             ..KmeansModel::default()
         };
-        remember(&mut model, &sample);
+        remember(&mut model, &sample, 2).unwrap();
         let batches = sample.rows.chunks(70).map(|rows| {
             let keys = arrow::array::StringArray::from_iter_values(rows.iter().map(|row| row.key.as_str()));
             let mut columns = vec![("id", Arc::new(keys) as arrow::array::ArrayRef, true)];

@@ -1,7 +1,7 @@
 //! How good a clustering is, and when it is too poor to publish.
 
 use super::lloyd::Fit;
-use super::scale::{Matrix, mean_and_deviation};
+use super::scale::Matrix;
 use super::settings::Gate;
 use crate::{Error, Result};
 
@@ -145,7 +145,7 @@ fn calinski_harabasz(points: &Matrix, fit: &Fit, sizes: &[u64]) -> Option<f64> {
     if k < 2 || n <= k || within <= 0.0 {
         return None;
     }
-    let mean = means(points);
+    let mean: Vec<f64> = points.moments().into_iter().map(|(mean, _)| mean).collect();
     let parts = fit.centroids.chunks_exact(points.width).zip(sizes);
     let between: f64 = parts.map(|(centroid, size)| *size as f64 * squared(centroid, &mean)).sum();
     Some(between / (k - 1) as f64 / (within / (n - k) as f64))
@@ -171,16 +171,8 @@ fn davies_bouldin(points: &Matrix, fit: &Fit, sizes: &[u64]) -> Option<f64> {
     Some(used.iter().map(|i| worst(*i)).sum::<f64>() / used.len() as f64)
 }
 
-fn column(points: &Matrix, feature: usize) -> Vec<f64> {
-    points.rows().map(|row| row[feature]).collect()
-}
-
-fn means(points: &Matrix) -> Vec<f64> {
-    (0..points.width).map(|f| mean_and_deviation(&column(points, f)).0).collect()
-}
-
 pub(super) fn spread(points: &Matrix) -> f64 {
-    let deviations = (0..points.width).map(|f| mean_and_deviation(&column(points, f)).1).filter(|d| *d > 0.0);
+    let deviations = points.moments().into_iter().map(|(_, deviation)| deviation).filter(|d| *d > 0.0);
     let (low, high) = deviations.fold((f64::INFINITY, 0.0f64), |(low, high), d| (low.min(d), high.max(d)));
     if high > 0.0 { high / low } else { 1.0 }
 }

@@ -7,6 +7,8 @@ use strata_udfs::model::{KNOTS, Scaling, Transform, on_grid};
 
 use super::preparation::{Preparation, Scale};
 use super::sample::Sample;
+use super::train::side_by_side;
+use crate::cpu::Meter;
 use crate::{Error, Result};
 
 /// Bound of an unscaled value, 2^30: below it a fixed-point value fits an i64, and the squared distance of two
@@ -37,6 +39,22 @@ impl Matrix {
         Matrix { values: self.values[..rows * self.width].to_vec(), width: self.width }
     }
 
+    /// Mean and standard deviation (divisor n) of each column: as [`mean_and_deviation`], all columns in two passes.
+    pub(crate) fn moments(&self) -> Vec<(f64, f64)> {
+        let Some(first) = self.rows().next() else { return vec![(0.0, 0.0); self.width] };
+        let n = self.len() as f64;
+        let mut sums = vec![0.0; self.width];
+        for row in self.rows() {
+            sums.iter_mut().zip(row).zip(first).for_each(|((sum, v), first)| *sum += v - first);
+        }
+        let means: Vec<f64> = first.iter().zip(&sums).map(|(first, sum)| first + sum / n).collect();
+        sums.fill(0.0);
+        for row in self.rows() {
+            sums.iter_mut().zip(row).zip(&means).for_each(|((sum, v), mean)| *sum += (v - mean) * (v - mean));
+        }
+        means.into_iter().zip(sums).map(|(mean, sum)| (mean, (sum / n).sqrt())).collect()
+    }
+
     pub(crate) fn rows(&self) -> std::slice::ChunksExact<'_, f64> {
         self.values.chunks_exact(self.width)
     }
@@ -48,7 +66,11 @@ impl Matrix {
 /// # Errors
 /// [`Error::Usage`] for settings of a feature that does not exist; [`Error::Contract`] when infinite values
 /// leave no centre or scale, or under `scale: none` for a value of 2^30 or more.
-pub(crate) fn learn_scaling(preparation: &Preparation, sample: &Sample) -> Result<(Scaling, Matrix)> {
+pub(crate) fn learn_scaling(
+    preparation: &Preparation,
+    sample: &Sample,
+    threads: usize,
+) -> Result<(Scaling, Matrix)> {
     preparation.check(&sample.features)?;
     let unscaled = preparation.scale == Scale::None;
     let features = sample.features.iter();
@@ -62,11 +84,12 @@ pub(crate) fn learn_scaling(preparation: &Preparation, sample: &Sample) -> Resul
         weights: features.map(|f| preparation.weight_of(f, &sample.features)).collect(),
         ..Scaling::default()
     };
-    for (f, name) in sample.features.iter().enumerate() {
+    let ranked: Vec<usize> =
+        (0..sample.features.len()).filter(|f| scaling.transforms[*f] == Transform::Rank).collect();
+    let knots = side_by_side(ranked.len(), threads, |i, _| Ok(knots(known_values(sample, ranked[i]))))?;
+    scaling.knots = knots.concat();
+    let learned = side_by_side(sample.features.len(), threads, |f, _| {
         let mut known = known_values(sample, f);
-        if scaling.transforms[f] == Transform::Rank {
-            scaling.knots.extend(knots(known.clone()));
-        }
         known.iter_mut().for_each(|value| *value = scaling.transform_value(f, *value));
         if unscaled {
             refuse_beyond_bound(sample, &scaling, f)?;
@@ -74,19 +97,41 @@ pub(crate) fn learn_scaling(preparation: &Preparation, sample: &Sample) -> Resul
         let (centre, scale) = centre_and_scale(preparation.scale, known);
         if !centre.is_finite() || !scale.is_finite() {
             return Err(Error::Contract(format!(
-                "feature `{name}` has too many infinite or too widely spread values to be scaled: make them NULL \
-                 (log1p is infinite from -1 down)"
+                "feature `{}` has too many infinite or too widely spread values to be scaled: make them NULL \
+                 (log1p is infinite from -1 down)",
+                sample.features[f]
             )));
         }
-        scaling.centre.push(centre);
-        scaling.scale.push(scale);
-    }
+        Ok((centre, scale))
+    })?;
+    (scaling.centre, scaling.scale) = learned.into_iter().unzip();
     let width = sample.features.len();
-    let mut values = Vec::with_capacity(sample.rows.len() * width);
-    for row in &sample.rows {
-        values.extend(row.values.iter().enumerate().map(|(f, x)| on_grid(scaling.scale_value(f, Some(*x)))));
-    }
+    let mut values = vec![0.0; sample.rows.len() * width];
+    for_rows(&mut values, width, threads, |first, scaled| {
+        for (row, scaled) in sample.rows[first..].iter().zip(scaled.chunks_exact_mut(width)) {
+            for (f, (x, scaled)) in row.values.iter().zip(scaled).enumerate() {
+                *scaled = on_grid(scaling.scale_value(f, Some(*x)));
+            }
+        }
+    });
     Ok((scaling, Matrix { values, width }))
+}
+
+/// Fills rows of values with several threads: `fill` gets the number of a first row and the values from there on.
+pub(crate) fn for_rows(
+    values: &mut [f64],
+    width: usize,
+    threads: usize,
+    fill: impl Fn(usize, &mut [f64]) + Sync,
+) {
+    let rows = (values.len() / width.max(1)).div_ceil(threads.max(1)).max(1);
+    let meter = Meter::current();
+    std::thread::scope(|scope| {
+        for (part, values) in values.chunks_mut(rows * width.max(1)).enumerate() {
+            let (fill, meter) = (&fill, &meter);
+            scope.spawn(move || meter.run(|| fill(part * rows, values)));
+        }
+    });
 }
 
 /// The values of one feature that are not NULL, in the sample's order. Infinite ones stay: they have a rank, and are
@@ -138,17 +183,24 @@ fn centre_and_scale(scale: Scale, mut known: Vec<f64>) -> (f64, f64) {
         Scale::None => (0.0, 1.0),
         Scale::Standard => (mean, positive(deviation, mean).unwrap_or(1.0)),
         Scale::Robust => {
-            let [lower, median, upper] = [0.25, 0.5, 0.75].map(|p| quantile(&mut known, p));
+            let [lower, median, upper] = quantiles(&mut known, [0.25, 0.5, 0.75]);
             let scale = positive(upper - lower, median).or(positive(deviation, median)).unwrap_or(1.0);
             (median, scale)
         }
     }
 }
 
-/// The observed value at probability `p` (inverse CDF) of at least one value; the order of the values changes.
-pub(crate) fn quantile(values: &mut [f64], p: f64) -> f64 {
-    let rank = quantile_rank(p, values.len() as u64) as usize - 1;
-    *values.select_nth_unstable_by(rank, f64::total_cmp).1
+/// The observed values at rising probabilities (inverse CDF) of at least one value; the order of the values changes.
+pub(crate) fn quantiles<const N: usize>(values: &mut [f64], probabilities: [f64; N]) -> [f64; N] {
+    let n = values.len() as u64;
+    // what lies before a quantile is below it
+    let mut from = 0;
+    probabilities.map(|p| {
+        let rank = quantile_rank(p, n) as usize - 1;
+        let quantile = *values[from..].select_nth_unstable_by(rank - from, f64::total_cmp).1;
+        from = rank;
+        quantile
+    })
 }
 
 /// A spread that is more than the rounding of values around `centre`.
@@ -211,32 +263,32 @@ pub(crate) mod tests {
 
     #[test]
     fn robust_uses_observed_quantiles_and_falls_back() {
-        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[1.0, 2.0, 3.0, 4.0, 100.0])).unwrap();
+        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[1.0, 2.0, 3.0, 4.0, 100.0]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (3.0, 2.0));
         assert_eq!(m.values, [-1.0, -0.5, 0.0, 0.5, 8.0]);
-        let (s, _) = learn_scaling(&settings(Scale::Robust), &one(&[0.0, 0.0, 0.0, 0.0, 10.0])).unwrap();
+        let (s, _) = learn_scaling(&settings(Scale::Robust), &one(&[0.0, 0.0, 0.0, 0.0, 10.0]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (0.0, 4.0));
-        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[0.1; 7])).unwrap();
+        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[0.1; 7]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (0.1, 1.0));
         assert_eq!(m.values, [0.0; 7]);
     }
 
     #[test]
     fn standard_is_population_deviation() {
-        let (s, m) = learn_scaling(&settings(Scale::Standard), &one(&[1.0, 3.0])).unwrap();
+        let (s, m) = learn_scaling(&settings(Scale::Standard), &one(&[1.0, 3.0]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (2.0, 1.0));
         assert_eq!(m.values, [-1.0, 1.0]);
-        let (s, _) = learn_scaling(&settings(Scale::Standard), &one(&[0.1; 7])).unwrap();
+        let (s, _) = learn_scaling(&settings(Scale::Standard), &one(&[0.1; 7]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (0.1, 1.0));
     }
 
     #[test]
     fn nulls_lie_at_the_centre_and_count_for_nothing() {
         let nan = f64::NAN;
-        let (s, m) = learn_scaling(&settings(Scale::Standard), &one(&[1.0, nan, 3.0, nan])).unwrap();
+        let (s, m) = learn_scaling(&settings(Scale::Standard), &one(&[1.0, nan, 3.0, nan]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (2.0, 1.0));
         assert_eq!(m.values, [-1.0, 0.0, 1.0, 0.0]);
-        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[nan, nan])).unwrap();
+        let (s, m) = learn_scaling(&settings(Scale::Robust), &one(&[nan, nan]), 2).unwrap();
         assert_eq!((s.centre[0], s.scale[0]), (0.0, 1.0));
         assert_eq!(m.values, [0.0, 0.0]);
     }
@@ -244,10 +296,10 @@ pub(crate) mod tests {
     #[test]
     fn ranks_are_even_whatever_the_values() {
         let ranked = Preparation { transform: ByFeature::all(Transform::Rank), ..settings(Scale::None) };
-        let (s, m) = learn_scaling(&ranked, &one(&[1e12, 0.0, 5.0, -3.0, 7.0])).unwrap();
+        let (s, m) = learn_scaling(&ranked, &one(&[1e12, 0.0, 5.0, -3.0, 7.0]), 2).unwrap();
         assert_eq!(m.values, [1.0, 0.25, 0.5, 0.0, 0.75]);
         assert!(s.validate("test").is_ok());
-        let (s, m) = learn_scaling(&ranked, &one(&[f64::NAN])).unwrap();
+        let (s, m) = learn_scaling(&ranked, &one(&[f64::NAN]), 2).unwrap();
         assert_eq!((s.knots.len(), m.values), (KNOTS, vec![0.0]));
     }
 
@@ -259,14 +311,14 @@ pub(crate) mod tests {
             named: vec![("b".into(), "g".into()), ("c".into(), "g".into())],
         };
         let weighed = Preparation { weights, groups, ..settings(Scale::None) };
-        let (_, m) = learn_scaling(&weighed, &sample(&["a", "b", "c"], &[&[1.0, 1.0, 1.0]])).unwrap();
+        let (_, m) = learn_scaling(&weighed, &sample(&["a", "b", "c"], &[&[1.0, 1.0, 1.0]]), 2).unwrap();
         assert_eq!(m.values, [1.0, on_grid(2f64.sqrt()), on_grid(0.5f64.sqrt())]);
     }
 
     #[test]
     fn log1p_is_applied_before_scaling() {
         let settings = Preparation { transform: ByFeature::all(Transform::Log1p), ..settings(Scale::None) };
-        let (_, m) = learn_scaling(&settings, &one(&[0.0, 1.5, 1e9])).unwrap();
+        let (_, m) = learn_scaling(&settings, &one(&[0.0, 1.5, 1e9]), 2).unwrap();
         assert_eq!(m.values, [0.0, on_grid(0.9162907318741551), on_grid(20.72326583794641)]);
     }
 
@@ -274,27 +326,27 @@ pub(crate) mod tests {
     fn infinite_values_are_clipped() {
         let inf = f64::INFINITY;
         for scale in [Scale::Robust, Scale::Standard] {
-            let (s, m) = learn_scaling(&settings(scale), &one(&[0.0, inf, 1.0, 2.0, -inf])).unwrap();
+            let (s, m) = learn_scaling(&settings(scale), &one(&[0.0, inf, 1.0, 2.0, -inf]), 2).unwrap();
             assert_eq!((m.values[1], m.values[4], s.centre[0]), (8.0, -8.0, 1.0));
         }
     }
 
     #[test]
     fn refuses_what_it_cannot_hold() {
-        let error = learn_scaling(&settings(Scale::None), &one(&[1.0, 2e9])).unwrap_err().to_string();
+        let error = learn_scaling(&settings(Scale::None), &one(&[1.0, 2e9]), 2).unwrap_err().to_string();
         assert!(
             error.contains("`x` is 2000000000 for key `1`") && error.contains("`scale: robust`"),
             "{error}"
         );
         let error =
-            learn_scaling(&settings(Scale::Robust), &one(&[-1.7e308, -1.6e308, 1.7e308])).unwrap_err();
+            learn_scaling(&settings(Scale::Robust), &one(&[-1.7e308, -1.6e308, 1.7e308]), 2).unwrap_err();
         assert!(error.to_string().contains("too widely spread"), "{error}");
         let log = Preparation { transform: ByFeature::all(Transform::Log1p), ..settings(Scale::Robust) };
-        let error = learn_scaling(&log, &one(&[-2.0, -3.0, 1.0])).unwrap_err();
+        let error = learn_scaling(&log, &one(&[-2.0, -3.0, 1.0]), 2).unwrap_err();
         assert!(error.to_string().contains("from -1 down"), "{error}");
         let named = ByFeature { default: Transform::None, named: vec![("y".into(), Transform::Log1p)] };
         let wrong = Preparation { transform: named, ..settings(Scale::Robust) };
-        let error = learn_scaling(&wrong, &one(&[1.0])).unwrap_err().to_string();
+        let error = learn_scaling(&wrong, &one(&[1.0]), 2).unwrap_err().to_string();
         assert!(error.contains("no feature `y`; they have x"), "{error}");
     }
 

@@ -79,7 +79,8 @@ pub async fn follow_kmeans(
     let (settings, before) = (settings.clone(), before.cloned());
     let work = move || {
         let why = match &before {
-            Some(before) if unless_drifted => match drift(before, &sample, &settings.drift) {
+            Some(before) if unless_drifted => match drift(before, &sample, &settings.drift, settings.threads)
+            {
                 None => return Ok(Followed::Kept),
                 why => why,
             },
@@ -92,7 +93,7 @@ pub async fn follow_kmeans(
 
 /// Trains on a sample that is in its canonical order.
 fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>) -> Result<TrainedKmeans> {
-    let (scaling, points) = learn_scaling(&settings.preparation, sample)?;
+    let (scaling, points) = learn_scaling(&settings.preparation, sample, settings.threads)?;
     let judged = points.first_rows(JUDGED_ROWS);
     let fewest = *settings.k.start();
     let distinct = distinct_rows(&judged, fewest);
@@ -128,7 +129,7 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
         ..KmeansModel::default()
     };
     model.centroids = ordered.centroids;
-    remember(&mut model, sample);
+    remember(&mut model, sample, settings.threads)?;
     model.validate().context("check the trained model")?;
     Ok(TrainedKmeans { model, quality })
 }

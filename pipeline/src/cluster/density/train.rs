@@ -69,8 +69,8 @@ fn fit(settings: &DensitySettings, sample: Sample) -> Result<TrainedDensity> {
             settings.min_samples
         )));
     }
-    let (scaling, points) = learn_scaling(&settings.preparation, &sample)?;
     let threads = settings.threads;
+    let (scaling, points) = learn_scaling(&settings.preparation, &sample, threads)?;
     let tiles = tiles(&points, TILE);
     let core = core_distances(&points, &tiles, settings.min_samples, threads)?;
     let edges = spanning_tree(&points, &tiles, &core, threads)?;

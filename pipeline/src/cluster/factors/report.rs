@@ -72,7 +72,7 @@ mod tests {
             &[4.0, -8.0, 7.0, nan, 3.0],
         ];
         let sample = sample(&["a", "b", "same", "unknown", "other"], &rows);
-        let (_, points) = learn_scaling(&Preparation::default(), &sample).unwrap();
+        let (_, points) = learn_scaling(&Preparation::default(), &sample, 1).unwrap();
         let moments = Moments::of(&points);
         let found = report(&sample, &moments);
         let names: Vec<&str> = found.iter().map(|row| row.feature.as_str()).collect();

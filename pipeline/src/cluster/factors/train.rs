@@ -78,7 +78,7 @@ pub(super) fn fit(settings: &FactorsSettings, sample: &Sample) -> Result<Trained
             sample.rows.len()
         )));
     }
-    let (scaling, points) = learn_scaling(&settings.preparation, sample)?;
+    let (scaling, points) = learn_scaling(&settings.preparation, sample, 1)?;
     let moments = Moments::of(&points);
     let mut notes = notes(&sample.features, &moments);
     let varying: Vec<usize> = (0..points.width).filter(|f| moments.variance(*f) > 0.0).collect();
