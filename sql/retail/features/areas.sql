@@ -26,18 +26,28 @@ packed as (
     from features.visits as v
     inner join granted as g on v.customer_id = g.customer_id
     left join mobiles as m on v.device_id = m.device_id
+),
+
+visits as (
+    select
+        customer_id,
+        working_day,
+        mobile,
+        place['value'] as region_id,
+        place['hours'] as hours
+    from packed
 )
 
 select
-    p.customer_id,
+    v.customer_id,
     r.region_id,
     r.city,
-    count(*) filter (where not p.working_day or (p.place['hours'] & 15728767) > 0) as home_visits,
-    count(*) filter (where p.working_day and p.mobile and (p.place['hours'] & 261632) > 0) as work_visits,
-    count(*) filter (where p.working_day and p.mobile) as mobile_visits,
+    count(*) filter (where not v.working_day or (v.hours & 15728767) > 0) as home_visits,
+    count(*) filter (where v.working_day and v.mobile and (v.hours & 261632) > 0) as work_visits,
+    count(*) filter (where v.working_day and v.mobile) as mobile_visits,
     count(*) filter (
-        where p.working_day and p.mobile and r.kind = 'station' and (p.place['hours'] & 786816) > 0
+        where v.working_day and v.mobile and r.kind = 'station' and (v.hours & 786816) > 0
     ) as on_the_way_visits
-from packed as p
-inner join staging.regions as r on p.place['value'] = r.region_id
-group by p.customer_id, r.region_id, r.city
+from visits as v
+inner join staging.regions as r on v.region_id = r.region_id
+group by v.customer_id, r.region_id, r.city
