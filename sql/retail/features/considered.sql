@@ -3,7 +3,8 @@
 -- store: table
 -- why: `days_before_orders` are days without an order of which the next order is at most `$consideration_days` days away,
 --    `days_looked_ahead` those of them on which a product of that order was looked at
-with-- Days without an order, each with the next order soon after it.
+with
+-- Days without an order, each with the next order soon after it.
 followed as (
     select
         a.customer_id,

@@ -1,5 +1,5 @@
--- Where each customer who granted location is when they use the app: the areas where they spend working hours and nights, how often they are at a
---    station on the way, and what is known of stores and rain there.
+-- Where each customer who granted location is when they use the app: the areas of their nights and working hours, how often they are at
+--    a station on the way, and what is known of stores and rain there.
 -- grain: customer_id
 -- store: table
 -- why: places are zones of several square kilometres. The rate of days with visits on rainy days is set against that on dry ones, from a
