@@ -57,13 +57,13 @@ weather as (
     where day_start(weather_date, $time_zone) < $as_of
 ),
 
--- Rainy and dry days from each day to the end; a day without a figure is neither.
+-- Rainy and dry days from each day to the end; a day without a figure is neither. A window's FILTER does not reach a cluster.
 spans as (
     select
         city,
         weather_date,
-        count(*) filter (where rainy) over later as rainy_days,
-        count(*) filter (where not rainy) over later as dry_days
+        sum(case when rainy then 1 else 0 end) over later as rainy_days,
+        sum(case when not rainy then 1 else 0 end) over later as dry_days
     from weather
     window later as (
         partition by city

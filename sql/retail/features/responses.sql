@@ -37,6 +37,6 @@ select
     fixed_sum(case when treated and joined then weight end) as joined_weight,
     max(sent_date) filter (where treated and opened) as last_opened_on,
     max(sent_date) filter (where treated and joined) as last_joined_on,
-    case when customer_id is null then 'unknown_account' end as rule
+    case when customer_id is null then 'orphan_message' end as rule
 from known
 group by customer_id, channel, goal

@@ -22,6 +22,7 @@ from (
     ('features.activity', 'unknown_holder', 'device_id', 'info', 'quarantine', 'nobody known held the device then'),
     ('features.opinions', 'orphan_text', 'account_id', 'error', 'quarantine', 'no such account is known'),
     ('features.purchases', 'orphan_order', 'account_id', 'error', 'quarantine', 'no such account is known'),
+    ('features.responses', 'orphan_message', 'account_id', 'error', 'quarantine', 'no such account is known'),
     ('features.returned', 'orphan_return', 'order_id', 'error', 'quarantine', 'no such order is known'),
     ('features.known_seeds', 'unknown_customer', 'customer_id', 'error', 'quarantine', 'no such customer is known'),
     ('identity.pairs', 'birth_date and name', 'birth_date, name', 'info', 'keep', 'more than $max_block records share the key, which pairs none of them'),

@@ -8,6 +8,8 @@ use hashbrown::HashTable;
 
 /// Entries that may lie unsorted behind the sorted ones before they are sorted in.
 const LOOSE: usize = 1 << 16;
+/// Entries a group from which they are sorted where they lie.
+const CROWDED: usize = 256;
 
 /// A key of a group and what is known of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +147,11 @@ impl<V: Copy + Ord> Entries<V> {
         if self.groups > 2 * self.entries.len() {
             // a stable sort knows the run in front, and merges
             self.entries.sort();
+            return;
+        }
+        if self.entries.len() > CROWDED * self.groups {
+            // few large groups: a copy would be as large as all that is known
+            self.entries.sort_unstable();
             return;
         }
         let mut ends = vec![0u32; self.groups + 1];
