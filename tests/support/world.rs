@@ -49,6 +49,9 @@ pub const PUBLISHED: &[(&str, &str)] = &[
 pub const EMPTY_AT_FIRST: &[&str] =
     &["segment_migration", "segment_lineage", "lookalikes", "lookalike_scores", "person_aliases"];
 
+/// One that is empty while no whole month is over.
+const EMPTY_FOR_A_MONTH: &str = "life_cycle_flow";
+
 /// The arguments of the small world: 600 people, 60 days.
 pub const SMALL: &[&str] = &["--scale", "0.006", "--days", "60", "--seed", "7"];
 
@@ -110,7 +113,8 @@ pub fn hashes(lake: &Path, tables: &[(&str, &str)]) -> BTreeMap<String, String> 
             "json",
             &format!("select * from {table} order by {grain}"),
         ]);
-        assert!(!rows.is_empty() || EMPTY_AT_FIRST.contains(&table), "{table} holds no row");
+        let may_be_empty = EMPTY_AT_FIRST.contains(&table) || table == EMPTY_FOR_A_MONTH;
+        assert!(!rows.is_empty() || may_be_empty, "{table} holds no row");
         Sha256::digest(rows.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     };
     tables.iter().map(|(table, grain)| (table.to_string(), hash(table, grain))).collect()
