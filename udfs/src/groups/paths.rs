@@ -1,8 +1,12 @@
 //! `session_paths`: the visits of a group, each with the steps that were taken in it.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, Int64Builder, StringBuilder, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringBuilder, StructArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, internal_err};
@@ -81,7 +85,7 @@ impl Measure for Steps {
         let [steps, instants, ..] = columns else { return internal_err!("expected steps and instants") };
         let instants = whole(instants)?;
         self.steps.read(steps, |row, code| {
-            if arrow::array::Array::is_valid(&instants, row) {
+            if instants.is_valid(row) {
                 add(row, code, instants.value(row));
             }
         })
@@ -98,20 +102,16 @@ impl Measure for Steps {
         let texts = texts.as_string::<i32>();
         let mut sessions = Sessions::default();
         let mut lengths = Vec::with_capacity(groups.groups());
-        let mut sorted: Vec<Entry<i64>> = Vec::new();
         for group in groups.each() {
-            sorted.clear();
-            sorted.extend_from_slice(group);
-            sorted.sort_unstable_by(|a, b| {
-                a.value.cmp(&b.value).then_with(|| self.steps.compare(a.key, b.key))
-            });
-            let visits = sorted.chunk_by(|last, next| next.value < last.value.saturating_add(self.gap));
-            let mut count = 0;
-            for visit in visits {
-                sessions.add(visit, |code| texts.value(code as usize));
-                count += 1;
+            let before = sessions.steps.len();
+            let mut end = None;
+            for entry in self.by_time(group) {
+                let goes_on = end.is_some_and(|end: i64| entry.value < end.saturating_add(self.gap));
+                sessions.add(entry, goes_on, texts.value(entry.key as usize));
+                end = Some(entry.value);
             }
-            lengths.push(count);
+            sessions.close();
+            lengths.push(sessions.steps.len() - before);
         }
         lists(lengths, Arc::new(sessions.finish()?))
     }
@@ -125,27 +125,64 @@ impl Measure for Steps {
     }
 }
 
+impl Steps {
+    /// The entries of a group, which come step by step, in the order of time, equal instants in that of their steps. They are
+    /// merged where they lie, since a group may be as large as memory.
+    fn by_time<'a>(&'a self, group: &'a [Entry<i64>]) -> impl Iterator<Item = &'a Entry<i64>> {
+        let mut steps: Vec<&[Entry<i64>]> = group.chunk_by(|last, next| last.key == next.key).collect();
+        steps.sort_unstable_by(|a, b| self.steps.compare(a[0].key, b[0].key));
+        let mut next: BinaryHeap<Reverse<(i64, usize)>> =
+            steps.iter().enumerate().map(|(step, entries)| Reverse((entries[0].value, step))).collect();
+        std::iter::from_fn(move || {
+            let mut first = next.peek_mut()?;
+            let step = first.0.1;
+            let (entry, rest) = steps[step].split_first()?;
+            steps[step] = rest;
+            match rest.first() {
+                Some(later) => first.0.0 = later.value,
+                None => {
+                    PeekMut::pop(first);
+                }
+            }
+            Some(entry)
+        })
+    }
+}
+
 /// The columns of sessions.
 #[derive(Default)]
 struct Sessions {
     started: Vec<i64>,
     ended: Vec<i64>,
-    steps: Int64Builder,
+    steps: Vec<i64>,
     paths: StringBuilder,
-    path: String,
+    /// The last step, while its session is open.
+    last: Option<i64>,
 }
 
 impl Sessions {
-    fn add<'a>(&mut self, visit: &[Entry<i64>], text: impl Fn(i64) -> &'a str) {
-        let (Some(first), Some(last)) = (visit.first(), visit.last()) else { return };
-        self.path.clear();
-        for same in visit.chunk_by(|last, next| last.key == next.key) {
-            self.path.extend(same.first().map(|entry| text(entry.key)));
+    /// Adds a step to the session that is open if it goes on, else to a new one.
+    fn add(&mut self, entry: &Entry<i64>, goes_on: bool, text: &str) {
+        if !goes_on {
+            self.close();
+            self.started.push(entry.value);
+            self.ended.push(entry.value);
+            self.steps.push(0);
         }
-        self.started.push(first.value);
-        self.ended.push(last.value);
-        self.steps.append_value(visit.len() as i64);
-        self.paths.append_value(&self.path);
+        if let (Some(ended), Some(steps)) = (self.ended.last_mut(), self.steps.last_mut()) {
+            *ended = entry.value;
+            *steps += 1;
+        }
+        if self.last.replace(entry.key) != Some(entry.key) {
+            // a StringBuilder cannot fail to be written to
+            let _ = self.paths.write_str(text);
+        }
+    }
+
+    fn close(&mut self) {
+        if self.last.take().is_some() {
+            self.paths.append_value("");
+        }
     }
 
     fn finish(mut self) -> Result<StructArray> {
@@ -153,7 +190,7 @@ impl Sessions {
         let columns: Vec<ArrayRef> = vec![
             instants(self.started)?,
             instants(self.ended)?,
-            Arc::new(self.steps.finish()),
+            Arc::new(Int64Array::from(self.steps)),
             Arc::new(self.paths.finish()),
         ];
         Ok(StructArray::try_new(fields(), columns, None)?)
