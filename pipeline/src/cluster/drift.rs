@@ -3,8 +3,9 @@
 use strata_udfs::learn::population_stability;
 use strata_udfs::model::{BINS, KmeansModel};
 
+use super::lloyd::parallel;
 use super::sample::Sample;
-use super::scale::{for_rows, known_values, quantiles};
+use super::scale::{known_values, quantiles};
 use super::settings::DriftLimits;
 use super::train::side_by_side;
 use crate::Result;
@@ -39,9 +40,9 @@ fn counts(model: &KmeansModel, sample: &Sample, feature: usize) -> [f64; BINS] {
 /// Mean of the distance to the runner-up minus that to the nearest segment; `None` for one segment or no rows.
 fn mean_margin(model: &KmeansModel, sample: &Sample, threads: usize) -> Option<f64> {
     let mut margins = vec![0.0; sample.rows.len()];
-    for_rows(&mut margins, 1, threads, |first, margins| {
+    parallel((&mut margins, &mut vec![(); sample.rows.len()]), threads, |rows, margins, _| {
         let mut scaled = vec![0.0; model.d()];
-        for (row, margin) in sample.rows[first..].iter().zip(margins) {
+        for (row, margin) in sample.rows[rows].iter().zip(margins) {
             model.scaling.scale_into(row.values.iter().copied().map(Some), &mut scaled);
             let (_, nearest, runner_up) = model.nearest_two(&scaled);
             *margin = runner_up.map_or(0.0, |runner_up| runner_up.1.sqrt() - nearest.sqrt());

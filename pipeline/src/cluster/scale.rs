@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use strata_udfs::groups::quantile_rank;
 use strata_udfs::model::{KNOTS, Scaling, Transform, on_grid};
 
+use super::lloyd::parallel;
 use super::preparation::{Preparation, Scale};
 use super::sample::Sample;
 use super::train::side_by_side;
-use crate::cpu::Meter;
 use crate::{Error, Result};
 
 /// Bound of an unscaled value, 2^30: below it a fixed-point value fits an i64, and the squared distance of two
@@ -107,31 +107,15 @@ pub(crate) fn learn_scaling(
     (scaling.centre, scaling.scale) = learned.into_iter().unzip();
     let width = sample.features.len();
     let mut values = vec![0.0; sample.rows.len() * width];
-    for_rows(&mut values, width, threads, |first, scaled| {
-        for (row, scaled) in sample.rows[first..].iter().zip(scaled.chunks_exact_mut(width)) {
-            for (f, (x, scaled)) in row.values.iter().zip(scaled).enumerate() {
+    let mut places: Vec<&mut [f64]> = values.chunks_exact_mut(width).collect();
+    parallel((&mut places, &mut vec![(); sample.rows.len()]), threads, |rows, places, _| {
+        for (row, place) in sample.rows[rows].iter().zip(places) {
+            for (f, (x, scaled)) in row.values.iter().zip(place.iter_mut()).enumerate() {
                 *scaled = on_grid(scaling.scale_value(f, Some(*x)));
             }
         }
     });
     Ok((scaling, Matrix { values, width }))
-}
-
-/// Fills rows of values with several threads: `fill` gets the number of a first row and the values from there on.
-pub(crate) fn for_rows(
-    values: &mut [f64],
-    width: usize,
-    threads: usize,
-    fill: impl Fn(usize, &mut [f64]) + Sync,
-) {
-    let rows = (values.len() / width.max(1)).div_ceil(threads.max(1)).max(1);
-    let meter = Meter::current();
-    std::thread::scope(|scope| {
-        for (part, values) in values.chunks_mut(rows * width.max(1)).enumerate() {
-            let (fill, meter) = (&fill, &meter);
-            scope.spawn(move || meter.run(|| fill(part * rows, values)));
-        }
-    });
 }
 
 /// The values of one feature that are not NULL, in the sample's order. Infinite ones stay: they have a rank, and are
