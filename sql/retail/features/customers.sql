@@ -45,21 +45,18 @@ joined as (
         a.active_days_365,
         coalesce(a.views_30, z.activity) as views_30,
         coalesce(a.carts_30, z.activity) as carts_30,
-        a.last_active_on,
-        coalesce(m.granted, z.consent) as marketing_consent
+        a.last_active_on
     from identity.persons as c
     cross join features.not_found as z
     left join features.purchases as b on c.customer_id = b.customer_id
     left join features.returned as r on c.customer_id = r.customer_id
     left join features.baskets as k on c.customer_id = k.customer_id
     left join features.activity as a on c.customer_id = a.customer_id
-    left join identity.person_consents as m on c.customer_id = m.customer_id and m.purpose = 'marketing'
 )
 
 select
     customer_id,
     accounts,
-    marketing_consent,
     as_of_day - least(registered_on, first_purchase_on) as tenure_days,
     as_of_day - last_purchase_on as recency_days,
     as_of_day - first_purchase_on as first_purchase_days,

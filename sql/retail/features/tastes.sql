@@ -7,8 +7,8 @@
 with
 consenting as (
     select customer_id
-    from features.customers
-    where marketing_consent
+    from identity.person_consents
+    where purpose = 'marketing' and granted
 ),
 
 bought as (

@@ -15,8 +15,6 @@ sessions as (
             or strpos(path, 'c') > 0
             or strpos(path, 'o') > 0
         ) as engaged_sessions,
-        count(*) filter (where strpos(path, 'o') > 0) as ordering_sessions,
-        cast(sum(cast(ended_at as bigint) - cast(started_at as bigint)) / 1000000 as bigint) as session_seconds,
         -- hours of the week from Monday 00:00; of several the earliest
         mode_by_weight(
             (local_dow(started_at, $time_zone) - 1) * 24 + local_hour(started_at, $time_zone), 1
@@ -60,8 +58,6 @@ select
     coalesce(s.customer_id, v.customer_id) as customer_id,
     coalesce(s.sessions, 0) as sessions,
     coalesce(s.engaged_sessions, 0) as engaged_sessions,
-    coalesce(s.ordering_sessions, 0) as ordering_sessions,
-    s.session_seconds,
     s.peak_week_hour,
     coalesce(v.store_days, 0) as store_days,
     coalesce(v.store_days_after_view, 0) as store_days_after_view

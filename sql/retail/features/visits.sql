@@ -6,27 +6,7 @@ select
     a.event_date,
     a.device_id,
     a.account_id,
-    d.customer_id,
-    a.events,
-    a.views,
-    a.searches,
-    a.carts,
-    a.stays,
-    a.dwell_ms,
-    a.hours,
-    a.products,
-    a.places,
-    a.sessions
-from facts.daily_activity as a
-left join identity.device_person as d
-    on a.device_id = d.device_id and a.first_event_at >= d.valid_from and a.first_event_at < d.valid_to
-where a.account_id is null and a.first_event_at < $as_of
-union all
-select
-    a.event_date,
-    a.device_id,
-    a.account_id,
-    p.customer_id,
+    coalesce(p.customer_id, d.customer_id) as customer_id,
     a.events,
     a.views,
     a.searches,
@@ -39,4 +19,10 @@ select
     a.sessions
 from facts.daily_activity as a
 left join identity.account_person as p on a.account_id = p.account_id
-where a.account_id is not null and a.first_event_at < $as_of
+left join identity.device_person as d
+    on
+        a.account_id is null
+        and a.device_id = d.device_id
+        and a.first_event_at >= d.valid_from
+        and a.first_event_at < d.valid_to
+where a.first_event_at < $as_of

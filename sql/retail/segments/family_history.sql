@@ -39,90 +39,42 @@ observed as (
     from segments.customer_360
 ),
 
+told as (
+    select
+        as_of,
+        customer_id,
+        recency_days,
+        frequency,
+        monetary_total,
+        unnest(
+            [
+                named_struct(
+                    'family', 'behaviour', 'segment', cast(segment as varchar),
+                    'name', segment_name, 'name_zh', segment_name_zh
+                ),
+                named_struct('family', 'rfm', 'segment', rfm_type, 'name', null, 'name_zh', null),
+                named_struct('family', 'life_cycle', 'segment', life_cycle, 'name', null, 'name_zh', null),
+                named_struct('family', 'value_tier', 'segment', value_tier, 'name', null, 'name_zh', null),
+                named_struct('family', 'own_life_cycle', 'segment', own_life_cycle, 'name', null, 'name_zh', null),
+                named_struct('family', 'spending_level', 'segment', spending_level, 'name', null, 'name_zh', null),
+                named_struct('family', 'buyer_grade', 'segment', buyer_grade, 'name', null, 'name_zh', null)
+            ]
+        ) as member
+    from observed
+),
+
 members as (
     select
         as_of,
         customer_id,
-        'behaviour' as family,
-        cast(segment as varchar) as segment,
-        segment_name,
-        segment_name_zh,
+        member['family'] as family,
+        member['segment'] as segment,
+        member['name'] as segment_name,
+        member['name_zh'] as segment_name_zh,
         recency_days,
         frequency,
         monetary_total
-    from observed
-    union all
-    select
-        as_of,
-        customer_id,
-        'rfm' as family,
-        rfm_type as segment,
-        cast(null as varchar) as segment_name,
-        cast(null as varchar) as segment_name_zh,
-        recency_days,
-        frequency,
-        monetary_total
-    from observed
-    union all
-    select
-        as_of,
-        customer_id,
-        'life_cycle' as family,
-        life_cycle as segment,
-        cast(null as varchar) as segment_name,
-        cast(null as varchar) as segment_name_zh,
-        recency_days,
-        frequency,
-        monetary_total
-    from observed
-    union all
-    select
-        as_of,
-        customer_id,
-        'value_tier' as family,
-        value_tier as segment,
-        cast(null as varchar) as segment_name,
-        cast(null as varchar) as segment_name_zh,
-        recency_days,
-        frequency,
-        monetary_total
-    from observed
-    union all
-    select
-        as_of,
-        customer_id,
-        'own_life_cycle' as family,
-        own_life_cycle as segment,
-        cast(null as varchar) as segment_name,
-        cast(null as varchar) as segment_name_zh,
-        recency_days,
-        frequency,
-        monetary_total
-    from observed
-    union all
-    select
-        as_of,
-        customer_id,
-        'spending_level' as family,
-        spending_level as segment,
-        cast(null as varchar) as segment_name,
-        cast(null as varchar) as segment_name_zh,
-        recency_days,
-        frequency,
-        monetary_total
-    from observed
-    union all
-    select
-        as_of,
-        customer_id,
-        'buyer_grade' as family,
-        buyer_grade as segment,
-        cast(null as varchar) as segment_name,
-        cast(null as varchar) as segment_name_zh,
-        recency_days,
-        frequency,
-        monetary_total
-    from observed
+    from told
 )
 
 select

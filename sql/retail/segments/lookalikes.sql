@@ -40,7 +40,7 @@ select
     n.customer_id,
     n.distance,
     cast(n.rank as double) / n.customers as percentile,
-    f.marketing_consent
+    p.marketing as marketing_consent
 from nearest as n
-inner join features.customers as f on n.customer_id = f.customer_id
+inner join tags.purposes as p on n.customer_id = p.customer_id
 where n.rank <= $lookalike_rows

@@ -6,13 +6,14 @@
 -- tag_marketing_consent: base flag | Marketing consent | 营销授权
 --    | the latest decision grants marketing | needs consents | privacy ordinary
 select
-    customer_id,
-    marketing_consent,
+    c.customer_id,
+    p.marketing as marketing_consent,
     case
-        when frequency = 0 then 'none'
-        when web_orders + app_orders + store_orders = 0 then null
-        when store_orders = 0 then 'online only'
-        when web_orders + app_orders = 0 then 'store only'
+        when c.frequency = 0 then 'none'
+        when c.web_orders + c.app_orders + c.store_orders = 0 then null
+        when c.store_orders = 0 then 'online only'
+        when c.web_orders + c.app_orders = 0 then 'store only'
         else 'online and store'
     end as channels
-from features.customers
+from features.customers as c
+inner join tags.purposes as p on c.customer_id = p.customer_id
