@@ -117,13 +117,14 @@ fn what_absent_sources_would_say_is_null_and_marked() {
 }
 
 /// What the company lacks of what tags need.
-const LACKS: [&str; 13] = [
+const LACKS: [&str; 14] = [
     "campaigns",
     "consents",
     "crm_customers",
     "devices",
     "events",
     "launches",
+    "lookalike_seeds",
     "messages",
     "regions",
     "returns",
@@ -160,7 +161,9 @@ fn every_tag_whose_sources_are_there_is_given_and_of_the_others_is_said_why_not(
     }
     let status =
         |name: &str| tags.iter().find(|tag| tag["tag"] == name).map(|tag| tag["status"].as_str().unwrap());
-    for available in ["life_cycle", "dormant", "rfm_type", "rfm_segment", "value_tier", "channels"] {
+    for available in
+        ["life_cycle", "dormant", "rfm_type", "rfm_segment", "value_tier", "channels", "segment_name"]
+    {
         assert_eq!(status(available), Some("available"), "{available}");
     }
     for unavailable in ["favourite_category", "hesitant", "marketing_consent", "novelty_seeker"] {

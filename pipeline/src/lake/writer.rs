@@ -13,10 +13,11 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::async_writer::AsyncFileWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, LogicalType, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::SchemaDescriptor;
 use tokio::io::AsyncWriteExt;
 
 use super::footer::footer_sha256;
@@ -30,8 +31,10 @@ const PARTS_IN_FLIGHT: usize = 2;
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
 /// How files are encoded: page index, statistics, no bloom filters. Files of Delta tables are zstd; results that the next
-/// stages read once or twice are Snappy, whose codec costs less to make for each small column chunk than to use.
+/// stages read once or twice are Snappy, whose codec costs less to make for each small column chunk than to use. In these
+/// instants have no dictionary: hardly one comes twice.
 pub(in crate::lake) fn properties(
+    columns: &SchemaDescriptor,
     row_group_rows: usize,
     sorted_by: Vec<SortingColumn>,
     delta: bool,
@@ -40,7 +43,14 @@ pub(in crate::lake) fn properties(
         true => Compression::ZSTD(ZstdLevel::try_new(1)?),
         false => Compression::SNAPPY,
     };
-    Ok(WriterProperties::builder()
+    let instants = columns
+        .columns()
+        .iter()
+        .filter(|column| !delta && matches!(column.logical_type_ref(), Some(LogicalType::Timestamp { .. })));
+    let builder = instants.fold(WriterProperties::builder(), |builder, column| {
+        builder.set_column_dictionary_enabled(column.path().clone(), false)
+    });
+    Ok(builder
         .set_created_by("strata".to_owned())
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)

@@ -12,6 +12,7 @@ mod plan;
 mod source;
 mod sql;
 mod stage;
+mod tag_line;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};

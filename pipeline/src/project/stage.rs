@@ -33,6 +33,7 @@ const KEYS: &[&str] = &[
     "weight",
     "publish",
     "partition_by",
+    "sorted",
     "columns",
     "start",
     "max_rounds",
@@ -92,8 +93,11 @@ pub struct Stage {
     pub store: Store,
     pub kind: Kind,
     pub publish: Option<Publish>,
-    /// Columns that identify a row; the result is sorted by them.
+    /// Columns that identify a row.
     pub grain: Vec<String>,
+    /// Whether rows are kept in the order of the grain. What is published is, so that the same rows are the same bytes, and
+    /// other tables are unless they say `sorted: no`, since customers that lie together are joined and grouped faster.
+    pub sorted: bool,
     /// The DATE column of a daily stage.
     pub day: Option<String>,
     /// Whether its inputs really come by day; a daily stage over whole tables is kept whole.
@@ -133,6 +137,7 @@ impl Stage {
             kind,
             publish,
             grain: header.list("grain"),
+            sorted: parse_sorted(&header, &sql, publish, store)?,
             day: (store == Store::Daily).then(|| header.get("day").unwrap_or_default().to_string()),
             by_day: false,
             quarantine: header.get("quarantine").map(str::to_string),
@@ -170,6 +175,18 @@ fn parse_store(header: &Header, sql: &StageSql) -> Result<Store> {
         Some(other) => {
             let place = header.place("store");
             Err(sql.refuse(place, format!("unknown store `{other}`"), "use view, table or daily").into())
+        }
+    }
+}
+
+fn parse_sorted(header: &Header, sql: &StageSql, publish: Option<Publish>, store: Store) -> Result<bool> {
+    match (header.get("sorted"), publish, store) {
+        (None, Some(_), _) | (None, None, Store::Table) => Ok(true),
+        (None, None, Store::Daily | Store::View) | (Some("no"), None, Store::Table) => Ok(false),
+        (Some(given), ..) => {
+            let message = format!("this stage cannot be `sorted: {given}`");
+            let help = "`sorted: no` is for tables that are not published; remove the line";
+            Err(sql.refuse(header.place("sorted"), message, help).into())
         }
     }
 }

@@ -496,8 +496,10 @@ impl Runner<'_> {
             (None, Some(day)) if stage.by_day => vec![day.clone()],
             _ => Vec::new(),
         };
-        spec.sort_by =
-            stage.grain.iter().filter(|column| !spec.partition_by.contains(column)).cloned().collect();
+        if stage.sorted {
+            spec.sort_by =
+                stage.grain.iter().filter(|column| !spec.partition_by.contains(column)).cloned().collect();
+        }
         spec.quarantine = stage.quarantine.clone();
         spec.weight = stage.weight.clone();
         spec.cluster_by_partition = spec.partition_by.iter().any(|column| column != "as_of");

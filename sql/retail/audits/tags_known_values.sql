@@ -14,25 +14,25 @@ registry as (
     from listed
 ),
 
--- Of tags whose values can be told one by one.
+-- Numbers have too many values to be told one by one.
 counted as (
     select
-        c.tag,
-        r.type,
-        c.value,
+        tag,
+        value,
         count(*) as customers
-    from segments.customer_tags as c
-    inner join registry as r on c.tag = r.tag
-    where r.levels is not null
-    group by c.tag, r.type, c.value
+    from segments.customer_tags
+    where number is null
+    group by tag, value
 ),
 
 single as (
     select
-        tag,
-        unnest(case when type = 'list' then string_to_array(value, ', ') else make_array(value) end) as value,
-        customers
-    from counted
+        c.tag,
+        unnest(case when r.type = 'list' then string_to_array(c.value, ', ') else make_array(c.value) end) as value,
+        c.customers
+    from counted as c
+    inner join registry as r on c.tag = r.tag
+    where r.levels is not null
 ),
 
 known as (

@@ -2,6 +2,7 @@
 --    without a coupon, and what of it was kept.
 -- grain: customer_id, product_id
 -- store: table
+-- sorted: no
 -- why: one pass over order lines for all that asks what was bought; of orders whose account is unknown `features.purchases`
 --    keeps account. `weight` counts kept lines, one of `preference_half_life_days` ago as a half; a line given back in whole
 --    is not kept

@@ -1,6 +1,7 @@
 -- What each customer who consents to marketing chose, by dimension and value: evidence, and its weight with decay.
 -- grain: customer_id, dimension, value
 -- store: table
+-- sorted: no
 -- why: who does not consent is not counted in the base either. Of what was bought the weight is that of lines kept, or of
 --    orders by channel, and `out_of` is NULL, since it is the weight of all values together; of messages it is that of opened or
 --    joined ones, out of those sent
@@ -11,49 +12,39 @@ consenting as (
     where purpose = 'marketing' and granted
 ),
 
+-- Each line of a product counts for its category, subcategory, brand and price band.
 bought as (
     select
         b.customer_id,
-        d.dimension,
-        case d.dimension
-            when 'category' then g.category
-            when 'subcategory' then g.subcategory
-            when 'brand' then g.brand
-            else g.price_band
-        end as value,
-        b.kept_lines as evidence,
-        b.weight,
-        b.last_kept_on as last_on
+        g.category,
+        g.subcategory,
+        g.brand,
+        g.price_band,
+        cast(sum(b.kept_lines) as bigint) as evidence,
+        fixed_sum(b.weight) as weight,
+        max(b.last_kept_on) as last_on
     from features.purchased_products as b
     inner join consenting as c on b.customer_id = c.customer_id
     inner join features.product_attributes as g on b.product_id = g.product_id
-    cross join (values ('category'), ('subcategory'), ('brand'), ('price band')) as d (dimension)
     where b.kept_lines > 0
+    group by
+        grouping sets (
+            (b.customer_id, g.category), (b.customer_id, g.subcategory), (b.customer_id, g.brand), (b.customer_id, g.price_band)
+        )
 ),
 
 ordered as (
     select
         d.customer_id,
-        'shop channel' as dimension,
-        n.channel as value,
-        case n.channel when 'web' then d.web_orders when 'app' then d.app_orders else d.store_orders end as evidence,
+        n.channel,
+        case n.channel when 'web' then d.web_orders when 'app' then d.app_orders else d.store_orders end as orders,
         power(
             0.5, cast(local_date($as_of, $time_zone) - d.order_date as double) / $preference_half_life_days
         ) as weight,
-        d.order_date as last_on
+        d.order_date
     from features.purchase_days as d
     inner join consenting as c on d.customer_id = c.customer_id
     cross join (values ('web'), ('app'), ('store')) as n (channel)
-),
-
-chosen as (
-    select customer_id, dimension, value, evidence, weight, last_on
-    from bought
-    where value is not null
-    union all
-    select customer_id, dimension, value, evidence, evidence * weight as weight, last_on
-    from ordered
-    where evidence > 0
 ),
 
 answered as (
@@ -73,14 +64,31 @@ answered as (
 
 select
     customer_id,
-    dimension,
-    value,
-    cast(sum(evidence) as bigint) as evidence,
-    fixed_sum(weight) as weight,
+    case
+        when category is not null then 'category'
+        when subcategory is not null then 'subcategory'
+        when brand is not null then 'brand'
+        else 'price band'
+    end as dimension,
+    coalesce(category, subcategory, brand, price_band) as value,
+    evidence,
+    weight,
     cast(null as double) as out_of,
-    max(last_on) as last_on
-from chosen
-group by customer_id, dimension, value
+    last_on
+from bought
+where coalesce(category, subcategory, brand, price_band) is not null
+union all
+select
+    customer_id,
+    'shop channel' as dimension,
+    channel as value,
+    cast(sum(orders) as bigint) as evidence,
+    fixed_sum(orders * weight) as weight,
+    cast(null as double) as out_of,
+    max(order_date) as last_on
+from ordered
+where orders > 0
+group by customer_id, channel
 union all
 select
     customer_id,

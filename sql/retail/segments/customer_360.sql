@@ -8,6 +8,8 @@ select
     s.segment,
     s.segment_name,
     s.segment_name_zh,
+    m.segment_silhouette,
+    m.lookalike_lists,
     f.recency_days,
     f.frequency,
     f.monetary_total,
@@ -107,6 +109,7 @@ inner join tags.interests as i on f.customer_id = i.customer_id
 inner join tags.trajectory as j on f.customer_id = j.customer_id
 inner join tags.scenario as c on f.customer_id = c.customer_id
 inner join segments.segments as s on f.customer_id = s.customer_id
+inner join segments.learned as m on f.customer_id = m.customer_id
 inner join tags.preference as k on f.customer_id = k.customer_id
 inner join tags.price as d on f.customer_id = d.customer_id
 left join tags.rfm as r on f.customer_id = r.customer_id

@@ -145,7 +145,12 @@ pub struct Constants<'a> {
     arguments: &'a [Arc<dyn PhysicalExpr>],
 }
 
-impl Constants<'_> {
+impl<'a> Constants<'a> {
+    /// Those of a function.
+    pub fn new(function: &'a str, arguments: &'a [Arc<dyn PhysicalExpr>]) -> Self {
+        Self { function, arguments }
+    }
+
     /// The constant at a place.
     pub fn get(&self, place: usize, name: &str) -> Result<&ScalarValue> {
         match self.arguments.get(place).and_then(|argument| argument.downcast_ref::<Literal>()) {
@@ -198,7 +203,7 @@ impl<A: Aggregate> Function<A> {
         if args.is_distinct {
             return plan_err!("{}(distinct ...) is not supported; select distinct rows first", A::NAME);
         }
-        let constants = Constants { function: A::NAME, arguments: args.exprs };
+        let constants = Constants::new(A::NAME, args.exprs);
         let measure = A::measure(&types_of(args.expr_fields), &constants)?;
         Ok(Groups { measure, entries: Entries::new(A::Measure::FOLDING) })
     }

@@ -13,6 +13,7 @@ mod keys;
 mod paths;
 mod seen;
 mod sequence;
+mod session_parts;
 mod sessions;
 mod sets;
 mod totals;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<AggregateUDF> {
         hours::WeekHours::function(),
         sessions::SessionCount::function(),
         paths::SessionPaths::function(),
+        session_parts::JoinSessions::default().into(),
         seen::FirstSeen::function(),
         seen::HoursSeen::function(),
         funnel::WindowFunnel::function(),

@@ -57,7 +57,8 @@ impl Aggregate for SessionPaths {
 
 const INSTANT: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
-fn fields() -> Fields {
+/// What is known of a session.
+pub fn fields() -> Fields {
     nullable_fields(&[
         ("started_at", INSTANT),
         ("ended_at", INSTANT),

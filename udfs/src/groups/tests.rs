@@ -182,6 +182,28 @@ fn every_split_gives_the_same() {
         arrow::compute::cast(&arrow::compute::cast(&numbers, &DataType::Int32).unwrap(), &DataType::Date32)
             .unwrap();
     let hours: ArrayRef = Arc::new(Int64Array::from_iter((0..9).map(|row| (row != 4).then_some(row))));
+    // parts of one session or two, row by row
+    let part = |start: i64, end: i64, path: &str| {
+        let fields = super::paths::fields();
+        let minutes = |minutes: i64| ScalarValue::TimestampMicrosecond(Some(minutes * 60_000_000), None);
+        let values = [minutes(start), minutes(end), ScalarValue::from(2i64), ScalarValue::from(path)];
+        let arrays = values.iter().map(|value| value.to_array().unwrap()).collect();
+        ScalarValue::Struct(Arc::new(arrow::array::StructArray::new(fields, arrays, None)))
+    };
+    let parts = [
+        vec![part(100, 130, "vc")],
+        vec![part(0, 10, "sv"), part(300, 310, "v")],
+        vec![],
+        vec![part(39, 90, "v")],
+        vec![part(40, 41, "vl")],
+        vec![part(41, 42, "l")],
+        vec![part(150, 150, "o")],
+        vec![part(160, 160, "o")],
+        vec![part(119, 120, "c")],
+    ];
+    let item = DataType::Struct(super::paths::fields());
+    let parts = parts.map(|parts| ScalarValue::List(ScalarValue::new_list(&parts, &item, true)));
+    let parts = ScalarValue::iter_to_array(parts).unwrap();
     let none: &[ScalarValue] = &[];
     let three = [ScalarValue::from(3i64)];
     type Case<'a> = (&'a str, Vec<&'a ArrayRef>, Vec<ScalarValue>, Vec<ScalarValue>, &'a str);
@@ -216,6 +238,13 @@ fn every_split_gives_the_same() {
             none.into(),
             vec![minutes(30)],
             "[{started_at: 1970-01-01T00:03:00, ended_at: 1970-01-01T00:34:00, steps: 4, path: b顾客}, {started_at: 1970-01-01T01:04:00, ended_at: 1970-01-01T01:04:00, steps: 1, path: }, {started_at: 1970-01-01T08:20:00, ended_at: 1970-01-01T08:20:00, steps: 1, path: a}, {started_at: 1970-01-01T16:40:00, ended_at: 1970-01-01T16:40:00, steps: 1, path: a}]",
+        ),
+        (
+            "join_sessions",
+            vec![&parts, &texts, &yes],
+            none.into(),
+            vec![minutes(30)],
+            "[{started_at: 1970-01-01T00:00:00, ended_at: 1970-01-01T02:40:00, steps: 16, path: svlvco, holder: 顾客, logged_in: true}, {started_at: 1970-01-01T05:00:00, ended_at: 1970-01-01T05:10:00, steps: 2, path: v, holder: a, logged_in: false}]",
         ),
         (
             "first_seen",

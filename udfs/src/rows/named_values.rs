@@ -15,7 +15,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::args::{column, evaluate, expect_arity, nullable_fields};
+use crate::args::{column, constant, evaluate, expect_arity, is_text, nullable_fields};
 
 #[user_doc(
     doc_section(label = "Rows"),
@@ -70,7 +70,6 @@ impl ScalarUDFImpl for NamedValues {
         };
         for field in fields {
             let data_type = field.data_type();
-            let is_text = |data_type: &DataType| crate::args::is_text(data_type);
             let fits = match data_type {
                 DataType::List(item) => is_text(item.data_type()),
                 DataType::Boolean | DataType::Date32 | DataType::Timestamp(..) => true,
@@ -106,7 +105,7 @@ impl ScalarUDFImpl for NamedValues {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let (row, names) = (args.args[0].data_type(), crate::args::constant(self.name(), "names", &args, 1)?);
+        let (row, names) = (args.args[0].data_type(), constant(self.name(), "names", &args, 1)?);
         check_names(&row, names)?;
         evaluate(&args, |rows| {
             let rows = column(&args, 0, rows)?;

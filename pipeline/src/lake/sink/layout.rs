@@ -121,8 +121,8 @@ impl Output {
             .map_while(leaf)
             .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
             .collect();
-        let properties =
-            properties(spec.row_group_rows, sorted_by, spec.delta_types).map_err(DataFusionError::from);
+        let properties = properties(&parquet, spec.row_group_rows, sorted_by, spec.delta_types)
+            .map_err(DataFusionError::from);
         Ok(Output { columns, schema, properties: properties.context("planning the sink")? })
     }
 }
