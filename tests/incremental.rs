@@ -153,6 +153,8 @@ const LEARNED: &[&str] = &[
     "segment",
     "segment_name",
     "segment_name_zh",
+    "segment_silhouette",
+    "lookalike_lists",
     "recency_score",
     "frequency_score",
     "monetary_score",

@@ -34,6 +34,18 @@ fn headers_are_refused_that_lack_or_invent_something() {
         ),
         ("-- A stage.\n-- grain: a\n-- store: tabel\n", "unknown store `tabel`", 3, "view, table or daily"),
         (
+            "-- A stage.\n-- grain: a\n-- store: table\n-- sorted: yes\n",
+            "cannot be `sorted: yes`",
+            4,
+            "for tables that are not published",
+        ),
+        (
+            "-- A stage.\n-- grain: a\n-- store: daily\n-- day: d\n-- sorted: no\n",
+            "cannot be `sorted: no`",
+            5,
+            "remove the line",
+        ),
+        (
             "-- A stage.\n-- grain: a, bb\n-- store: table\n",
             "column `bb`, which the SELECT does not give",
             2,

@@ -10,7 +10,7 @@
 //! The domain of a level or list is its levels, or `any`; that of a number `0 to 1`, `0 to` or `to 1`. Settings stand in the
 //! definition as `$setting`. Stages read all tags as the parameter `$tags`, a list of structs: see [`tags_type`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
@@ -22,7 +22,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::diagnostic::nearest;
 use super::tag_line::Line;
-use super::{Fingerprint, Project, Relation, Stage};
+use super::{Fingerprint, Project, Relation, Stage, Store};
 use crate::Result;
 
 /// What a header key of a tag begins with.
@@ -70,8 +70,8 @@ pub struct Tag {
     pub owner: Option<String>,
     /// `ordinary`, `personal` or `sensitive`.
     pub privacy: String,
-    /// Hash of the stage's SQL, of the views it inlines, of the settings they use and of those in the definition; set when names
-    /// are resolved.
+    /// Hash of the SQL of the stage and of the views and features it is made of, and of the settings that these use or the
+    /// definition names; set when names are resolved.
     pub rule_version: String,
 }
 
@@ -105,20 +105,37 @@ impl Project {
         self.tags = self.tags.iter().map(settle).collect();
     }
 
-    /// The hash of the SQL of the tag's stage and of the settings it uses, the views it inlines included, and of the settings in
-    /// the definition, which features may use for it. Neither inputs nor the engine count, nor what differs from run to run or from
-    /// company to company.
+    /// The hash of the SQL of the tag's stage, of the views and features it is made of, and of the settings that these use or the
+    /// definition names. Neither inputs nor the engine count, nor what differs from run to run or from company to company.
     fn rule_version(&self, tag: &Tag) -> String {
-        let stage = tag.stage.as_str();
         let mut parts = tag.thresholds.clone();
-        for name in std::iter::once(stage.to_string()).chain(self.inlined_views(stage)) {
-            parts.extend(self.stage(&name).map(|stage| stage.sql.canonical()));
+        let mut params = BTreeSet::new();
+        for stage in self.made_of(&tag.stage).iter().filter_map(|name| self.stage(name)) {
+            parts.push(stage.sql.canonical());
+            params.extend(stage.sql.params.iter().map(|(param, _)| param));
         }
-        for param in self.params_used(stage) {
-            let value = self.settings.get(&param).filter(|value| !value.data_type().is_nested());
+        for param in params {
+            let value = self.settings.get(param).filter(|value| !value.data_type().is_nested());
             parts.extend(value.map(|value| format!("{param}={value}")));
         }
         Fingerprint::of(parts).0[..12].to_string()
+    }
+
+    /// A stage and the views and features below it, up to where facts and persons begin.
+    fn made_of(&self, name: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::from([name.to_string()]);
+        let mut open = vec![name.to_string()];
+        while let Some(current) = open.pop() {
+            for relation in self.inputs(&current).values() {
+                if let Relation::Stage(below) = relation
+                    && self.stage(below).is_some_and(|s| s.store == Store::View || s.layer == "features")
+                    && found.insert(below.clone())
+                {
+                    open.push(below.clone());
+                }
+            }
+        }
+        found
     }
 
     fn is_raw(&self, table: &str) -> bool {

@@ -6,9 +6,13 @@ use std::mem::size_of;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, ListArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Int64Array, ListArray, UInt32Array,
+};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int64Type};
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt32Type,
+};
 use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
@@ -118,6 +122,21 @@ impl Value for i64 {
         match state.and_then(|state| state.as_primitive_opt::<Int64Type>()) {
             Some(values) => Ok(values.values().to_vec()),
             None => internal_err!("expected Int64 in a state"),
+        }
+    }
+}
+
+impl Value for u32 {
+    const STATE: Option<DataType> = Some(DataType::UInt32);
+
+    fn state(values: impl Iterator<Item = Self>) -> Option<ArrayRef> {
+        Some(Arc::new(UInt32Array::from_iter_values(values)))
+    }
+
+    fn read(state: Option<&ArrayRef>, _: usize) -> Result<Vec<Self>> {
+        match state.and_then(|state| state.as_primitive_opt::<UInt32Type>()) {
+            Some(values) => Ok(values.values().to_vec()),
+            None => internal_err!("expected UInt32 in a state"),
         }
     }
 }
