@@ -55,7 +55,7 @@ impl Default for EngineOptions {
 
 /// Of the memory given, the share that the pool hands to operators; decoders, buffers and the allocator, which no pool
 /// sees, take the rest.
-pub(super) const POOL_SHARE: f64 = 0.56;
+pub(super) const POOL_SHARE: f64 = 0.6;
 
 /// A side of a join is small when its stored bytes and its rows are at most these parts of the memory given.
 const SMALL_SIDE_BYTES: usize = 64;
