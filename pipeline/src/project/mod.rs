@@ -113,15 +113,20 @@ impl Project {
 
     /// The views that are inlined into a stage or audit, directly or by other views.
     fn inlined_views(&self, name: &str) -> BTreeSet<String> {
+        self.reached(name, |stage| stage.store == Store::View)
+    }
+
+    /// The stages below a stage or audit that are reached through none but wanted ones.
+    fn reached(&self, name: &str, wanted: impl Fn(&Stage) -> bool) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut open = vec![name.to_string()];
         while let Some(current) = open.pop() {
             for relation in self.inputs(&current).values() {
-                if let Relation::Stage(view) = relation
-                    && self.stage(view).is_some_and(|s| s.store == Store::View)
-                    && found.insert(view.clone())
+                if let Relation::Stage(below) = relation
+                    && self.stage(below).is_some_and(&wanted)
+                    && found.insert(below.clone())
                 {
-                    open.push(view.clone());
+                    open.push(below.clone());
                 }
             }
         }

@@ -96,8 +96,11 @@ impl Project {
 
     /// Gives each tag the version of its rule, and says which of its needs are raw tables and which of these are missing.
     pub(super) fn settle_tags(&mut self) {
+        let stages: BTreeSet<&str> = self.tags.iter().map(|tag| tag.stage.as_str()).collect();
+        let rules: BTreeMap<&str, Vec<String>> =
+            stages.into_iter().map(|stage| (stage, self.rule(stage))).collect();
         let settle = |tag: &Tag| Tag {
-            rule_version: self.rule_version(tag),
+            rule_version: rule_version(&tag.thresholds, &rules[tag.stage.as_str()]),
             missing: tag.needs.iter().filter(|need| self.lacks(need)).cloned().collect(),
             other_needs: tag.needs.iter().filter(|need| !self.is_raw(need)).cloned().collect(),
             ..tag.clone()
@@ -105,12 +108,15 @@ impl Project {
         self.tags = self.tags.iter().map(settle).collect();
     }
 
-    /// The hash of the SQL of the tag's stage, of the views and features it is made of, and of the settings that these use or the
-    /// definition names. Neither inputs nor the engine count, nor what differs from run to run or from company to company.
-    fn rule_version(&self, tag: &Tag) -> String {
-        let mut parts = tag.thresholds.clone();
-        let mut params = BTreeSet::new();
-        for stage in self.made_of(&tag.stage).iter().filter_map(|name| self.stage(name)) {
+    /// What makes the tags of a stage: its SQL and that of the views and features below it, up to where facts and persons begin,
+    /// and the settings that these use. Neither inputs nor the engine count, nor what differs from run to run or from company to
+    /// company.
+    fn rule(&self, stage: &str) -> Vec<String> {
+        let mut made_of =
+            self.reached(stage, |below| below.store == Store::View || below.layer == "features");
+        made_of.insert(stage.to_string());
+        let (mut parts, mut params) = (Vec::new(), BTreeSet::new());
+        for stage in made_of.iter().filter_map(|name| self.stage(name)) {
             parts.push(stage.sql.canonical());
             params.extend(stage.sql.params.iter().map(|(param, _)| param));
         }
@@ -118,24 +124,7 @@ impl Project {
             let value = self.settings.get(param).filter(|value| !value.data_type().is_nested());
             parts.extend(value.map(|value| format!("{param}={value}")));
         }
-        Fingerprint::of(parts).0[..12].to_string()
-    }
-
-    /// A stage and the views and features below it, up to where facts and persons begin.
-    fn made_of(&self, name: &str) -> BTreeSet<String> {
-        let mut found = BTreeSet::from([name.to_string()]);
-        let mut open = vec![name.to_string()];
-        while let Some(current) = open.pop() {
-            for relation in self.inputs(&current).values() {
-                if let Relation::Stage(below) = relation
-                    && self.stage(below).is_some_and(|s| s.store == Store::View || s.layer == "features")
-                    && found.insert(below.clone())
-                {
-                    open.push(below.clone());
-                }
-            }
-        }
-        found
+        parts
     }
 
     fn is_raw(&self, table: &str) -> bool {
@@ -151,6 +140,11 @@ impl Project {
                 self.inputs(&stage.name).values().any(|input| *input == Relation::Source(source.clone()))
             })
     }
+}
+
+/// The hash of the thresholds that a tag's definition names and of what its stage makes of features.
+fn rule_version(thresholds: &[String], rule: &[String]) -> String {
+    Fingerprint::of(thresholds.iter().chain(rule)).0[..12].to_string()
 }
 
 impl Stage {
