@@ -1,4 +1,4 @@
-//! The frame of all aggregates here: one way to read rows, to merge states and to emit, for groups and for the whole.
+//! What most aggregates here are made of: one way to read rows into entries of groups, to merge states and to emit.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -24,6 +24,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 
 use super::entries::{Entries, Entry, Folding, Taken};
+use super::frame::{Framed, States, keeps, refuse_distinct};
 use super::keys::Keys;
 use crate::time::DAY_US;
 
@@ -218,13 +219,11 @@ fn types_of(fields: &[FieldRef]) -> Vec<DataType> {
 }
 
 impl<A: Aggregate> Function<A> {
-    fn accumulate(&self, args: &AccumulatorArgs) -> Result<Groups<A::Measure>> {
-        if args.is_distinct {
-            return plan_err!("{}(distinct ...) is not supported; select distinct rows first", A::NAME);
-        }
+    fn accumulate(&self, args: &AccumulatorArgs) -> Result<Framed<Groups<A::Measure>>> {
+        refuse_distinct(A::NAME, args)?;
         let constants = Constants::new(A::NAME, args.exprs);
         let measure = A::measure(&types_of(args.expr_fields), &constants)?;
-        Ok(Groups { measure, entries: Entries::new(A::Measure::FOLDING) })
+        Ok(Framed(Groups { measure, entries: Entries::new(A::Measure::FOLDING) }))
     }
 }
 
@@ -291,46 +290,6 @@ pub struct Groups<M: Measure> {
 }
 
 impl<M: Measure> Groups<M> {
-    /// Reads rows into the groups of their places.
-    fn read(
-        &mut self,
-        columns: &[ArrayRef],
-        group: impl Fn(usize) -> usize,
-        filter: Option<&BooleanArray>,
-    ) -> Result<()> {
-        let counts = |row: usize| filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row));
-        let mut read = Vec::with_capacity(columns.first().map_or(0, |column| column.len()));
-        self.measure.read(columns, |row, key, value| {
-            if counts(row) {
-                read.push((group(row), key, value));
-            }
-        })?;
-        for (group, key, value) in read {
-            self.entries.push(group, key, value, |last, next| self.measure.fold(last, next));
-        }
-        self.settle_some()
-    }
-
-    /// Reads states into the groups of their places.
-    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
-        let Some(keys) = states.first().and_then(|keys| keys.as_list_opt::<i32>()) else {
-            return internal_err!("a state must have lists of keys");
-        };
-        let codes = self.measure.keys_mut().read_state(&items(keys))?;
-        let values = states.get(1).and_then(|values| values.as_list_opt::<i32>()).map(items);
-        let values = M::Value::read(values.as_ref(), codes.len())?;
-        if values.len() != codes.len() {
-            return internal_err!("a state has {} keys and {} values", codes.len(), values.len());
-        }
-        for (row, places) in places(keys) {
-            for place in places {
-                let fold = |last: &mut _, next: &_| self.measure.fold(last, next);
-                self.entries.push(group(row), codes[place], values[place], fold);
-            }
-        }
-        self.settle_some()
-    }
-
     fn settle_some(&mut self) -> Result<()> {
         if self.entries.is_loose() {
             self.settle()?;
@@ -361,14 +320,6 @@ impl<M: Measure> Groups<M> {
         self.shrink()?;
         Ok(given)
     }
-
-    fn take_state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.take(emit, |measure, taken| {
-            let keys = measure.keys().state(taken.entries.iter().map(|entry| entry.key))?;
-            let values = M::Value::state(taken.entries.iter().map(|entry| entry.value));
-            std::iter::once(keys).chain(values).map(|items| lists(taken.lengths(), items)).collect()
-        })
-    }
 }
 
 /// The items of all lists, one after the other.
@@ -390,71 +341,65 @@ pub fn lists(lengths: Vec<usize>, items: ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(ListArray::try_new(field, OffsetBuffer::from_lengths(lengths), items, None)?))
 }
 
-impl<M: Measure> GroupsAccumulator for Groups<M> {
-    fn update_batch(
+impl<M: Measure> States for Groups<M> {
+    fn fresh(&self) -> Self {
+        Self { measure: self.measure.fresh(), entries: self.entries.fresh() }
+    }
+
+    fn grow(&mut self, groups: usize) -> Result<()> {
+        self.entries.grow(groups)
+    }
+
+    fn read(
         &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        opt_filter: Option<&BooleanArray>,
-        total_num_groups: usize,
+        columns: &[ArrayRef],
+        group: impl Fn(usize) -> usize,
+        filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        self.entries.grow(total_num_groups)?;
-        self.read(values, |row| group_indices[row], opt_filter)
+        let mut read = Vec::with_capacity(columns.first().map_or(0, |column| column.len()));
+        self.measure.read(columns, |row, key, value| {
+            if keeps(filter, row) {
+                read.push((group(row), key, value));
+            }
+        })?;
+        for (group, key, value) in read {
+            self.entries.push(group, key, value, |last, next| self.measure.fold(last, next));
+        }
+        self.settle_some()
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        total_num_groups: usize,
-    ) -> Result<()> {
-        self.entries.grow(total_num_groups)?;
-        self.merge(values, |row| group_indices[row])
+    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
+        let Some(keys) = states.first().and_then(|keys| keys.as_list_opt::<i32>()) else {
+            return internal_err!("a state must have lists of keys");
+        };
+        let codes = self.measure.keys_mut().read_state(&items(keys))?;
+        let values = states.get(1).and_then(|values| values.as_list_opt::<i32>()).map(items);
+        let values = M::Value::read(values.as_ref(), codes.len())?;
+        if values.len() != codes.len() {
+            return internal_err!("a state has {} keys and {} values", codes.len(), values.len());
+        }
+        for (row, places) in places(keys) {
+            for place in places {
+                let fold = |last: &mut _, next: &_| self.measure.fold(last, next);
+                self.entries.push(group(row), codes[place], values[place], fold);
+            }
+        }
+        self.settle_some()
     }
 
-    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        self.take(emit_to, |measure, taken| measure.result(taken))
+    fn take_states(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.take(emit, |measure, taken| {
+            let keys = measure.keys().state(taken.entries.iter().map(|entry| entry.key))?;
+            let values = M::Value::state(taken.entries.iter().map(|entry| entry.value));
+            std::iter::once(keys).chain(values).map(|items| lists(taken.lengths(), items)).collect()
+        })
     }
 
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.take_state(emit_to)
+    fn take_results(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        self.take(emit, |measure, taken| measure.result(taken))
     }
 
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        opt_filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
-        let mut rows = Self { measure: self.measure.fresh(), entries: self.entries.fresh() };
-        rows.entries.grow(values.first().map_or(0, |column| column.len()))?;
-        rows.read(values, |row| row, opt_filter)?;
-        rows.take_state(EmitTo::All)
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.entries.size() + self.measure.keys().size()
-    }
-}
-
-impl<M: Measure> Accumulator for Groups<M> {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.entries.grow(1)?;
-        self.read(values, |_| 0, None)
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.entries.grow(1)?;
-        self.merge(states, |_| 0)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.entries.grow(1)?;
-        self.take_state(EmitTo::All)?.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.entries.grow(1)?;
-        // a window asks again after more rows
+    fn result(&mut self) -> Result<ScalarValue> {
         self.settle()?;
         let taken = self.entries.take(1);
         let result = self.measure.result(&taken)?;
@@ -463,6 +408,6 @@ impl<M: Measure> Accumulator for Groups<M> {
     }
 
     fn size(&self) -> usize {
-        GroupsAccumulator::size(self)
+        size_of::<Self>() + self.entries.size() + self.measure.keys().size()
     }
 }

@@ -3,8 +3,10 @@
 use std::mem::size_of;
 use std::ops::Range;
 
-use datafusion::common::{Result, exec_datafusion_err};
+use datafusion::common::Result;
 use hashbrown::HashTable;
+
+use super::frame::expect_countable;
 
 /// Entries that may lie unsorted behind the sorted ones before they are sorted in.
 const LOOSE: usize = 1 << 16;
@@ -75,11 +77,7 @@ impl<V: Copy + Ord> Entries<V> {
 
     /// Makes room for this many groups in all.
     pub fn grow(&mut self, groups: usize) -> Result<()> {
-        if u32::try_from(groups).is_err() {
-            return Err(exec_datafusion_err!(
-                "more than 4 billion groups in one partition; use more partitions"
-            ));
-        }
+        expect_countable(groups)?;
         self.groups = self.groups.max(groups);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array};
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Field, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
+use super::frame::{Framed, States, keeps, refuse_distinct};
 use crate::args::{expect_arity, float_type};
 
 /// Steps of 2^-32: 2.3e-10.
@@ -63,8 +64,8 @@ impl AggregateUDFImpl for FixedSum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        refuse_distinct(&args)?;
-        Ok(Box::new(FixedSums::default()))
+        refuse_distinct(self.name(), &args)?;
+        Ok(Box::new(Framed(FixedSums::default())))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -72,19 +73,12 @@ impl AggregateUDFImpl for FixedSum {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        refuse_distinct(&args)?;
-        Ok(Box::new(FixedSums::default()))
+        refuse_distinct(self.name(), &args)?;
+        Ok(Box::new(Framed(FixedSums::default())))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
-    }
-}
-
-fn refuse_distinct(args: &AccumulatorArgs) -> Result<()> {
-    match args.is_distinct {
-        true => plan_err!("fixed_sum(distinct ...) is not supported; select distinct rows first"),
-        false => Ok(()),
     }
 }
 
@@ -104,40 +98,6 @@ impl FixedSums {
         }
         self.sums[group] = Some(sum);
         Ok(())
-    }
-
-    fn read(
-        &mut self,
-        columns: &[ArrayRef],
-        group: impl Fn(usize) -> usize,
-        filter: Option<&BooleanArray>,
-    ) -> Result<()> {
-        let Some(values) = columns.first().and_then(|column| column.as_primitive_opt::<Float64Type>()) else {
-            return internal_err!("fixed_sum: expected Float64");
-        };
-        let counts = |row: usize| filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row));
-        for row in (0..values.len()).filter(|row| values.is_valid(*row) && counts(*row)) {
-            let value = values.value(row);
-            if value.is_nan() || value.abs() >= LIMIT {
-                return exec_err!("fixed_sum: {value} cannot be summed; values must be below 2^53");
-            }
-            self.add(group(row), steps_of(value))?;
-        }
-        Ok(())
-    }
-
-    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
-        let Some(steps) = states.first().and_then(|state| state.as_primitive_opt::<Decimal128Type>()) else {
-            return internal_err!("fixed_sum: expected Decimal128");
-        };
-        for row in (0..steps.len()).filter(|row| steps.is_valid(*row)) {
-            self.add(group(row), steps.value(row))?;
-        }
-        Ok(())
-    }
-
-    fn grow(&mut self, groups: usize) {
-        self.sums.resize(groups.max(self.sums.len()), None);
     }
 }
 
@@ -160,80 +120,61 @@ fn double(steps: i128) -> f64 {
     steps as f64 / STEPS
 }
 
-fn state(sums: Vec<Option<i128>>) -> ArrayRef {
-    Arc::new(sums.into_iter().collect::<Decimal128Array>().with_data_type(STATE))
-}
-
-impl GroupsAccumulator for FixedSums {
-    fn update_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        opt_filter: Option<&BooleanArray>,
-        total_num_groups: usize,
-    ) -> Result<()> {
-        self.grow(total_num_groups);
-        self.read(values, |row| group_indices[row], opt_filter)
+impl States for FixedSums {
+    fn fresh(&self) -> Self {
+        Self::default()
     }
 
-    fn merge_batch(
+    fn read(
         &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        total_num_groups: usize,
+        columns: &[ArrayRef],
+        group: impl Fn(usize) -> usize,
+        filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        self.grow(total_num_groups);
-        self.merge(values, |row| group_indices[row])
+        let Some(values) = columns.first().and_then(|column| column.as_primitive_opt::<Float64Type>()) else {
+            return internal_err!("fixed_sum: expected Float64");
+        };
+        for row in (0..values.len()).filter(|row| values.is_valid(*row) && keeps(filter, *row)) {
+            let value = values.value(row);
+            if value.is_nan() || value.abs() >= LIMIT {
+                return exec_err!("fixed_sum: {value} cannot be summed; values must be below 2^53");
+            }
+            self.add(group(row), steps_of(value))?;
+        }
+        Ok(())
     }
 
-    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        let sums = emit_to.take_needed(&mut self.sums);
+    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
+        let Some(steps) = states.first().and_then(|state| state.as_primitive_opt::<Decimal128Type>()) else {
+            return internal_err!("fixed_sum: expected Decimal128");
+        };
+        for row in (0..steps.len()).filter(|row| steps.is_valid(*row)) {
+            self.add(group(row), steps.value(row))?;
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, groups: usize) -> Result<()> {
+        self.sums.resize(groups.max(self.sums.len()), None);
+        Ok(())
+    }
+
+    fn take_states(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        let steps: Decimal128Array = emit.take_needed(&mut self.sums).into_iter().collect();
+        Ok(vec![Arc::new(steps.with_data_type(STATE))])
+    }
+
+    fn take_results(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        let sums = emit.take_needed(&mut self.sums);
         Ok(Arc::new(sums.into_iter().map(|sum| sum.map(double)).collect::<Float64Array>()))
     }
 
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![state(emit_to.take_needed(&mut self.sums))])
-    }
-
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        opt_filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
-        let mut rows = Self::default();
-        rows.grow(values.first().map_or(0, |column| column.len()));
-        rows.read(values, |row| row, opt_filter)?;
-        Ok(vec![state(rows.sums)])
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.sums.capacity() * size_of::<Option<i128>>()
-    }
-}
-
-impl Accumulator for FixedSums {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.grow(1);
-        self.read(values, |_| 0, None)
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.grow(1);
-        self.merge(states, |_| 0)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.grow(1);
-        Ok(vec![ScalarValue::Decimal128(self.sums[0], DECIMAL128_MAX_PRECISION, 0)])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.grow(1);
+    fn result(&mut self) -> Result<ScalarValue> {
         Ok(ScalarValue::Float64(self.sums[0].map(double)))
     }
 
     fn size(&self) -> usize {
-        GroupsAccumulator::size(self)
+        size_of::<Self>() + self.sums.capacity() * size_of::<Option<i128>>()
     }
 }
 

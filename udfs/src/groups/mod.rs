@@ -7,6 +7,7 @@ mod counts;
 mod entries;
 mod extremes;
 mod fixed_sum;
+mod frame;
 mod funnel;
 mod hours;
 mod keys;

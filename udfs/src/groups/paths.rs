@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringBuilder, StructArray};
-use arrow::compute::cast;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, StringBuilder, StructArray, TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 use datafusion::common::{Result, exec_err, internal_err};
 use datafusion::logical_expr::Documentation;
@@ -122,7 +123,7 @@ impl Measure for Steps {
             sessions.close();
             lengths.push(sessions.steps.len() - before);
         }
-        lists(lengths, Arc::new(sessions.finish()?))
+        lists(lengths, Arc::new(StructArray::try_new(fields(), sessions.columns(), None)?))
     }
 
     fn keys(&self) -> &Keys {
@@ -136,7 +137,7 @@ impl Measure for Steps {
 
 /// The columns of sessions.
 #[derive(Default)]
-struct Sessions {
+pub struct Sessions {
     started: Vec<i64>,
     ended: Vec<i64>,
     steps: Vec<i64>,
@@ -172,14 +173,21 @@ impl Sessions {
         }
     }
 
-    fn finish(mut self) -> Result<StructArray> {
-        let instants = |values| cast(&Int64Array::from(values), &INSTANT);
-        let columns: Vec<ArrayRef> = vec![
-            instants(self.started)?,
-            instants(self.ended)?,
+    /// Adds a session as it is.
+    pub fn push(&mut self, started: i64, ended: i64, steps: i64, path: &str) {
+        self.started.push(started);
+        self.ended.push(ended);
+        self.steps.push(steps);
+        self.paths.append_value(path);
+    }
+
+    /// Columns of the types of `fields`.
+    pub fn columns(mut self) -> Vec<ArrayRef> {
+        vec![
+            Arc::new(TimestampMicrosecondArray::from(self.started)),
+            Arc::new(TimestampMicrosecondArray::from(self.ended)),
             Arc::new(Int64Array::from(self.steps)),
             Arc::new(self.paths.finish()),
-        ];
-        Ok(StructArray::try_new(fields(), columns, None)?)
+        ]
     }
 }

@@ -5,13 +5,12 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, Int64Array, StringArray, StringBuilder,
-    StructArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBuilder, StringArray, StringBuilder, StructArray,
 };
 use arrow::datatypes::{
     DataType, Field, FieldRef, Fields, Int64Type, IntervalUnit, TimestampMicrosecondType,
 };
-use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::common::{Result, ScalarValue, internal_err, plan_err};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
@@ -20,7 +19,8 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use super::aggregate::{Constants, items, lists, places};
-use super::paths;
+use super::frame::{Framed, States, expect_countable, keeps, refuse_distinct};
+use super::paths::{self, Sessions};
 use crate::args::{expect_arity, nullable_fields, text_type};
 
 #[user_doc(
@@ -102,7 +102,7 @@ impl AggregateUDFImpl for JoinSessions {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(Parts::new(&args)?))
+        Ok(Box::new(Framed(Parts::new(&args)?)))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -110,7 +110,7 @@ impl AggregateUDFImpl for JoinSessions {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Parts::new(&args)?))
+        Ok(Box::new(Framed(Parts::new(&args)?)))
     }
 
     fn default_value(&self, _: &DataType) -> Result<ScalarValue> {
@@ -155,77 +155,13 @@ struct Part {
 
 impl Parts {
     fn new(args: &AccumulatorArgs) -> Result<Self> {
-        if args.is_distinct {
-            return plan_err!("join_sessions(distinct ...) is not supported; select distinct rows first");
-        }
+        refuse_distinct("join_sessions", args)?;
         let gap = Constants::new("join_sessions", args.exprs).duration(3, "gap")?;
         Ok(Self::with_gap(gap))
     }
 
     fn with_gap(gap: i64) -> Self {
         Self { gap, texts: Vec::new(), parts: Vec::new(), groups: 0, bytes: 0 }
-    }
-
-    /// Takes lists of parts into the groups of their rows. Holders are columns of their own, or lie in the items.
-    fn read(
-        &mut self,
-        columns: &[ArrayRef],
-        group: impl Fn(usize) -> usize,
-        filter: Option<&BooleanArray>,
-    ) -> Result<()> {
-        let Some(lists) = columns.first().and_then(|column| column.as_list_opt::<i32>()) else {
-            return internal_err!("join_sessions: expected lists");
-        };
-        let parts = items(lists);
-        let Some(parts) = parts.as_struct_opt() else {
-            return internal_err!("join_sessions: expected structs");
-        };
-        let (by_row, holders, logged_in) = match columns {
-            [_, holders, logged_in, ..] => (true, holders, logged_in),
-            _ if parts.num_columns() == fields().len() => (false, parts.column(4), parts.column(5)),
-            _ => return internal_err!("join_sessions: expected holders"),
-        };
-        let (Some(started), Some(ended), Some(steps), Some(paths), Some(holders), Some(logged_in)) = (
-            parts.column(0).as_primitive_opt::<TimestampMicrosecondType>(),
-            parts.column(1).as_primitive_opt::<TimestampMicrosecondType>(),
-            parts.column(2).as_primitive_opt::<Int64Type>(),
-            parts.column(3).as_string_opt::<i32>(),
-            holders.as_string_opt::<i32>(),
-            logged_in.as_boolean_opt(),
-        ) else {
-            return internal_err!("join_sessions: unexpected columns");
-        };
-        let counts = |row: usize| filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row));
-        let whole = |item: usize| parts.is_valid(item) && started.is_valid(item) && ended.is_valid(item);
-        let texts = self.texts.len() as u32;
-        for (row, places) in places(lists).filter(|(row, _)| counts(*row)) {
-            for item in places.filter(|item| whole(*item)) {
-                self.parts.push(Part {
-                    group: group(row) as u32,
-                    texts,
-                    item: item as u32,
-                    row: if by_row { row } else { item } as u32,
-                    started: started.value(item),
-                    ended: ended.value(item),
-                    steps: if steps.is_valid(item) { steps.value(item) } else { 0 },
-                });
-            }
-        }
-        let (paths, holders, logged_in) = (paths.clone(), holders.clone(), logged_in.clone());
-        self.bytes +=
-            text_bytes(&paths) + text_bytes(&holders) + logged_in.len().div_ceil(4) + size_of::<Texts>();
-        self.texts.push(Texts { paths, holders, logged_in });
-        Ok(())
-    }
-
-    fn grow(&mut self, groups: usize) -> Result<()> {
-        if u32::try_from(groups).is_err() {
-            return exec_err!(
-                "join_sessions: more than 4 billion groups in one partition; use more partitions"
-            );
-        }
-        self.groups = self.groups.max(groups);
-        Ok(())
     }
 
     fn path(&self, part: &Part) -> &str {
@@ -353,13 +289,10 @@ struct Session<'a> {
     logged_in: bool,
 }
 
-/// The columns of sessions.
+/// The columns of sessions and of whose they are.
 struct Rows {
     lengths: Vec<usize>,
-    started: Vec<i64>,
-    ended: Vec<i64>,
-    steps: Vec<i64>,
-    paths: StringBuilder,
+    sessions: Sessions,
     holders: StringBuilder,
     logged_in: BooleanBuilder,
 }
@@ -368,10 +301,7 @@ impl Rows {
     fn of(groups: usize) -> Self {
         Self {
             lengths: vec![0; groups],
-            started: Vec::new(),
-            ended: Vec::new(),
-            steps: Vec::new(),
-            paths: StringBuilder::new(),
+            sessions: Sessions::default(),
             holders: StringBuilder::new(),
             logged_in: BooleanBuilder::new(),
         }
@@ -379,96 +309,99 @@ impl Rows {
 
     fn push(&mut self, group: u32, session: Session) {
         self.lengths[group as usize] += 1;
-        self.started.push(session.started);
-        self.ended.push(session.ended);
-        self.steps.push(session.steps);
-        self.paths.append_value(session.path);
+        self.sessions.push(session.started, session.ended, session.steps, session.path);
         self.holders.append_option(session.holder);
         self.logged_in.append_value(session.logged_in);
     }
 
     fn finish(mut self) -> Result<ArrayRef> {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(TimestampMicrosecondArray::from(self.started)),
-            Arc::new(TimestampMicrosecondArray::from(self.ended)),
-            Arc::new(Int64Array::from(self.steps)),
-            Arc::new(self.paths.finish()),
-            Arc::new(self.holders.finish()),
-            Arc::new(self.logged_in.finish()),
-        ];
+        let mut columns = self.sessions.columns();
+        columns.push(Arc::new(self.holders.finish()));
+        columns.push(Arc::new(self.logged_in.finish()));
         lists(self.lengths, Arc::new(StructArray::try_new(fields(), columns, None)?))
     }
 }
 
-impl GroupsAccumulator for Parts {
-    fn update_batch(
+impl States for Parts {
+    fn fresh(&self) -> Self {
+        Self::with_gap(self.gap)
+    }
+
+    fn grow(&mut self, groups: usize) -> Result<()> {
+        expect_countable(groups)?;
+        self.groups = self.groups.max(groups);
+        Ok(())
+    }
+
+    /// Takes lists of parts into the groups of their rows. Holders are columns of their own, or lie in the items.
+    fn read(
         &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        opt_filter: Option<&BooleanArray>,
-        total_num_groups: usize,
+        columns: &[ArrayRef],
+        group: impl Fn(usize) -> usize,
+        filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        self.grow(total_num_groups)?;
-        self.read(values, |row| group_indices[row], opt_filter)
+        let Some(lists) = columns.first().and_then(|column| column.as_list_opt::<i32>()) else {
+            return internal_err!("join_sessions: expected lists");
+        };
+        let parts = items(lists);
+        let Some(parts) = parts.as_struct_opt() else {
+            return internal_err!("join_sessions: expected structs");
+        };
+        let (by_row, holders, logged_in) = match columns {
+            [_, holders, logged_in, ..] => (true, holders, logged_in),
+            _ if parts.num_columns() == fields().len() => (false, parts.column(4), parts.column(5)),
+            _ => return internal_err!("join_sessions: expected holders"),
+        };
+        let (Some(started), Some(ended), Some(steps), Some(paths), Some(holders), Some(logged_in)) = (
+            parts.column(0).as_primitive_opt::<TimestampMicrosecondType>(),
+            parts.column(1).as_primitive_opt::<TimestampMicrosecondType>(),
+            parts.column(2).as_primitive_opt::<Int64Type>(),
+            parts.column(3).as_string_opt::<i32>(),
+            holders.as_string_opt::<i32>(),
+            logged_in.as_boolean_opt(),
+        ) else {
+            return internal_err!("join_sessions: unexpected columns");
+        };
+        let whole = |item: usize| parts.is_valid(item) && started.is_valid(item) && ended.is_valid(item);
+        let texts = self.texts.len() as u32;
+        for (row, places) in places(lists).filter(|(row, _)| keeps(filter, *row)) {
+            for item in places.filter(|item| whole(*item)) {
+                self.parts.push(Part {
+                    group: group(row) as u32,
+                    texts,
+                    item: item as u32,
+                    row: if by_row { row } else { item } as u32,
+                    started: started.value(item),
+                    ended: ended.value(item),
+                    steps: if steps.is_valid(item) { steps.value(item) } else { 0 },
+                });
+            }
+        }
+        let (paths, holders, logged_in) = (paths.clone(), holders.clone(), logged_in.clone());
+        self.bytes +=
+            text_bytes(&paths) + text_bytes(&holders) + logged_in.len().div_ceil(4) + size_of::<Texts>();
+        self.texts.push(Texts { paths, holders, logged_in });
+        Ok(())
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        total_num_groups: usize,
-    ) -> Result<()> {
-        self.grow(total_num_groups)?;
-        self.read(values, |row| group_indices[row], None)
+    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
+        self.read(states, group, None)
     }
 
-    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        self.take(emit_to, Self::joined)
+    fn take_states(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.take(emit, Self::unjoined)?])
     }
 
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.take(emit_to, Self::unjoined)?])
+    fn take_results(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        self.take(emit, Self::joined)
     }
 
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        opt_filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
-        let mut rows = Self::with_gap(self.gap);
-        rows.grow(values.first().map_or(0, |column| column.len()))?;
-        rows.read(values, |row| row, opt_filter)?;
-        GroupsAccumulator::state(&mut rows, EmitTo::All)
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.parts.capacity() * size_of::<Part>() + self.bytes
-    }
-}
-
-impl Accumulator for Parts {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.grow(1)?;
-        self.read(values, |_| 0, None)
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.grow(1)?;
-        self.read(states, |_| 0, None)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.grow(1)?;
-        Ok(vec![ScalarValue::try_from_array(&self.take(EmitTo::All, Self::unjoined)?, 0)?])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        // a window asks again after more rows
+    fn result(&mut self) -> Result<ScalarValue> {
         self.sort();
         ScalarValue::try_from_array(&self.joined(&self.parts, 1)?, 0)
     }
 
     fn size(&self) -> usize {
-        GroupsAccumulator::size(self)
+        size_of::<Self>() + self.parts.capacity() * size_of::<Part>() + self.bytes
     }
 }

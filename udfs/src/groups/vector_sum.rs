@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
+use super::frame::{Framed, States, keeps, refuse_distinct};
 use crate::args::expect_arity;
 
 const SUM: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
@@ -82,8 +83,8 @@ impl AggregateUDFImpl for VectorSum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        refuse_distinct(&args)?;
-        Ok(Box::new(VectorSums::default()))
+        refuse_distinct(self.name(), &args)?;
+        Ok(Box::new(Framed(VectorSums::default())))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -91,19 +92,12 @@ impl AggregateUDFImpl for VectorSum {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        refuse_distinct(&args)?;
-        Ok(Box::new(VectorSums::default()))
+        refuse_distinct(self.name(), &args)?;
+        Ok(Box::new(Framed(VectorSums::default())))
     }
 
     fn documentation(&self) -> Option<&Documentation> {
         self.doc()
-    }
-}
-
-fn refuse_distinct(args: &AccumulatorArgs) -> Result<()> {
-    match args.is_distinct {
-        true => plan_err!("vector_sum(distinct ...) is not supported; select distinct rows first"),
-        false => Ok(()),
     }
 }
 
@@ -119,7 +113,7 @@ struct VectorSums {
 }
 
 impl VectorSums {
-    fn grow(&mut self, groups: usize) {
+    fn make_room(&mut self, groups: usize) {
         self.seen.resize(groups.max(self.seen.len()), false);
         self.sums.resize(self.seen.len() * self.width, 0);
     }
@@ -141,15 +135,14 @@ impl VectorSums {
             );
         };
         let nulls = entries.nulls();
-        let counts = |row: usize| filter.is_none_or(|filter| filter.value(row) && filter.is_valid(row));
         for (row, bounds) in lists.value_offsets().windows(2).enumerate() {
-            if lists.is_null(row) || !counts(row) {
+            if lists.is_null(row) || !keeps(filter, row) {
                 continue;
             }
             let (from, length) = (bounds[0] as usize, (bounds[1] - bounds[0]) as usize);
             if self.width == 0 && length > 0 && !self.seen.contains(&true) {
                 self.width = length;
-                self.grow(0);
+                self.make_room(0);
             }
             if length != self.width {
                 return exec_err!("vector_sum: a list has {length} entries, another {}", self.width);
@@ -184,76 +177,45 @@ impl VectorSums {
     }
 }
 
-impl GroupsAccumulator for VectorSums {
-    fn update_batch(
+impl States for VectorSums {
+    fn fresh(&self) -> Self {
+        Self::default()
+    }
+
+    fn grow(&mut self, groups: usize) -> Result<()> {
+        self.make_room(groups);
+        Ok(())
+    }
+
+    fn read(
         &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        opt_filter: Option<&BooleanArray>,
-        total_num_groups: usize,
+        columns: &[ArrayRef],
+        group: impl Fn(usize) -> usize,
+        filter: Option<&BooleanArray>,
     ) -> Result<()> {
-        self.grow(total_num_groups);
-        self.add::<Int64Type>(values, |row| group_indices[row], opt_filter)
+        self.add::<Int64Type>(columns, group, filter)
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        total_num_groups: usize,
-    ) -> Result<()> {
-        self.grow(total_num_groups);
-        self.add::<Decimal128Type>(values, |row| group_indices[row], None)
+    fn merge(&mut self, states: &[ArrayRef], group: impl Fn(usize) -> usize) -> Result<()> {
+        self.add::<Decimal128Type>(states, group, None)
     }
 
-    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        Ok(Arc::new(self.take(emit_to)))
+    fn take_states(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(self.take(emit))])
     }
 
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(self.take(emit_to))])
+    fn take_results(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        Ok(Arc::new(self.take(emit)))
     }
 
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        opt_filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
-        let mut rows = Self::default();
-        rows.grow(values.first().map_or(0, |column| column.len()));
-        rows.add::<Int64Type>(values, |row| row, opt_filter)?;
-        Ok(vec![Arc::new(rows.take(EmitTo::All))])
-    }
-
-    fn size(&self) -> usize {
-        size_of::<Self>() + self.sums.capacity() * size_of::<i128>() + self.seen.capacity()
-    }
-}
-
-impl Accumulator for VectorSums {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.grow(1);
-        self.add::<Int64Type>(values, |_| 0, None)
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.grow(1);
-        self.add::<Decimal128Type>(states, |_| 0, None)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![Accumulator::evaluate(self)?])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.grow(1);
+    fn result(&mut self) -> Result<ScalarValue> {
         let sums =
             Self { width: self.width, sums: self.sums.clone(), seen: self.seen.clone() }.take(EmitTo::All);
         Ok(ScalarValue::List(Arc::new(sums)))
     }
 
     fn size(&self) -> usize {
-        GroupsAccumulator::size(self)
+        size_of::<Self>() + self.sums.capacity() * size_of::<i128>() + self.seen.capacity()
     }
 }
 
@@ -283,15 +245,15 @@ mod tests {
         let expected = [Some(vec![3, 2 * i128::from(large)]), None, Some(vec![-5, 0])];
         for split in 0..=rows.len() {
             let mut whole = VectorSums::default();
-            whole.grow(3);
+            whole.grow(3).unwrap();
             for part in [0..split, split..rows.len()] {
                 let mut partial = VectorSums::default();
                 let filter = keep.slice(part.start, part.len());
-                partial.grow(3);
+                partial.grow(3).unwrap();
                 let groups = &groups[part.clone()];
                 partial.add::<Int64Type>(&[lists(&rows[part])], |row| groups[row], Some(&filter)).unwrap();
-                let state = GroupsAccumulator::state(&mut partial, EmitTo::All).unwrap();
-                GroupsAccumulator::merge_batch(&mut whole, &state, &[0, 1, 2], 3).unwrap();
+                let state = partial.take_states(EmitTo::All).unwrap();
+                whole.merge(&state, |row| row).unwrap();
             }
             let first = whole.take(EmitTo::First(1));
             assert_eq!(sums(&first, 0), expected[0]);
@@ -302,7 +264,7 @@ mod tests {
 
     #[test]
     fn nothing_is_null_and_other_lengths_are_refused() {
-        let mut none = VectorSums::default();
+        let mut none = Framed(VectorSums::default());
         assert!(Accumulator::evaluate(&mut none).unwrap().is_null());
         let rows = [lists(&[Some(vec![Some(1)]), Some(vec![Some(1), Some(2)])])];
         let message = Accumulator::update_batch(&mut none, &rows).unwrap_err().to_string();
