@@ -191,13 +191,12 @@ impl Parts {
         key(a).cmp(&key(b)).then_with(|| self.path(a).cmp(self.path(b)))
     }
 
-    /// What `give` makes of the first groups, which are taken away; those behind them move to the front.
+    /// What `give` makes of the first groups of parts that lie by group, which are taken away; those behind them move to the front.
     fn take(
         &mut self,
         emit: EmitTo,
         give: impl Fn(&Self, &[Part], usize) -> Result<ArrayRef>,
     ) -> Result<ArrayRef> {
-        self.sort();
         let groups = match emit {
             EmitTo::All => self.groups,
             EmitTo::First(groups) => groups,
@@ -389,10 +388,13 @@ impl States for Parts {
     }
 
     fn take_states(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        // their order in time is for who joins them
+        self.parts.sort_by_key(|part| part.group);
         Ok(vec![self.take(emit, Self::unjoined)?])
     }
 
     fn take_results(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        self.sort();
         self.take(emit, Self::joined)
     }
 
