@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::header::ByFeature;
 use super::scale::Matrix;
 
 /// A deviation of less than this many standard deviations is not worth a name.
@@ -48,6 +49,15 @@ pub(crate) type Deviations = Vec<Vec<(usize, f64)>>;
 pub(crate) fn deviations(points: &Matrix, centroids: &[f64]) -> Deviations {
     let overall = points.moments();
     centroids.chunks_exact(points.width).map(|c| notable(c, &overall)).collect()
+}
+
+/// What features are called: by their titles, without one by their own names.
+pub(crate) fn titles(features: &[String], titles: &ByFeature<String>) -> Vec<String> {
+    let title = |feature: &String| match titles.of(feature).as_str() {
+        "" => feature.clone(),
+        title => title.to_string(),
+    };
+    features.iter().map(title).collect()
 }
 
 /// One unique name a centroid: up to two features with the largest |z|, as in `high frequency, low recency_days` or

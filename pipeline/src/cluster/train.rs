@@ -10,11 +10,11 @@ use strata_udfs::model::KmeansModel;
 use super::drift::{drift, remember};
 use super::init::{Random, starting_centroids};
 use super::lloyd::{Fit, assign, lloyd};
-use super::matching::{Before, continued_ids};
-use super::naming::{Language, deviations, segment_names};
+use super::matching::{Before, by_id, continued_ids};
+use super::naming::{Language, deviations, segment_names, titles};
 use super::preparation::Scale;
 use super::quality::KmeansQuality;
-use super::sample::{Sample, collect};
+use super::sample::{Sample, SampleRow, collect};
 use super::scale::{distinct_rows, learn_scaling};
 use super::screen::Screen;
 use super::selection::{JUDGED_ROWS, Selection, choose};
@@ -113,11 +113,7 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
     let (ordered, segments, next_segment) = with_ids(ordered, sample, before, points.width);
     let unscaled = settings.preparation.scale == Scale::None;
     let quality = KmeansQuality { stability, ..KmeansQuality::of(&points, &ordered, sample.seen, unscaled) };
-    let title = |feature: &String| match settings.titles_zh.of(feature).as_str() {
-        "" => feature.clone(),
-        title => title.to_string(),
-    };
-    let titles_zh: Vec<String> = sample.features.iter().map(title).collect();
+    let titles_zh = titles(&sample.features, &settings.titles_zh);
     let deviations = deviations(&points, &ordered.centroids);
     let mut model = KmeansModel {
         scaling,
@@ -137,28 +133,32 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
 /// Gives each cluster its segment's id and orders them by it: (fit, ids, the first id unused).
 fn with_ids(fit: Fit, sample: &Sample, before: Option<&KmeansModel>, width: usize) -> (Fit, Vec<i32>, i32) {
     let k = fit.centroids.len() / width;
-    let Some(before) = before.filter(|before| before.scaling.features == sample.features) else {
-        // no row can be told its segment in a model of other features, but its ids stay its own
-        let first = before.map_or(0, |before| before.next_segment);
-        let next = first + k as i32;
-        return (fit, (first..next).collect(), next);
-    };
-    let mut scaled = vec![0.0; before.d()];
-    let mut place = |values: &[f64]| {
-        before.scaling.scale_into(values.iter().copied().map(Some), &mut scaled);
-        before.nearest_two(&scaled).0
-    };
-    let places: Vec<usize> = sample.rows.iter().map(|row| place(&row.values)).collect();
-    let known = Before { segments: &before.segments, next_segment: before.next_segment, places: &places };
-    let (ids, next) = continued_ids(&known, &fit.labels, k);
-    let mut order: Vec<usize> = (0..k).collect();
-    order.sort_by_key(|cluster| ids[*cluster]);
-    let mut rank = vec![0u32; k];
-    order.iter().enumerate().for_each(|(place, cluster)| rank[*cluster] = place as u32);
+    let places = before.map(|before| places_in(before, sample)).unwrap_or_default();
+    let known = before.map_or_else(Before::default, |before| Before {
+        segments: &before.segments,
+        next_segment: before.next_segment,
+        places: &places,
+    });
+    let labels: Vec<Option<u32>> = fit.labels.iter().map(|label| Some(*label)).collect();
+    let (ids, next) = continued_ids(&known, &labels, k);
+    let (order, ranks) = by_id(&ids);
     let centroids =
         order.iter().flat_map(|c| fit.centroids[c * width..(c + 1) * width].iter().copied()).collect();
-    let labels = fit.labels.iter().map(|label| rank[*label as usize]).collect();
+    let labels = fit.labels.iter().map(|label| ranks[*label as usize]).collect();
     (Fit { centroids, labels, ..fit }, order.iter().map(|cluster| ids[*cluster]).collect(), next)
+}
+
+/// The place of each row's segment in a model before; empty when that has other features.
+fn places_in(before: &KmeansModel, sample: &Sample) -> Vec<Option<usize>> {
+    if before.scaling.features != sample.features {
+        return Vec::new();
+    }
+    let mut scaled = vec![0.0; before.d()];
+    let place = |row: &SampleRow| {
+        before.scaling.scale_into(row.values.iter().copied().map(Some), &mut scaled);
+        Some(before.nearest_two(&scaled).0)
+    };
+    sample.rows.iter().map(place).collect()
 }
 
 /// The best of `starts` starts, as they end at the tolerance.
