@@ -12,7 +12,7 @@ use datafusion_macros::user_doc;
 
 use super::kmeans_explain::{explanation_type, explanations, shares_into};
 use super::{of_vectors, vector_and_model};
-use crate::model::{CorePoints, DensityModel};
+use crate::model::{CorePoints, DensityModel, on_grid};
 
 #[user_doc(
     doc_section(label = "Models"),
@@ -70,13 +70,14 @@ impl ScalarUDFImpl for DensityExplain {
 fn explain(vectors: &ListArray, model: &DensityModel) -> Result<ListArray> {
     let core = CorePoints::new(model);
     explanations(vectors, model, |scaled, shares| {
-        let nearest = core.nearest(scaled);
+        let scaled: Vec<f64> = scaled.iter().copied().map(on_grid).collect();
+        let nearest = core.nearest(&scaled);
         let near = model.point(nearest.point);
         if !model.covers(nearest.point, nearest.squared) {
             // Noise is nowhere but where it is itself.
-            shares_into(scaled, scaled, near, shares);
+            shares_into(&scaled, &scaled, near, shares);
         } else if let Some((other, _)) = nearest.other {
-            shares_into(scaled, near, model.point(other), shares);
+            shares_into(&scaled, near, model.point(other), shares);
         }
     })
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 
-use super::{Fieldwise, Scaling, one_integer_list, one_number_list, one_struct, one_text_list};
+use super::{Fieldwise, Scaling, on_grid, one_integer_list, one_number_list, one_struct, one_text_list};
 use crate::args::{float_list, integer_list, nullable_fields, text_list};
 
 /// Core points whose distances are summed side by side.
@@ -185,11 +185,13 @@ impl<'a> CorePoints<'a> {
         core
     }
 
-    /// The core points nearest to a row in scaled space. Ties go to the lower point; squares are summed from the first
-    /// feature to the last. Blocks whose boxes lie beyond the best so far are left out: rounding never falls where its
-    /// argument rises, so that no point is nearer than its box, to the bit.
+    /// The core points nearest to a row in scaled space, which is put on the grid first, where it lay when it was learned
+    /// from. Ties go to the lower point; squares are summed from the first feature to the last. Blocks whose boxes lie beyond
+    /// the best so far are left out: rounding never falls where its argument rises, so that no point is nearer than its box,
+    /// to the bit.
     pub fn nearest(&self, scaled: &[f64]) -> Nearest {
-        let bounds: Vec<f64> = self.blocks.iter().map(|block| block.squared(scaled)).collect();
+        let scaled: Vec<f64> = scaled.iter().copied().map(on_grid).collect();
+        let bounds: Vec<f64> = self.blocks.iter().map(|block| block.squared(&scaled)).collect();
         let start = (0..bounds.len()).min_by(|a, b| bounds[*a].total_cmp(&bounds[*b])).unwrap_or(0);
         let rest = (0..bounds.len()).filter(|block| *block != start);
         let nothing = (usize::MAX, f64::INFINITY);
@@ -200,7 +202,7 @@ impl<'a> CorePoints<'a> {
             if bounds[at] > worst {
                 continue;
             }
-            for (lane, squared) in self.squares(at, scaled).into_iter().enumerate() {
+            for (lane, squared) in self.squares(at, &scaled).into_iter().enumerate() {
                 let found = (block.first + lane, squared);
                 if nearer(found, best) {
                     if block.segment != own {
@@ -315,6 +317,9 @@ pub(crate) mod tests {
         assert_eq!(nearest([0.0, 5.0]), Nearest { point: 0, squared: 25.0, other: Some((3, 25.0)) });
         assert_eq!(nearest([0.0, 9.0]), Nearest { point: 3, squared: 1.0, other: Some((0, 81.0)) });
         assert!(model.covers(1, 4.0) && !model.covers(2, 4.0));
+        // Nearer to -2 than half a step of the grid.
+        assert_eq!(nearest([-2.0 - 1e-10, 0.0]), nearest([-2.0, 0.0]));
+        assert!(nearest([-2.0 - 1e-9, 0.0]).squared > 4.0);
     }
 
     #[test]
