@@ -10,7 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use strata::cluster::{DensitySettings, Preparation, Scale, TrainedDensity, train_density};
 
-use crate::support::project::{tiny, write};
+use crate::support::project::{refusal, tiny, write};
 use crate::support::python::script;
 use crate::support::world::{hashes, rows};
 use crate::support::{fails, ok, text};
@@ -55,7 +55,7 @@ fn train(settings: DensitySettings, points: &[Vec<f64>]) -> TrainedDensity {
     let preparation = Preparation { scale: Scale::None, ..Preparation::default() };
     let settings = DensitySettings { preparation, ..settings };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(train_density(&settings, stream(points))).unwrap()
+    runtime.block_on(train_density(&settings, stream(points), None)).unwrap()
 }
 
 /// The adjusted Rand index of two partitions (Hubert and Arabie 1985).
@@ -90,7 +90,7 @@ fn the_same_segments_as_scikit_learn() {
         }
         let settings = DensitySettings { min_samples: samples, ..DensitySettings::new(size) };
         let trained = train(settings, &points);
-        let pairs: Vec<(Option<u32>, i64)> = trained
+        let pairs: Vec<(Option<i32>, i64)> = trained
             .sample
             .iter()
             .map(|row| (row.segment, labels[row.key.parse::<usize>().unwrap()]))
@@ -175,4 +175,93 @@ fn a_project_learns_assigns_and_explains() {
     write(lake.path(), &[("raw/sales/a.csv", sales), ("raw/points/a.csv", &points())]);
     let said = fails(4, &["run", "--project", text(project.path()), "--lake", text(lake.path())]);
     assert!(said.contains("models.dense") && said.contains("% of the rows are noise"), "{said}");
+}
+
+const QUALITY: &str = "-- How good each dense segment is.\n-- grain: as_of, segment\n-- store: table\n-- publish: as_of\n\
+    with qualities as (\n    select unnest($dense['quality']) as quality\n)\n\n\
+    select\n    $as_of as as_of,\n    quality['segment'] as segment,\n    \
+    density_segment_name(quality['segment'], $dense) as name_en,\n    \
+    density_segment_name(quality['segment'], $dense, 'zh') as name_zh,\n    \
+    density_segment_name(null, $dense, 'zh') as none_zh,\n    quality['rows'] as rows,\n    \
+    quality['stability'] as stability,\n    quality['probability'] as probability,\n    \
+    $dense['bootstrap_stability'] as bootstrap_stability,\n    $dense['noise_share'] as noise_share\nfrom qualities\n";
+
+/// 300 more points around (10, 3), and 150 around (20, 0), a month later.
+fn later_points() -> String {
+    let mut csv = String::from("id,x,y,at\n");
+    for i in 1000..1450 {
+        let (turn, out) = (f64::from(i) * 2.4, (f64::from(i % 100) / 100.0).sqrt());
+        let (x, y) = match i {
+            ..1300 => (10.0 + 2.0 * out * turn.cos(), 3.0 + 2.0 * out * turn.sin()),
+            _ => (20.0 + out * turn.cos(), out * turn.sin()),
+        };
+        csv += &format!("{i},{x},{y},2025-02-01T10:00:00\n");
+    }
+    csv
+}
+
+#[test]
+fn a_project_keeps_the_ids_of_dense_segments() {
+    let model = MODEL.replace("-- core_points", "-- refit: always\n-- titles_zh: x=横, y=纵\n-- core_points");
+    let assigned = ASSIGNED.replace("-- store: table\n", "-- store: table\n-- publish: as_of\n");
+    let project = tiny(&[
+        ("raw/points.sql", POINTS),
+        ("models/dense.sql", &model),
+        ("segments/dense_segments.sql", &assigned),
+        ("segments/dense_quality.sql", QUALITY),
+    ]);
+    let sales = "id,customer,amount,pieces,sold_at\n1,ann,10.50,2,2025-01-01T10:00:00\n";
+    let mut found = Vec::new();
+    for threads in ["1", "7"] {
+        let lake = tempfile::tempdir().unwrap();
+        write(lake.path(), &[("raw/sales/a.csv", sales), ("raw/points/a.csv", &points())]);
+        let run = |as_of: &str| {
+            let [project, lake] = [text(project.path()), text(lake.path())];
+            ok(&["run", "--project", project, "--lake", lake, "--as-of", as_of, "--threads", threads]);
+        };
+        run("2025-01-15");
+        write(lake.path(), &[("raw/points/b.csv", &later_points())]);
+        run("2025-02-15");
+        found.push(hashes(
+            lake.path(),
+            &[("dense_segments", "as_of, id"), ("dense_quality", "as_of, segment")],
+        ));
+        // the second is the largest now, and the newcomer comes last
+        let qualities = rows(lake.path(), "select * from dense_quality order by as_of, segment");
+        let sizes =
+            qualities.iter().map(|row| (row["segment"].as_i64().unwrap(), row["rows"].as_i64().unwrap()));
+        assert_eq!(sizes.collect::<Vec<_>>(), [(0, 200), (1, 100), (0, 200), (1, 400), (2, 150)]);
+        for row in &qualities {
+            let number = |name: &str| row[name].as_f64().unwrap();
+            assert!(number("stability") > 0.0 && number("probability") > 0.3, "{row}");
+            assert!(number("bootstrap_stability") > 0.9 && number("noise_share") < 0.04, "{row}");
+            let words = [("low ", ""), ("high ", ""), ("x", "横"), ("y", "纵"), (", ", "、")];
+            let plain = |name: &str| {
+                words.iter().fold(name.replace(['高', '低'], ""), |n, (en, zh)| n.replace(en, zh))
+            };
+            let [en, zh] = ["name_en", "name_zh"].map(|name| row[name].as_str().unwrap());
+            assert!(en != zh && plain(en) == plain(zh) && row["none_zh"] == "噪声", "{row}");
+        }
+        for row in rows(lake.path(), "select * from dense_segments") {
+            let expected = match row["id"].as_i64().unwrap() {
+                0..200 => Some(0),
+                200..300 | 1000..1300 => Some(1),
+                1300.. => Some(2),
+                _ => None,
+            };
+            assert_eq!(row["segment"].as_i64(), expected, "{row}");
+        }
+    }
+    assert_eq!(found[0], found[1]);
+}
+
+#[test]
+fn a_dense_model_is_never_kept_for_want_of_drift() {
+    let drifted = MODEL.replace("-- scale", "-- refit: drifted\n-- scale");
+    let project = tiny(&[("raw/points.sql", POINTS), ("models/dense.sql", &drifted)]);
+    let said = refusal(project.path());
+    assert!(
+        said.contains("a hdbscan stage cannot use `refit: drifted`") && said.contains("never or always"),
+        "{said}"
+    );
 }

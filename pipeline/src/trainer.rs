@@ -9,7 +9,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use strata_udfs::model::{
-    KmeansModel, ReferenceModel, density_model_type, factors_model_type, kmeans_model_type,
+    DensityModel, KmeansModel, ReferenceModel, density_model_type, factors_model_type, kmeans_model_type,
     linkage_model_type, reference_model_type,
 };
 
@@ -100,7 +100,7 @@ impl Trainer {
 
     /// Whether a model depends on the one before it.
     pub fn follows(&self) -> bool {
-        matches!(self, Trainer::Kmeans(_))
+        matches!(self, Trainer::Kmeans(_) | Trainer::Hdbscan(_))
     }
 
     /// Whether it can tell that a model still fits, so that a stage may say `refit: drifted`.
@@ -160,7 +160,8 @@ impl Trainer {
                 })
             }
             Trainer::Hdbscan(settings) => {
-                let trained = train_density(settings, open().await?).await?;
+                let model = before.and_then(|before| DensityModel::from_scalar(&before.model).ok());
+                let trained = train_density(settings, open().await?, model.as_ref()).await?;
                 let quality = Some(Quality::Density(trained.quality));
                 Ok(Trained { quality, ..Trained::plain(trained.model.to_scalar()) })
             }

@@ -18,7 +18,7 @@ use datafusion::common::{Result, ScalarValue, plan_err};
 
 #[cfg(test)]
 pub(crate) use density::tests as density_tests;
-pub use density::{CorePoints, DensityModel, Nearest, density_model_type};
+pub use density::{CorePoints, DensityModel, Nearest, SegmentQuality, density_model_type};
 pub use factors::{FactorScorer, FactorVariance, FactorsModel, FeatureReport, Loading, factors_model_type};
 pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{BINS, Candidate, KmeansModel, kmeans_model_type};

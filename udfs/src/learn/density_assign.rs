@@ -32,7 +32,7 @@ pub fn density_assignment_type() -> DataType {
 
 #[user_doc(
     doc_section(label = "Models"),
-    description = "The dense segment to which a vector belongs: a struct of `segment` (from 0; NULL for noise), `distance` (Euclidean, in scaled space, to the nearest core point of the model), `runner_up` and `margin`. A vector belongs to the segment of its nearest core point when it is within that point's radius; then the runner-up is the segment of the nearest core point of any other, and the margin its distance minus the first (both NULL when the model has one segment). Else it is noise: the runner-up is the segment of its nearest core point, and the margin is by how much it is beyond the radius. Ties go to the lower point. NULL or NaN entries count as the feature's centre. A vector of another length than the model's features is an error.",
+    description = "The dense segment to which a vector belongs: a struct of `segment` (its id; NULL for noise), `distance` (Euclidean, in scaled space, to the nearest core point of the model), `runner_up` and `margin`. A vector belongs to the segment of its nearest core point when it is within that point's radius; then the runner-up is the segment of the nearest core point of any other, and the margin its distance minus the first (both NULL when the model has one segment). Else it is noise: the runner-up is the segment of its nearest core point, and the margin is by how much it is beyond the radius. Ties go to the lower point. NULL or NaN entries count as the feature's centre. A vector of another length than the model's features is an error.",
     syntax_example = "density_assign(vector, model)",
     sql_example = "```sql\nselect density_assign([recency, frequency, monetary], $dense_model)['segment'] from features;\n```",
     argument(
@@ -99,13 +99,13 @@ fn assign(vectors: &ListArray, model: &DensityModel) -> Result<StructArray> {
         let member = nearest.filter(|n| model.covers(n.point, n.squared));
         let second = match (member, nearest.zip(distance)) {
             (Some(n), _) => {
-                n.other.map(|(point, squared)| (model.segments[point], squared.sqrt() - n.squared.sqrt()))
+                n.other.map(|(point, squared)| (model.segment(point), squared.sqrt() - n.squared.sqrt()))
             }
-            (None, Some((n, distance))) => Some((model.segments[n.point], distance - model.radii[n.point])),
+            (None, Some((n, distance))) => Some((model.segment(n.point), distance - model.radii[n.point])),
             (None, None) => None,
         };
         nulls.append(nearest.is_some());
-        segments.append_option(member.map(|n| model.segments[n.point]));
+        segments.append_option(member.map(|n| model.segment(n.point)));
         distances.append_option(distance);
         runners_up.append_option(second.map(|(segment, _)| segment));
         margins.append_option(second.map(|(_, margin)| margin));
@@ -126,7 +126,7 @@ mod tests {
 
     use super::super::kmeans_assign::tests::vectors;
     use super::*;
-    use crate::model::density_tests::model;
+    use crate::model::density_tests::{model, one_segment};
 
     fn integers(column: &ArrayRef) -> Vec<Option<i32>> {
         column.as_primitive::<Int32Type>().iter().collect()
@@ -158,14 +158,21 @@ mod tests {
 
     #[test]
     fn one_segment_has_no_runner_up_but_noise_has() {
-        let mut one = model();
-        one.names.truncate(1);
-        one.segments = vec![0; 4];
         let rows = vectors(vec![Some(vec![Some(0.0), Some(0.0)]), Some(vec![Some(9.5), Some(0.0)])]);
-        let result = assign(&rows, &one).unwrap();
+        let result = assign(&rows, &one_segment()).unwrap();
         assert_eq!(integers(result.column(0)), [Some(0), None]);
         assert_eq!(integers(result.column(2)), [None, Some(0)]);
         assert_eq!(numbers(result.column(3)), [None, Some(0.5)]);
+    }
+
+    #[test]
+    fn segments_are_told_by_their_ids() {
+        let mut refit = model();
+        (refit.segments, refit.next_segment) = (vec![1, 5], 9);
+        let rows = vectors(vec![Some(vec![Some(0.0), Some(0.0)]), Some(vec![Some(0.0), Some(20.0)])]);
+        let result = assign(&rows, &refit).unwrap();
+        assert_eq!(integers(result.column(0)), [Some(1), None]);
+        assert_eq!(integers(result.column(2)), [Some(5), Some(5)]);
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
 
     use super::super::kmeans_assign::tests::vectors;
     use super::*;
-    use crate::model::density_tests::model;
+    use crate::model::density_tests::{model, one_segment};
 
     fn explanation(list: &ListArray, row: usize) -> Vec<(String, f64)> {
         let items = list.value(row);
@@ -125,11 +125,8 @@ mod tests {
 
     #[test]
     fn a_member_of_the_only_segment_has_nothing_to_explain() {
-        let mut one = model();
-        one.names.truncate(1);
-        one.segments = vec![0; 4];
         let rows = vectors(vec![Some(vec![Some(0.0), Some(0.0)]), Some(vec![Some(0.0), Some(5.0)])]);
-        let result = explain(&rows, &one).unwrap();
+        let result = explain(&rows, &one_segment()).unwrap();
         assert!(result.is_null(0));
         assert_eq!(explanation(&result, 1)[0], ("y".to_string(), 25.0));
     }

@@ -10,18 +10,20 @@ use datafusion::logical_expr::{
 };
 use datafusion_macros::user_doc;
 
-use crate::args::{column, constant, evaluate, expect_arity};
+use crate::args::{column, constant, evaluate, expect_arity, text_type};
 use crate::model::{DensityModel, density_model_type, model_argument_type};
 
-/// The name of what belongs to no segment.
+/// The names of what belongs to no segment, English and Chinese.
 const NOISE: &str = "noise";
+const NOISE_ZH: &str = "噪声";
 
 #[user_doc(
     doc_section(label = "Models"),
-    description = "The name that the model gives to a dense segment; `noise` for a segment of NULL. A segment that the model does not have is an error.",
-    syntax_example = "density_segment_name(segment, model)",
-    argument(name = "segment", description = "A segment from 0; NULL gives `noise`."),
+    description = "The name that the model gives to a dense segment, in English or Chinese; `noise` or `噪声` for a segment of NULL. A segment that the model does not have is an error.",
+    syntax_example = "density_segment_name(segment, model[, language])",
+    argument(name = "segment", description = "The id of a segment; NULL gives `noise`."),
     argument(name = "model", description = "A density model (`kind: hdbscan`), constant; NULL gives NULL."),
+    argument(name = "language", description = "'en', the default, or 'zh'; constant."),
     related_udf(name = "density_assign")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -45,11 +47,17 @@ impl ScalarUDFImpl for DensitySegmentName {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(self.name(), types, &["segment", "model"])?;
+        let names = ["segment", "model", "language"];
+        expect_arity(self.name(), types, if types.len() == 3 { &names } else { &names[..2] })?;
         if !types[0].is_integer() && !types[0].is_null() {
             return plan_err!("density_segment_name: argument segment must be an integer, not {}", types[0]);
         }
-        Ok(vec![DataType::Int32, model_argument_type(self.name(), &types[1], &density_model_type())?])
+        let mut coerced =
+            vec![DataType::Int32, model_argument_type(self.name(), &types[1], &density_model_type())?];
+        if let Some(language) = types.get(2) {
+            coerced.push(text_type(self.name(), "language", language)?);
+        }
+        Ok(coerced)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -58,6 +66,19 @@ impl ScalarUDFImpl for DensitySegmentName {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let model = constant(self.name(), "model", &args, 1)?;
+        let chinese = match args.args.len() {
+            3 => match constant(self.name(), "language", &args, 2)?.try_as_str().flatten() {
+                Some("en") => false,
+                Some("zh") => true,
+                other => {
+                    let other = other.unwrap_or("NULL");
+                    return plan_err!(
+                        "density_segment_name: language '{other}' is not known; use 'en' or 'zh'"
+                    );
+                }
+            },
+            _ => false,
+        };
         evaluate(&args, |rows| {
             if model.is_null() {
                 return Ok(new_null_array(&DataType::Utf8, rows));
@@ -66,7 +87,9 @@ impl ScalarUDFImpl for DensitySegmentName {
             let Some(segments) = array.as_primitive_opt::<Int32Type>() else {
                 return internal_err!("density_segment_name: expected Int32, found {}", array.data_type());
             };
-            Ok(Arc::new(segment_names(segments, &DensityModel::from_scalar(model)?)?))
+            let model = DensityModel::from_scalar(model)?;
+            let (names, noise) = if chinese { (&model.names_zh, NOISE_ZH) } else { (&model.names, NOISE) };
+            Ok(Arc::new(segment_names(segments, &model, names, noise)?))
         })
     }
 
@@ -75,12 +98,18 @@ impl ScalarUDFImpl for DensitySegmentName {
     }
 }
 
-fn segment_names(segments: &Int32Array, model: &DensityModel) -> Result<StringArray> {
-    let mut names = StringBuilder::new();
+fn segment_names(
+    segments: &Int32Array,
+    model: &DensityModel,
+    names: &[String],
+    noise: &str,
+) -> Result<StringArray> {
+    let mut found = StringBuilder::new();
     for segment in segments {
-        names.append_value(segment.map_or(Ok(NOISE), |segment| model.name(segment))?);
+        let place = segment.map(|segment| model.place(segment)).transpose()?;
+        found.append_value(place.map_or(noise, |place| &names[place]));
     }
-    Ok(names.finish())
+    Ok(found.finish())
 }
 
 #[cfg(test)]
@@ -90,9 +119,15 @@ mod tests {
 
     #[test]
     fn names_noise_and_strangers() {
-        let names = segment_names(&Int32Array::from(vec![Some(1), None, Some(0)]), &model()).unwrap();
-        assert_eq!(names, StringArray::from(vec!["round", "noise", "long"]));
-        let message = segment_names(&Int32Array::from(vec![2]), &model()).unwrap_err().to_string();
-        assert!(message.contains("segment 2") && message.contains("0 to 1"), "{message}");
+        let mut model = model();
+        (model.segments, model.next_segment) = (vec![0, 4], 5);
+        let names =
+            |ids: Vec<Option<i32>>, names, noise| segment_names(&Int32Array::from(ids), &model, names, noise);
+        let found = names(vec![Some(4), None, Some(0)], &model.names, NOISE).unwrap();
+        assert_eq!(found, StringArray::from(vec!["round", "noise", "long"]));
+        let found = names(vec![Some(4), None], &model.names_zh, NOISE_ZH).unwrap();
+        assert_eq!(found, StringArray::from(vec!["圆", "噪声"]));
+        let message = names(vec![Some(1)], &model.names, NOISE).unwrap_err().to_string();
+        assert!(message.contains("segment 1") && message.contains("0, 4"), "{message}");
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Condensed {
 /// What was chosen.
 #[derive(Debug, PartialEq)]
 pub(super) struct Chosen {
-    /// The segment of each row, by falling size, ties by their lowest row; none for noise.
+    /// The segment of each row, by falling size, ties by their lowest row, until [`Chosen::ordered`]; none for noise.
     pub labels: Vec<Option<u32>>,
     /// The density at which a row left over that at which its segment ended, at most 1; 0 for noise.
     pub probabilities: Vec<f64>,
@@ -39,6 +39,18 @@ pub(super) struct Chosen {
     pub stabilities: Vec<f64>,
     /// The rows of each segment.
     pub sizes: Vec<u64>,
+}
+
+impl Chosen {
+    /// The same segments in another order: `ranks` is the place of each in `order`.
+    pub fn ordered(self, order: &[usize], ranks: &[u32]) -> Chosen {
+        Chosen {
+            labels: self.labels.iter().map(|label| label.map(|label| ranks[label as usize])).collect(),
+            stabilities: order.iter().map(|segment| self.stabilities[*segment]).collect(),
+            sizes: order.iter().map(|segment| self.sizes[*segment]).collect(),
+            ..self
+        }
+    }
 }
 
 /// Keeps of a hierarchy over `rows` rows the splits into two or more parts of at least `min_size` rows, two or more.

@@ -113,7 +113,7 @@ pub(super) fn nearest(model: &DensityModel, points: &Matrix, threads: usize) -> 
 ///
 /// `rows` are the sample's rows that are the core points; `core` is squared, as is `nearest`.
 pub(super) fn radii(
-    segments: &[i32],
+    places: &[i32],
     rows: &[usize],
     core: &[f64],
     labels: &[Option<u32>],
@@ -124,7 +124,7 @@ pub(super) fn radii(
     for (label, (point, squared)) in labels.iter().zip(nearest) {
         let distance = squared.sqrt();
         match label {
-            Some(label) if i64::from(*label) == i64::from(segments[*point]) => {
+            Some(label) if i64::from(*label) == i64::from(places[*point]) => {
                 member[*point] = member[*point].max(distance)
             }
             Some(_) => {}

@@ -11,6 +11,7 @@ mod hierarchy;
 mod quality;
 mod settings;
 mod spanning_tree;
+mod stability;
 #[cfg(test)]
 mod tests;
 mod tiles;

@@ -20,6 +20,8 @@ pub struct DensityQuality {
     pub noise_share: f64,
     /// Share of the sample in the largest segment.
     pub largest_share: f64,
+    /// Mean adjusted Rand index between the segments and those of halves of the sample, where it was measured.
+    pub bootstrap_stability: Option<f64>,
     /// Core points of the model.
     pub core_points: usize,
     /// Share of the members whom the model's core points assign to their segment.
@@ -48,6 +50,16 @@ impl DensityGate {
                  or leave out features",
                 100.0 * quality.noise_share,
                 self.max_noise
+            ));
+        }
+        if let Some(stability) =
+            quality.bootstrap_stability.filter(|stability| *stability < self.min_stability)
+        {
+            refusals.push(format!(
+                "segments of halves of the rows agree with those of all by an adjusted Rand index of {stability:.3}, less \
+                 than `min_stability: {}`: another sample would give other segments; raise `min_samples` or \
+                 `min_cluster_size`, or leave out features",
+                self.min_stability
             ));
         }
         if let Some(spread) = quality.unscaled_spread.filter(|s| *s > self.max_spread) {
@@ -84,19 +96,23 @@ mod tests {
             probabilities: vec![0.9, 0.8],
             noise_share: 0.6,
             largest_share: 0.3,
+            bootstrap_stability: Some(0.25),
             core_points: 40,
             members_kept: 1.0,
             noise_kept: 1.0,
             unscaled_spread: Some(11.0),
         };
-        let strict = DensityGate { max_share: 0.2, max_noise: 0.5, max_spread: 10.0 };
+        let strict = DensityGate { max_share: 0.2, max_noise: 0.5, min_stability: 0.6, max_spread: 10.0 };
         let refusals = strict.refusals(&quality);
-        assert_eq!(refusals.len(), 3, "{refusals:?}");
-        for (refusal, words) in refusals.iter().zip(["30.0 %", "`max_noise: 0.5`", "11.0 times"]) {
+        assert_eq!(refusals.len(), 4, "{refusals:?}");
+        let words = ["30.0 %", "`max_noise: 0.5`", "0.250, less than `min_stability: 0.6`", "11.0 times"];
+        for (refusal, words) in refusals.iter().zip(words) {
             assert!(refusal.contains(words), "{refusal}");
         }
         assert!(matches!(density_gate(&quality, &strict), Err(Error::Audit(m)) if m.contains("60.0 %")));
-        let lenient = DensityGate { max_share: 0.8, max_noise: 0.6, max_spread: 11.0 };
+        let lenient = DensityGate { max_share: 0.8, max_noise: 0.6, min_stability: 0.25, max_spread: 11.0 };
         assert!(density_gate(&quality, &lenient).is_ok());
+        let unmeasured = DensityQuality { bootstrap_stability: None, ..quality };
+        assert_eq!(strict.refusals(&unmeasured).len(), 3);
     }
 }

@@ -1,6 +1,6 @@
 //! What the header of a stage of `kind: hdbscan` may say.
 
-use super::super::header::{Header, number, refuse_unknown};
+use super::super::header::{ByFeature, Header, number, refuse_unknown};
 use super::super::preparation::Preparation;
 use super::super::settings::Gate;
 use crate::{Error, Result};
@@ -11,16 +11,19 @@ const CORE_POINTS: usize = 2000;
 /// The most rows: time grows with their square.
 const SAMPLE_ROWS: usize = 65_536;
 
-/// The keys of k-means that mean the same here.
-const OWN: [&str; 8] = [
+/// The keys of a stage's header besides those of the preparation.
+const OWN: [&str; 11] = [
     "allow_single_cluster",
+    "bootstraps",
     "core_points",
     "max_noise",
     "max_share",
     "max_spread",
     "min_cluster_size",
     "min_samples",
+    "min_stability",
     "sample_rows",
+    "titles_zh",
 ];
 
 /// The limits beyond which a model is degenerate and must not be published.
@@ -30,6 +33,8 @@ pub struct DensityGate {
     pub max_share: f64,
     /// Largest share of the sample that may be noise. Header key `max_noise`, .5 by default.
     pub max_noise: f64,
+    /// Least mean adjusted Rand index between the segments and those of halves of the sample. Header key `min_stability`, .6.
+    pub min_stability: f64,
     /// With `scale: none` only: largest ratio between the standard deviations of two features. Header key
     /// `max_spread`, 10 by default.
     pub max_spread: f64,
@@ -49,6 +54,11 @@ pub struct DensitySettings {
     pub sample_rows: usize,
     /// Most core points that the model keeps. Header key `core_points`, 2,000, which is the most.
     pub core_points: usize,
+    /// Halves of the sample that stability is the mean of. Header key `bootstraps`, 4 by default, which take as long as the
+    /// whole; 0: not measured.
+    pub bootstraps: usize,
+    /// Chinese names of features, for the names of segments. Header key `titles_zh`: `orders=订单数`.
+    pub titles_zh: ByFeature<String>,
     /// How features are prepared, as for k-means.
     pub preparation: Preparation,
     /// When to refuse the result.
@@ -60,15 +70,17 @@ pub struct DensitySettings {
 impl DensitySettings {
     /// Defaults for segments of `min_cluster_size` rows of the sample.
     pub fn new(min_cluster_size: usize) -> Self {
-        let Gate { max_share, max_spread, .. } = Gate::default();
+        let Gate { max_share, min_stability, max_spread, .. } = Gate::default();
         DensitySettings {
             min_cluster_size,
             min_samples: min_cluster_size,
             allow_single_cluster: false,
             sample_rows: 16_384,
             core_points: CORE_POINTS,
+            bootstraps: 4,
+            titles_zh: ByFeature::all(String::new()),
             preparation: Preparation::default(),
-            gate: DensityGate { max_share, max_noise: 0.5, max_spread },
+            gate: DensityGate { max_share, max_noise: 0.5, min_stability, max_spread },
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
         }
     }
@@ -97,6 +109,7 @@ impl DensitySettings {
             "a whole number of rows of the sample, from 2 to 65536",
         )?;
         let default = Self::new(min_cluster_size);
+        let title = |text: &str| (!text.is_empty()).then(|| text.to_string());
         Ok(DensitySettings {
             min_samples: number(
                 header,
@@ -119,6 +132,14 @@ impl DensitySettings {
                 |n| (1..=CORE_POINTS).contains(n),
                 "a whole number from 1 to 2000",
             )?,
+            bootstraps: number(
+                header,
+                "bootstraps",
+                default.bootstraps,
+                |n| *n <= 1000,
+                "a whole number, 0 to 1000",
+            )?,
+            titles_zh: ByFeature::from_header(header, "titles_zh", String::new(), title, "title")?,
             gate: DensityGate {
                 max_share: number(
                     header,
@@ -133,6 +154,13 @@ impl DensitySettings {
                     default.gate.max_noise,
                     |s| (0.0..=1.0).contains(s),
                     "a share from 0 to 1",
+                )?,
+                min_stability: number(
+                    header,
+                    "min_stability",
+                    default.gate.min_stability,
+                    |s| (0.0..=1.0).contains(s),
+                    "a number from 0 to 1",
                 )?,
                 max_spread: number(
                     header,
@@ -151,15 +179,19 @@ impl DensitySettings {
     pub fn describe(&self) -> String {
         format!(
             "hdbscan min_cluster_size={} min_samples={} allow_single_cluster={} {} \
-             sample_rows={} core_points={} max_share={} max_noise={} max_spread={}",
+             sample_rows={} core_points={} bootstraps={} titles_zh={} max_share={} max_noise={} min_stability={} \
+             max_spread={}",
             self.min_cluster_size,
             self.min_samples,
             self.allow_single_cluster,
             self.preparation.describe(),
             self.sample_rows,
             self.core_points,
+            self.bootstraps,
+            self.titles_zh,
             self.gate.max_share,
             self.gate.max_noise,
+            self.gate.min_stability,
             self.gate.max_spread
         )
     }
@@ -182,6 +214,9 @@ mod tests {
             ("sample_rows", "32_768"),
             ("allow_single_cluster", "true"),
             ("max_share", ".7"),
+            ("bootstraps", "2"),
+            ("min_stability", ".7"),
+            ("titles_zh", "orders=订单数"),
         ])
         .unwrap();
         assert_eq!(
@@ -194,8 +229,11 @@ mod tests {
             "{}",
             s.describe()
         );
+        assert!(s.describe().contains(" bootstraps=2 titles_zh=,orders=订单数 "), "{}", s.describe());
+        assert!(s.describe().contains(" min_stability=0.7 "), "{}", s.describe());
         let s = read(&[("min_cluster_size", "30"), ("min_samples", "5")]).unwrap();
         assert_eq!((s.min_cluster_size, s.min_samples, s.sample_rows), (30, 5, 16_384));
+        assert_eq!((s.bootstraps, s.gate.min_stability), (4, 0.6));
     }
 
     #[test]
@@ -206,13 +244,15 @@ mod tests {
             (vec![("min_cluster_size", "1")], "header `min_cluster_size: 1`: give a whole number of rows"),
             (
                 vec![size, ("k", "3")],
-                "a hdbscan stage has no setting `k`; it has allow_single_cluster, clip,",
+                "a hdbscan stage has no setting `k`; it has allow_single_cluster, bootstraps, clip,",
             ),
             (
                 vec![size, ("sample_rows", "100000")],
                 "`sample_rows: 100000`: give a whole number from 2 to 65536",
             ),
             (vec![size, ("core_points", "2001")], "from 1 to 2000"),
+            (vec![size, ("bootstraps", "1001")], "a whole number, 0 to 1000"),
+            (vec![size, ("min_stability", "2")], "a number from 0 to 1"),
             (vec![size, ("max_noise", "50 %")], "header `max_noise: 50 %`"),
             (vec![size, ("allow_single_cluster", "yes")], "true or false"),
             (vec![size, ("scale", "minmax")], "header `scale: minmax`: give none, standard or robust"),
