@@ -3,6 +3,7 @@
 mod density;
 pub(crate) mod factors;
 mod grid;
+mod ids;
 pub(crate) mod kmeans;
 mod linkage;
 mod nearest;

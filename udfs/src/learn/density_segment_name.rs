@@ -1,21 +1,32 @@
 //! `density_segment_name`: the name of a dense segment, or of none.
 
-use std::sync::Arc;
-
-use arrow::array::{Array, AsArray, Int32Array, StringArray, StringBuilder, new_null_array};
-use arrow::datatypes::{DataType, Int32Type};
-use datafusion::common::{Result, internal_err, plan_err};
+use arrow::datatypes::DataType;
+use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion_macros::user_doc;
 
-use crate::args::{column, constant, evaluate, expect_arity, text_type};
-use crate::model::{DensityModel, density_model_type, model_argument_type};
+use super::segment_name::{NamesSegments, name_types, named};
+use crate::model::DensityModel;
 
 /// The names of what belongs to no segment, English and Chinese.
 const NOISE: &str = "noise";
 const NOISE_ZH: &str = "噪声";
+
+impl NamesSegments for DensityModel {
+    fn place(&self, segment: i32) -> Result<usize> {
+        self.place(segment)
+    }
+
+    fn names(&self, chinese: bool) -> &[String] {
+        if chinese { &self.names_zh } else { &self.names }
+    }
+
+    fn nobody(chinese: bool) -> Option<&'static str> {
+        Some(if chinese { NOISE_ZH } else { NOISE })
+    }
+}
 
 #[user_doc(
     doc_section(label = "Models"),
@@ -47,17 +58,7 @@ impl ScalarUDFImpl for DensitySegmentName {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let names = ["segment", "model", "language"];
-        expect_arity(self.name(), types, if types.len() == 3 { &names } else { &names[..2] })?;
-        if !types[0].is_integer() && !types[0].is_null() {
-            return plan_err!("density_segment_name: argument segment must be an integer, not {}", types[0]);
-        }
-        let mut coerced =
-            vec![DataType::Int32, model_argument_type(self.name(), &types[1], &density_model_type())?];
-        if let Some(language) = types.get(2) {
-            coerced.push(text_type(self.name(), "language", language)?);
-        }
-        Ok(coerced)
+        name_types::<DensityModel>(self.name(), types)
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -65,32 +66,7 @@ impl ScalarUDFImpl for DensitySegmentName {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let model = constant(self.name(), "model", &args, 1)?;
-        let chinese = match args.args.len() {
-            3 => match constant(self.name(), "language", &args, 2)?.try_as_str().flatten() {
-                Some("en") => false,
-                Some("zh") => true,
-                other => {
-                    let other = other.unwrap_or("NULL");
-                    return plan_err!(
-                        "density_segment_name: language '{other}' is not known; use 'en' or 'zh'"
-                    );
-                }
-            },
-            _ => false,
-        };
-        evaluate(&args, |rows| {
-            if model.is_null() {
-                return Ok(new_null_array(&DataType::Utf8, rows));
-            }
-            let array = column(&args, 0, rows)?;
-            let Some(segments) = array.as_primitive_opt::<Int32Type>() else {
-                return internal_err!("density_segment_name: expected Int32, found {}", array.data_type());
-            };
-            let model = DensityModel::from_scalar(model)?;
-            let (names, noise) = if chinese { (&model.names_zh, NOISE_ZH) } else { (&model.names, NOISE) };
-            Ok(Arc::new(segment_names(segments, &model, names, noise)?))
-        })
+        named::<DensityModel>(self.name(), &args)
     }
 
     fn documentation(&self) -> Option<&Documentation> {
@@ -98,36 +74,23 @@ impl ScalarUDFImpl for DensitySegmentName {
     }
 }
 
-fn segment_names(
-    segments: &Int32Array,
-    model: &DensityModel,
-    names: &[String],
-    noise: &str,
-) -> Result<StringArray> {
-    let mut found = StringBuilder::new();
-    for segment in segments {
-        let place = segment.map(|segment| model.place(segment)).transpose()?;
-        found.append_value(place.map_or(noise, |place| &names[place]));
-    }
-    Ok(found.finish())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use arrow::array::{Int32Array, StringArray};
+
+    use super::super::segment_name::segment_names;
     use crate::model::density_tests::model;
 
     #[test]
     fn names_noise_and_strangers() {
         let mut model = model();
         (model.segments, model.next_segment) = (vec![0, 4], 5);
-        let names =
-            |ids: Vec<Option<i32>>, names, noise| segment_names(&Int32Array::from(ids), &model, names, noise);
-        let found = names(vec![Some(4), None, Some(0)], &model.names, NOISE).unwrap();
+        let names = |ids: Vec<Option<i32>>, chinese| segment_names(&Int32Array::from(ids), &model, chinese);
+        let found = names(vec![Some(4), None, Some(0)], false).unwrap();
         assert_eq!(found, StringArray::from(vec!["round", "noise", "long"]));
-        let found = names(vec![Some(4), None], &model.names_zh, NOISE_ZH).unwrap();
+        let found = names(vec![Some(4), None], true).unwrap();
         assert_eq!(found, StringArray::from(vec!["圆", "噪声"]));
-        let message = names(vec![Some(1)], &model.names, NOISE).unwrap_err().to_string();
+        let message = names(vec![Some(1)], false).unwrap_err().to_string();
         assert!(message.contains("segment 1") && message.contains("0, 4"), "{message}");
     }
 }

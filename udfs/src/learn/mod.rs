@@ -16,6 +16,7 @@ mod match_weights;
 mod population_stability;
 mod quantile_score;
 mod reference_mean;
+mod segment_name;
 
 pub use density_assign::{DensityAssign, density_assignment_type};
 pub use density_explain::DensityExplain;

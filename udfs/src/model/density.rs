@@ -5,8 +5,9 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, StructArray};
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type, Int64Type};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 
+use super::ids::{place_of, validate_ids};
 use super::{
     Fieldwise, Scaling, on_grid, one_integer_list, one_list, one_number_list, one_struct, one_text_list,
 };
@@ -165,14 +166,7 @@ impl DensityModel {
                 return plan_err!("the density model has {length} entries of {part}, expected {expected}");
             }
         }
-        let ascending = self.segments.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascending || self.segments[0] < 0 || self.segments[k - 1] >= self.next_segment {
-            return plan_err!(
-                "the segments of the density model must be ascending ids from 0 and below {}, not {:?}",
-                self.next_segment,
-                self.segments
-            );
-        }
+        validate_ids("density", &self.segments, self.next_segment)?;
         if !self.quality.iter().map(|quality| quality.segment).eq(self.segments.iter().copied()) {
             return plan_err!(
                 "the density model must have the quality of each of its segments, in their order"
@@ -227,13 +221,7 @@ impl DensityModel {
     /// # Errors
     /// When the model has no such segment.
     pub fn place(&self, segment: i32) -> Result<usize> {
-        match self.segments.binary_search(&segment) {
-            Ok(at) => Ok(at),
-            Err(_) => {
-                let known: Vec<String> = self.segments.iter().map(i32::to_string).collect();
-                exec_err!("segment {segment} is not in the density model, which has {}", known.join(", "))
-            }
-        }
+        place_of("density", &self.segments, segment)
     }
 }
 

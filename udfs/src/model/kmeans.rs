@@ -6,8 +6,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, StringArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, plan_err};
 
+use super::ids::{place_of, validate_ids};
 use super::{Fieldwise, Scaling, one_integer_list, one_list, one_number_list, one_struct, one_text_list};
 use crate::args::{float_list, integer_list, nullable_fields, text_list};
 
@@ -164,14 +165,7 @@ impl KmeansModel {
                 return plan_err!("the k-means model has {length} entries of {part}, expected {expected}");
             }
         }
-        let ascending = self.segments.windows(2).all(|pair| pair[0] < pair[1]);
-        if !ascending || self.segments[0] < 0 || self.segments[k - 1] >= self.next_segment {
-            return plan_err!(
-                "the segments of the k-means model must be ascending ids from 0 and below {}, not {:?}",
-                self.next_segment,
-                self.segments
-            );
-        }
+        validate_ids("k-means", &self.segments, self.next_segment)?;
         match self.centroids.iter().all(|x| x.is_finite()) {
             true => Ok(()),
             false => plan_err!("the k-means model has a centroid that is not finite"),
@@ -208,13 +202,7 @@ impl KmeansModel {
     /// # Errors
     /// When the model has no such segment.
     pub fn place(&self, segment: i32) -> Result<usize> {
-        match self.segments.binary_search(&segment) {
-            Ok(at) => Ok(at),
-            Err(_) => {
-                let known: Vec<String> = self.segments.iter().map(i32::to_string).collect();
-                exec_err!("segment {segment} is not in the k-means model, which has {}", known.join(", "))
-            }
-        }
+        place_of("k-means", &self.segments, segment)
     }
 
     /// The bin of one feature's value: the number of cut points below it; [`BINS`] - 1 for a missing value, which NaN is
