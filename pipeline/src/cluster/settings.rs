@@ -86,7 +86,8 @@ pub struct KmeansSettings {
     pub preparation: Preparation,
     /// Seed of the random numbers that choose the starting centroids. Header key `seed`, 1 by default.
     pub seed: u64,
-    /// Independent starts, of which the best stays. Header key `starts`, 16 by default.
+    /// Independent starts on the first 16,384 rows of the sample, of which the best goes on over all of it. Header key
+    /// `starts`, 16 by default.
     pub starts: usize,
     /// Lloyd steps of a start, and again of the final polish. Header key `max_iterations`, 100 by default.
     pub max_iterations: usize,

@@ -48,8 +48,9 @@ pub enum Followed {
 /// NaN features lie at the feature's centre. The model depends on the settings, on the set of rows and on the model
 /// before only: not on the rows' order, their batches or the number of threads.
 ///
-/// Start: k-means|| (Bahmani et al. 2012); iteration: Lloyd with fixed-point sums; the lowest inertia wins. A segment
-/// takes the id of the segment of the model before whose rows it has.
+/// Start: k-means|| (Bahmani et al. 2012); iteration: Lloyd with fixed-point sums. Starts are tried on the first
+/// [`JUDGED_ROWS`] rows of the sample, and the one of the lowest inertia goes on over all of it (as Bradley and Fayyad 1998
+/// refine starts by small samples). A segment takes the id of the segment of the model before whose rows it has.
 ///
 /// # Errors
 /// [`Error::Usage`] for columns or settings that do not fit; [`Error::Contract`] for a NULL or repeated key,
@@ -105,9 +106,15 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
     }
     let hashes: Vec<u64> = sample.rows.iter().map(|row| row.hash).collect();
     let Selection { candidates, chosen, fit: best } = choose(settings, &judged, &hashes)?;
-    let (k, stability) = (candidates[chosen].k as usize, candidates[chosen].stability);
+    let stability = candidates[chosen].stability;
     let screen = Screen::new(&points);
-    let best = if judged.len() == points.len() { best } else { best_fit(settings, k, &screen, &hashes)? };
+    let best = match judged.len() == points.len() {
+        true => best,
+        false => {
+            let fit = lloyd(&screen, best.centroids, settings.max_iterations, None, settings.threads)?;
+            Fit { iterations: fit.iterations + best.iterations, ..fit }
+        }
+    };
     let ordered = assign(&screen, canonical(&best, points.width), settings.threads)?;
     let ordered = Fit { iterations: best.iterations, ..ordered };
     let (ordered, segments, next_segment) = with_ids(ordered, sample, before, points.width);
