@@ -8,6 +8,8 @@ mod joins;
 mod metrics;
 mod row_number;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +21,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
+use tokio::sync::RwLock;
 
 pub use ballista::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
 pub use files_table::{DayBytes, FilesTable, TableFile};
@@ -50,6 +53,8 @@ pub struct Engine {
     state: SessionState,
     options: EngineOptions,
     cluster: Option<Cluster>,
+    /// Held by all jobs; by one alone when it needs all the memory.
+    memory: Arc<RwLock<()>>,
 }
 
 impl Engine {
@@ -58,7 +63,7 @@ impl Engine {
         crate::cpu::follow_tasks();
         let options = EngineOptions { cluster: None, ..options };
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options, cluster: None })
+        Ok(Engine { state, options, cluster: None, memory: Arc::default() })
     }
 
     /// The engine that `options` name: this process, or a cluster, whose scheduler must answer.
@@ -76,14 +81,14 @@ impl Engine {
         let cluster = Cluster::new(address, options.job_timeout);
         cluster.check().await?;
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options, cluster: Some(cluster) })
+        Ok(Engine { state, options, cluster: Some(cluster), memory: Arc::default() })
     }
 
     /// An engine that plans as for a cluster, without one: it shows what a cluster would be sent.
     pub fn distributed(lake: &Lake, options: EngineOptions) -> Result<Engine> {
         let options = EngineOptions { cluster: Some(String::new()), ..options };
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options, cluster: None })
+        Ok(Engine { state, options, cluster: None, memory: Arc::default() })
     }
 
     /// A physical plan as it arrives at an executor, after it was encoded and decoded.
@@ -101,20 +106,35 @@ impl Engine {
         &self.options
     }
 
-    /// Runs `plan` and writes its rows by `spec`; every partition writes its own files. Joins hash their smaller side;
-    /// where that does not fit in memory, the stage is run again with joins that sort and spill.
+    /// Runs `plan` and writes its rows by `spec`; every partition writes its own files.
     pub async fn write(
         &self,
         plan: &LogicalPlan,
         spec: &SinkSpec,
         progress: &Arc<Progress>,
     ) -> Result<Written> {
-        match self.try_write(&self.state, plan, spec, progress).await {
+        self.fitting(async |state, again| {
+            progress.rows.store(0, Ordering::Relaxed);
+            let prefix = if again { format!("{}-again", spec.prefix) } else { spec.prefix.clone() };
+            self.try_write(state, plan, &SinkSpec { prefix, ..spec.clone() }, progress).await
+        })
+        .await
+    }
+
+    /// Does a job. Joins hash their smaller side; where that does not fit in memory, the job is done again, without any other
+    /// beside it, with joins that sort and spill.
+    async fn fitting<T>(
+        &self,
+        job: impl AsyncFn(&SessionState, bool) -> std::result::Result<T, DataFusionError>,
+    ) -> Result<T> {
+        let beside_others = self.memory.read().await;
+        let done = job(&self.state, false).await;
+        drop(beside_others);
+        match done {
             Err(error) if is_out_of_memory(&error) => {
-                tracing::info!(prefix = spec.prefix, "joins do not fit in memory: sorting them instead");
-                progress.rows.store(0, Ordering::Relaxed);
-                let retry = SinkSpec { prefix: format!("{}-sorted", spec.prefix), ..spec.clone() };
-                self.try_write(&session::sorting_joins(&self.state), plan, &retry, progress).await
+                tracing::info!(%error, "does not fit in memory beside others: again, alone, with joins that sort");
+                let _alone = self.memory.write().await;
+                job(&session::sorting_joins(&self.state), true).await
             }
             other => other,
         }
@@ -194,7 +214,7 @@ impl Engine {
 
     /// All rows of `plan`, for results known to be small.
     pub async fn collect(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
-        self.gather(self.physical_plan(plan).await?).await
+        self.fitting(async |state, _| self.run(state, state.create_physical_plan(plan).await?).await).await
     }
 
     /// All rows of a physical plan, for results known to be small.

@@ -61,6 +61,13 @@ pub(super) const POOL_SHARE: f64 = 0.6;
 const SMALL_SIDE_BYTES: usize = 64;
 const SMALL_SIDE_ROWS: usize = 4096;
 
+/// Batches of stages that sort and spill are this many times smaller.
+const SPILLING_BATCH_PARTS: usize = 8;
+
+/// Spilled runs that are merged at once: a merge holds batches of each and may not be asked to give any back, and without a
+/// limit it takes all the memory there is.
+const RUNS_MERGED: usize = 16;
+
 /// DataFusion's rule that chooses how to join; ours change joins after it.
 pub(super) const JOIN_SELECTION: &str = "join_selection";
 
@@ -73,14 +80,10 @@ pub fn planning_state() -> Result<SessionState> {
 pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<SessionState> {
     let pool_bytes = (options.memory_bytes as f64 * POOL_SHARE) as usize;
     let pool = TrackConsumersPool::new(FairSpillPool::new(pool_bytes), NonZeroUsize::MIN.saturating_add(2));
-    let disk = match &options.spill_dir {
-        Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
-        None => DiskManagerMode::OsTmpDirectory,
-    };
     let runtime = RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::new(Stores::default()))
         .with_memory_pool(Arc::new(pool))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+        .with_disk_manager_builder(spilling(options.spill_dir.clone()))
         .with_object_list_cache_limit(0)
         .build_arc()
         .context("cannot set up the engine")?;
@@ -94,6 +97,13 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
     build_state(config, runtime, rules)
 }
 
+/// Where rows are spilled: to this folder, or to the system's temporary one.
+pub(super) fn spilling(folder: Option<PathBuf>) -> DiskManagerBuilder {
+    let mode =
+        folder.map_or(DiskManagerMode::OsTmpDirectory, |folder| DiskManagerMode::Directories(vec![folder]));
+    DiskManagerBuilder::default().with_mode(mode).with_max_spill_merge_fan_in(RUNS_MERGED)
+}
+
 /// A state over any store, with a configuration made elsewhere: for planning, and for the sessions of a scheduler.
 pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
@@ -103,9 +113,11 @@ pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
     build_state(config, runtime, optimizer_rules())
 }
 
-/// The same state with joins that sort and spill instead of hashing one side into memory.
+/// The same state with joins that sort and spill instead of hashing one side into memory, and with smaller batches:
+/// merges of what was spilled hold two batches of every run, and rows with lists may take kilobytes each.
 pub(super) fn sorting_joins(state: &SessionState) -> SessionState {
-    let mut config = state.config().clone();
+    let rows = (state.config().batch_size() / SPILLING_BATCH_PARTS).max(1);
+    let mut config = state.config().clone().with_batch_size(rows);
     config.options_mut().optimizer.prefer_hash_join = false;
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
 }

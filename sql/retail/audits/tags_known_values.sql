@@ -54,8 +54,8 @@ select
     c.tag,
     c.value,
     count(*) as customers
-from segments.customer_tags as c
-inner join registry as r on c.tag = r.tag
+from registry as r
+inner join segments.customer_tags as c on r.tag = c.tag
 where
     (r.type = 'number' and c.number is null)
     or isnan(c.number)

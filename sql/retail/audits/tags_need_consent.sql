@@ -17,8 +17,8 @@ given as (
         c.customer_id,
         s.purpose,
         min(c.tag) as tag
-    from segments.customer_tags as c
-    inner join serving as s on c.tag = s.tag
+    from serving as s
+    inner join segments.customer_tags as c on s.tag = c.tag
     group by c.customer_id, s.purpose
 )
 

@@ -37,8 +37,8 @@ dealt as (
         o.segment_name,
         o.as_of,
         r.run
-    from observed as o
-    inner join runs as r on o.family = r.family and o.as_of = r.as_of
+    from runs as r
+    inner join observed as o on r.family = o.family and r.as_of = o.as_of
 ),
 
 followed as (

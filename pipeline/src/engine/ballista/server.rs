@@ -17,7 +17,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::loss::{CancelOnLoss, Scheduler};
 use super::{MESSAGE_BYTES, NodeCodec};
-use crate::engine::session::{POOL_SHARE, planning_state, state_for};
+use crate::engine::session::{POOL_SHARE, planning_state, spilling, state_for};
 use crate::lake::{Stores, name_writer};
 use crate::{Context, Error, Result};
 
@@ -131,7 +131,7 @@ pub async fn run_executor(options: &ExecutorOptions) -> Result<()> {
         override_function_registry: Some(Arc::new(BallistaFunctionRegistry::from(&planning_state()?))),
         override_runtime_producer: Some(Arc::new(move |_| {
             RuntimeEnvBuilder::new()
-                .with_temp_file_path(&spill)
+                .with_disk_manager_builder(spilling(Some(spill.clone())))
                 .with_object_store_registry(Arc::new(Stores::default()))
                 .with_object_list_cache_limit(0)
                 .build_arc()
