@@ -113,32 +113,32 @@ impl Engine {
         spec: &SinkSpec,
         progress: &Arc<Progress>,
     ) -> Result<Written> {
-        self.fitting(async |state, again| {
+        self.fitting(async |state, tried| {
             progress.rows.store(0, Ordering::Relaxed);
-            let prefix = if again { format!("{}-again", spec.prefix) } else { spec.prefix.clone() };
+            let again = if tried == 0 { String::new() } else { format!("-{tried}") };
+            let prefix = format!("{}{again}", spec.prefix);
             self.try_write(state, plan, &SinkSpec { prefix, ..spec.clone() }, progress).await
         })
         .await
     }
 
-    /// Does a job. Joins hash their smaller side; where that does not fit in memory, the job is done again, without any other
-    /// beside it, with joins that sort and spill.
+    /// Does a job, told how often it was tried before. Joins hash their smaller side; where that does not fit in memory, the
+    /// job is done again without any other beside it, and where that does not fit either, with joins that sort and spill.
     async fn fitting<T>(
         &self,
-        job: impl AsyncFn(&SessionState, bool) -> std::result::Result<T, DataFusionError>,
+        job: impl AsyncFn(&SessionState, usize) -> std::result::Result<T, DataFusionError>,
     ) -> Result<T> {
         let beside_others = self.memory.read().await;
-        let done = job(&self.state, false).await;
+        let mut done = job(&self.state, 0).await;
         drop(beside_others);
-        match done {
-            Err(error) if is_out_of_memory(&error) => {
-                tracing::info!(%error, "does not fit in memory beside others: again, alone, with joins that sort");
-                let _alone = self.memory.write().await;
-                job(&session::sorting_joins(&self.state), true).await
+        if refused_memory(&done, "beside others: again, alone") {
+            let _alone = self.memory.write().await;
+            done = job(&self.state, 1).await;
+            if refused_memory(&done, "alone: again, with joins that sort") {
+                done = job(&session::sorting_joins(&self.state), 2).await;
             }
-            other => other,
         }
-        .map_err(|error| refuse_run(error, &self.options))
+        done.map_err(|error| refuse_run(error, &self.options))
     }
 
     async fn try_write(
@@ -236,6 +236,15 @@ impl Engine {
     fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
         state.task_ctx()
     }
+}
+
+/// Whether a job did not fit in memory, which is told.
+fn refused_memory<T>(done: &std::result::Result<T, DataFusionError>, what_next: &str) -> bool {
+    let refused = done.as_ref().err().filter(|error| is_out_of_memory(error));
+    if let Some(error) = refused {
+        tracing::info!(error = %error.strip_backtrace(), "does not fit in memory {what_next}");
+    }
+    refused.is_some()
 }
 
 fn is_out_of_memory(error: &DataFusionError) -> bool {

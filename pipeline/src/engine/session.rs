@@ -61,9 +61,6 @@ pub(super) const POOL_SHARE: f64 = 0.6;
 const SMALL_SIDE_BYTES: usize = 64;
 const SMALL_SIDE_ROWS: usize = 4096;
 
-/// Batches of stages that sort and spill are this many times smaller.
-const SPILLING_BATCH_PARTS: usize = 8;
-
 /// Spilled runs that are merged at once: a merge holds batches of each and may not be asked to give any back, and without a
 /// limit it takes all the memory there is.
 const RUNS_MERGED: usize = 16;
@@ -113,11 +110,9 @@ pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
     build_state(config, runtime, optimizer_rules())
 }
 
-/// The same state with joins that sort and spill instead of hashing one side into memory, and with smaller batches:
-/// merges of what was spilled hold two batches of every run, and rows with lists may take kilobytes each.
+/// The same state with joins that sort and spill instead of hashing one side into memory.
 pub(super) fn sorting_joins(state: &SessionState) -> SessionState {
-    let rows = (state.config().batch_size() / SPILLING_BATCH_PARTS).max(1);
-    let mut config = state.config().clone().with_batch_size(rows);
+    let mut config = state.config().clone();
     config.options_mut().optimizer.prefer_hash_join = false;
     SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
 }

@@ -4,29 +4,6 @@
 -- why: `days_before_orders` are days without an order of which the next order is at most `$consideration_days` days away,
 --    `days_looked_ahead` those of them on which a product of that order was looked at
 with
--- Days without an order, each with the next order soon after it.
-followed as (
-    select
-        a.customer_id,
-        a.event_date,
-        min(o.order_date) as next_order,
-        bool_or(o.order_date = a.event_date) as ordered
-    from features.activity_days as a
-    inner join features.order_days as o on a.customer_id = o.customer_id
-    where o.order_date - a.event_date between 0 and $consideration_days
-    group by a.customer_id, a.event_date
-),
-
-before as (
-    select
-        f.customer_id,
-        f.event_date as day,
-        f.next_order
-    from followed as f
-    inner join features.order_days as o on f.customer_id = o.customer_id and f.next_order = o.order_date
-    where not f.ordered and o.thought_over
-),
-
 ordered_products as (
     select
         p.customer_id,
@@ -44,7 +21,7 @@ packed as (
         b.day,
         b.next_order,
         v.products
-    from before as b
+    from features.days_before_orders as b
     inner join features.visits as v on b.customer_id = v.customer_id and b.day = v.event_date
 ),
 
@@ -72,7 +49,7 @@ looked_ahead as (
         b.customer_id,
         count(*) as days_before_orders,
         count(a.day) as days_looked_ahead
-    from before as b
+    from features.days_before_orders as b
     left join ahead as a on b.customer_id = a.customer_id and b.day = a.day
     group by b.customer_id
 ),

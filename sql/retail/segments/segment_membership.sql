@@ -116,5 +116,5 @@ select
     s.valid_from,
     n.as_of as valid_to,
     s.reason
-from stays as s
-left join runs as n on s.family = n.family and s.last_run + 1 = n.run
+from runs as n
+right join stays as s on n.family = s.family and n.run = s.last_run + 1
