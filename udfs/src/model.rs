@@ -1,5 +1,6 @@
 //! Models as typed parameters: Arrow structs in SQL, parsed and checked structs in Rust.
 
+mod core_points;
 mod density;
 pub(crate) mod factors;
 mod grid;
@@ -17,9 +18,10 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Float64Type, Int32Type};
 use datafusion::common::{Result, ScalarValue, plan_err};
 
+pub use core_points::{CorePoints, Nearest};
 #[cfg(test)]
 pub(crate) use density::tests as density_tests;
-pub use density::{CorePoints, DensityModel, Nearest, SegmentQuality, density_model_type};
+pub use density::{DensityModel, SegmentQuality, density_model_type};
 pub use factors::{FactorScorer, FactorVariance, FactorsModel, FeatureReport, Loading, factors_model_type};
 pub use grid::{GRID, on_grid, squared_steps, steps};
 pub use kmeans::{BINS, Candidate, KmeansModel, kmeans_model_type};
