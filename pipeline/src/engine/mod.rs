@@ -135,7 +135,10 @@ impl Engine {
             let _alone = self.memory.write().await;
             done = job(&self.state, 1).await;
             if refused_memory(&done, "alone: again, with joins that sort") {
-                done = job(&session::sorting_joins(&self.state), 2).await;
+                done = match session::sorting_joins(&self.state, &self.options) {
+                    Ok(frugal) => job(&frugal, 2).await,
+                    Err(error) => Err(error),
+                };
             }
         }
         done.map_err(|error| refuse_run(error, &self.options))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::common::Result as DataFusionResult;
 use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -65,6 +66,9 @@ const SMALL_SIDE_ROWS: usize = 4096;
 /// limit it takes all the memory there is.
 const RUNS_MERGED: usize = 16;
 
+/// The same for a job that did not fit: its joins sort both sides, and all their merges hold memory at the same time.
+const RUNS_MERGED_WHERE_SCARCE: usize = 4;
+
 /// DataFusion's rule that chooses how to join; ours change joins after it.
 pub(super) const JOIN_SELECTION: &str = "join_selection";
 
@@ -110,11 +114,17 @@ pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
     build_state(config, runtime, optimizer_rules())
 }
 
-/// The same state with joins that sort and spill instead of hashing one side into memory.
-pub(super) fn sorting_joins(state: &SessionState) -> SessionState {
+/// The same state with joins that sort and spill instead of hashing one side into memory, a few runs at a time.
+pub(super) fn sorting_joins(state: &SessionState, options: &EngineOptions) -> DataFusionResult<SessionState> {
     let mut config = state.config().clone();
     config.options_mut().optimizer.prefer_hash_join = false;
-    SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()
+    let spilled = spilling(options.spill_dir.clone()).with_max_spill_merge_fan_in(RUNS_MERGED_WHERE_SCARCE);
+    let runtime =
+        RuntimeEnv { disk_manager: Arc::new(spilled.build()?), ..state.runtime_env().as_ref().clone() };
+    Ok(SessionStateBuilder::new_from_existing(state.clone())
+        .with_config(config)
+        .with_runtime_env(Arc::new(runtime))
+        .build())
 }
 
 fn config(options: &EngineOptions) -> Result<SessionConfig> {
