@@ -30,6 +30,7 @@ pub use density::{
 pub use factors::{FactorsSettings, Method, Rotation, TrainedFactors, train_factors};
 pub use header::ByFeature;
 pub use lloyd::{Assigner, Fit, lloyd};
+pub use naming::Naming;
 pub(crate) use polish::polish;
 pub use preparation::{Preparation, Scale};
 pub use quality::{KmeansQuality, gate};

@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Int32Type, Int64Type};
 use datafusion::functions::core::expr_fn::get_field;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, col, lit,
+    AggregateUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, cast, col, ident, lit,
 };
 use strata_udfs::groups::VectorSum;
 use strata_udfs::learn::KmeansGrid;
@@ -17,7 +17,7 @@ use strata_udfs::rows::MakeArray;
 use crate::{Context, Error, Result};
 
 /// Moves the centroids of `model`, trained on a sample, to the means of all rows that are nearest to them, up to
-/// `steps` times or until none moves. `rows` gives a key and then the features; `collect` runs a plan. A segment that no
+/// `steps` times or until none moves. `rows` gives the features, among others; `collect` runs a plan. A segment that no
 /// row is nearest to stays where it is.
 ///
 /// # Errors
@@ -46,9 +46,9 @@ where
 
 /// A row a segment: its number, rows, squared distances, and the sums of the scaled features, in steps of the grid.
 fn sums(rows: &LogicalPlan, model: &KmeansModel) -> datafusion::common::Result<LogicalPlan> {
-    let features = rows.schema().columns().into_iter().skip(1);
+    let features = model.scaling.features.iter();
     let vector = ScalarUDF::from(MakeArray)
-        .call(features.map(|feature| cast(Expr::Column(feature), DataType::Float64)).collect());
+        .call(features.map(|feature| cast(ident(feature), DataType::Float64)).collect());
     let grid = ScalarUDF::from(KmeansGrid::default()).call(vec![vector, lit(model.to_scalar())]);
     let steps = AggregateUDF::from(VectorSum::default()).call(vec![col("steps")]);
     let figures = [count(lit(1)).alias("rows"), sum(col("squared")).alias("inertia"), steps.alias("steps")];

@@ -1,6 +1,6 @@
 //! The bounded training sample: the rows with the smallest hashes of their keys, whatever order they come in.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use datafusion::execution::SendableRecordBatchStream;
@@ -16,6 +16,8 @@ pub(crate) struct SampleRow {
     pub key: String,
     /// One value a feature; NaN stands for NULL.
     pub values: Box<[f64]>,
+    /// One value a tag.
+    pub tags: Box<[Option<bool>]>,
 }
 
 impl SampleRow {
@@ -28,6 +30,8 @@ impl SampleRow {
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub features: Vec<String>,
+    /// Flags that name segments and are not learned from.
+    pub tags: Vec<String>,
     pub rows: Vec<SampleRow>,
     /// Rows of the stream.
     pub seen: u64,
@@ -49,35 +53,64 @@ pub(crate) fn mix(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Reads a stream of training rows (first column the key, the others features) and keeps at most `limit`.
+/// Reads a stream of training rows (first column the key, those of `tags` flags, the others features) and keeps at most
+/// `limit`.
 ///
 /// # Errors
-/// [`Error::Usage`] for columns that cannot be features; [`Error::Contract`] for a NULL key, or for a key of
+/// [`Error::Usage`] for columns that cannot be features or tags; [`Error::Contract`] for a NULL key, or for a key of
 /// the sample that occurs twice.
-pub(crate) async fn collect(mut rows: SendableRecordBatchStream, limit: usize) -> Result<Sample> {
-    let features = feature_names(&rows.schema())?;
+pub(crate) async fn collect(
+    mut rows: SendableRecordBatchStream,
+    limit: usize,
+    tags: &[String],
+) -> Result<Sample> {
+    let columns = Columns::of(&rows.schema(), tags)?;
     let mut keep = Keep { limit, rows: Vec::new(), threshold: None };
     let mut seen = 0;
     while let Some(batch) = rows.next().await {
         let batch = batch.context("read the training rows")?;
         seen += batch.num_rows() as u64;
-        keep.offer(&batch)?;
+        keep.offer(&batch, &columns)?;
     }
-    Ok(Sample { features, rows: keep.finish()?, seen })
+    let schema = rows.schema();
+    let names = |places: &[usize]| places.iter().map(|place| schema.field(*place).name().clone()).collect();
+    Ok(Sample { features: names(&columns.features), tags: tags.to_vec(), rows: keep.finish()?, seen })
 }
 
-fn feature_names(schema: &Schema) -> Result<Vec<String>> {
-    let fields = schema.fields();
-    if fields.len() < 2 {
-        return Err(Error::Usage(format!(
-            "training rows need a key and at least one feature, but have {} columns: select the key first",
-            fields.len()
-        )));
+/// Where what stands in a row.
+struct Columns {
+    features: Vec<usize>,
+    tags: Vec<usize>,
+}
+
+impl Columns {
+    fn of(schema: &Schema, tags: &[String]) -> Result<Self> {
+        let tag = |name: &String| match schema.fields().iter().skip(1).position(|field| field.name() == name)
+        {
+            Some(at) if *schema.field(at + 1).data_type() == DataType::Boolean => Ok(at + 1),
+            Some(at) => Err(Error::Usage(format!(
+                "header `tags: {name}`: column `{name}` of the training rows has type {}: a tag is true or false",
+                schema.field(at + 1).data_type()
+            ))),
+            None => Err(Error::Usage(format!(
+                "header `tags: {name}`: the training rows have no column `{name}`: select it, or take it off the list"
+            ))),
+        };
+        let tags = tags.iter().map(tag).collect::<Result<Vec<usize>>>()?;
+        let features: Vec<usize> = (1..schema.fields().len()).filter(|at| !tags.contains(at)).collect();
+        if features.is_empty() {
+            return Err(Error::Usage(format!(
+                "training rows need a key and at least one feature, but have {} columns, of which {} are tags: select \
+                 the key first",
+                schema.fields().len(),
+                tags.len()
+            )));
+        }
+        for at in &features {
+            check_numeric(schema.field(*at).name(), schema.field(*at).data_type())?;
+        }
+        Ok(Columns { features, tags })
     }
-    for field in fields.iter().skip(1) {
-        check_numeric(field.name(), field.data_type())?;
-    }
-    Ok(fields.iter().skip(1).map(|f| f.name().clone()).collect())
 }
 
 /// Refuses a column that is not a number: a cast would turn what it cannot read into NULL.
@@ -106,7 +139,7 @@ struct Keep {
 }
 
 impl Keep {
-    fn offer(&mut self, batch: &RecordBatch) -> Result<()> {
+    fn offer(&mut self, batch: &RecordBatch, columns: &Columns) -> Result<()> {
         let schema = batch.schema();
         let keys = cast(batch.column(0), &DataType::Utf8)
             .context(format!("cast key column `{}` to text", schema.field(0).name()))?;
@@ -117,9 +150,11 @@ impl Keep {
                 schema.field(0).name()
             )));
         }
-        let features = (1..batch.num_columns())
-            .map(|i| as_f64(batch.column(i), schema.field(i).name()))
+        let features = columns.features.iter();
+        let features = features
+            .map(|i| as_f64(batch.column(*i), schema.field(*i).name()))
             .collect::<Result<Vec<_>>>()?;
+        let tags: Vec<&BooleanArray> = columns.tags.iter().map(|i| batch.column(*i).as_boolean()).collect();
         for i in 0..batch.num_rows() {
             let key = keys.value(i);
             let hash = hash_key(key);
@@ -134,6 +169,7 @@ impl Keep {
                 hash,
                 key: key.to_string(),
                 values: features.iter().map(value).collect(),
+                tags: tags.iter().map(|tag| tag.is_valid(i).then(|| tag.value(i))).collect(),
             });
             if self.rows.len() >= 2 * (self.limit + 1) {
                 self.shrink();
@@ -193,8 +229,8 @@ mod tests {
 
     #[tokio::test]
     async fn same_rows_in_any_order_and_batching() {
-        let forward = collect(stream(vec![batch(0..1000)]), 50).await.unwrap();
-        let backward = collect(stream((0..1000).rev().map(|i| batch([i])).collect()), 50).await.unwrap();
+        let forward = collect(stream(vec![batch(0..1000)]), 50, &[]).await.unwrap();
+        let backward = collect(stream((0..1000).rev().map(|i| batch([i])).collect()), 50, &[]).await.unwrap();
         assert_eq!(forward.rows.len(), 50);
         assert_eq!(forward.seen, 1000);
         assert_eq!(ids(&forward), ids(&backward));
@@ -210,10 +246,10 @@ mod tests {
 
     #[tokio::test]
     async fn duplicates_are_refused_even_at_the_edge() {
-        let all = collect(stream(vec![batch(0..100)]), 100).await.unwrap();
+        let all = collect(stream(vec![batch(0..100)]), 100, &[]).await.unwrap();
         for (rank, row) in all.rows.iter().enumerate() {
             let key: i64 = row.key.parse().unwrap();
-            let result = collect(stream(vec![batch(0..100), batch([key])]), 10).await;
+            let result = collect(stream(vec![batch(0..100), batch([key])]), 10, &[]).await;
             if rank < 10 {
                 let message = result.unwrap_err().to_string();
                 assert!(message.contains(&format!("key `{key}` occurs more than once")), "{message}");
@@ -230,12 +266,38 @@ mod tests {
             ("x", Arc::new(Float64Array::from(vec![1.0, 2.0])) as ArrayRef),
         ])
         .unwrap();
-        let error = collect(stream(vec![nulls.clone()]), 10).await.unwrap_err();
+        let error = collect(stream(vec![nulls.clone()]), 10, &[]).await.unwrap_err();
         assert!(matches!(&error, Error::Contract(m) if m.contains("`id`")), "{error}");
         let text = nulls.project(&[1, 0]).unwrap();
-        let error = collect(stream(vec![text]), 10).await.unwrap_err();
+        let error = collect(stream(vec![text]), 10, &[]).await.unwrap_err();
         assert!(matches!(&error, Error::Usage(m) if m.contains("`id`") && m.contains("Utf8")), "{error}");
-        let error = collect(stream(vec![nulls.project(&[0]).unwrap()]), 10).await.unwrap_err();
+        let error = collect(stream(vec![nulls.project(&[0]).unwrap()]), 10, &[]).await.unwrap_err();
         assert!(matches!(&error, Error::Usage(m) if m.contains("at least one feature")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn tags_are_flags_that_stand_anywhere_and_are_no_features() {
+        let rows = RecordBatch::try_from_iter(vec![
+            ("id", Arc::new(StringArray::from(vec!["a", "b", "c"])) as ArrayRef),
+            ("loyal", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)])) as ArrayRef),
+            ("x", Arc::new(Float64Array::from(vec![1.0, 2.0, 3.0])) as ArrayRef),
+        ])
+        .unwrap();
+        let read = |tags: &[&str]| {
+            let tags: Vec<String> = tags.iter().map(ToString::to_string).collect();
+            let rows = stream(vec![rows.clone()]);
+            async move { collect(rows, 10, &tags).await }
+        };
+        let sample = read(&["loyal"]).await.unwrap();
+        assert_eq!((sample.features, sample.tags), (vec!["x".to_string()], vec!["loyal".to_string()]));
+        let mut found: Vec<_> =
+            sample.rows.iter().map(|r| (r.key.as_str(), r.values[0], r.tags[0])).collect();
+        found.sort_by(|a, b| a.0.cmp(b.0));
+        assert_eq!(found, [("a", 1.0, Some(true)), ("b", 2.0, None), ("c", 3.0, Some(false))]);
+        assert_eq!(read(&[]).await.unwrap().features, ["loyal", "x"]);
+        for (tag, expected) in [("x", "Float64: a tag is true or false"), ("id", "no column `id`")] {
+            let error = read(&[tag]).await.unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
     }
 }

@@ -228,9 +228,11 @@ pub(crate) mod tests {
             hash: i as u64,
             key: i.to_string(),
             values: values.to_vec().into_boxed_slice(),
+            tags: Box::default(),
         };
         Sample {
             features: features.iter().map(|f| f.to_string()).collect(),
+            tags: Vec::new(),
             rows: rows.iter().enumerate().map(row).collect(),
             seen: rows.len() as u64,
         }

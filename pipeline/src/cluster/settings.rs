@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use super::header::{ByFeature, Header, bad, number, parse_number, refuse_unknown};
+use super::header::{Header, bad, number, parse_number, refuse_unknown};
+use super::naming::Naming;
 use super::preparation::Preparation;
 use crate::{Error, Result};
 
@@ -100,8 +101,8 @@ pub struct KmeansSettings {
     pub polish: usize,
     /// Bootstrap samples that stability is the mean of. Header key `bootstraps`, 10 by default; 0: not measured.
     pub bootstraps: usize,
-    /// Chinese names of features, for the names of segments. Header key `titles_zh`: `orders=订单数`.
-    pub titles_zh: ByFeature<String>,
+    /// What segments are named after.
+    pub naming: Naming,
     /// When to refuse the result.
     pub gate: Gate,
     /// When a stage that says `refit: drifted` trains anew.
@@ -110,7 +111,7 @@ pub struct KmeansSettings {
     pub threads: usize,
 }
 
-const KMEANS_KEYS: [&str; 17] = [
+const KMEANS_KEYS: [&str; 16] = [
     "algorithm",
     "bootstraps",
     "choose_by",
@@ -126,7 +127,6 @@ const KMEANS_KEYS: [&str; 17] = [
     "sample_rows",
     "seed",
     "starts",
-    "titles_zh",
     "tolerance",
 ];
 
@@ -144,7 +144,7 @@ impl KmeansSettings {
             sample_rows: 262_144,
             polish: 0,
             bootstraps: 10,
-            titles_zh: ByFeature::all(String::new()),
+            naming: Naming::default(),
             gate: Gate::default(),
             drift: DriftLimits::default(),
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
@@ -156,7 +156,7 @@ impl KmeansSettings {
     /// # Errors
     /// [`Error::Usage`] for an unknown key, a value that cannot be read or is out of range, a missing `k`.
     pub fn from_header(header: &Header) -> Result<Self> {
-        let known: Vec<&str> = KMEANS_KEYS.into_iter().chain(Preparation::KEYS).collect();
+        let known: Vec<&str> = KMEANS_KEYS.into_iter().chain(Naming::KEYS).chain(Preparation::KEYS).collect();
         refuse_unknown(header, "kmeans", &known)?;
         let default = Self::new(2);
         let positive = "a whole number from 1";
@@ -168,7 +168,6 @@ impl KmeansSettings {
             Some("full") => max_iterations,
             Some(other) => return Err(bad("algorithm", other, "sample or full")),
         };
-        let title = |text: &str| (!text.is_empty()).then(|| text.to_string());
         Ok(KmeansSettings {
             k: numbers_of_segments(header)?,
             choose_by: choose_by(header)?,
@@ -204,7 +203,7 @@ impl KmeansSettings {
                 |n| *n <= 1000,
                 "a whole number, 0 to 1000",
             )?,
-            titles_zh: ByFeature::from_header(header, "titles_zh", String::new(), title, "title")?,
+            naming: Naming::from_header(header)?,
             gate: Gate {
                 max_share: number(
                     header,
@@ -253,7 +252,7 @@ impl KmeansSettings {
     pub fn describe(&self) -> String {
         format!(
             "kmeans k={}..{} choose_by={} {} seed={} starts={} max_iterations={} tolerance={:e} sample_rows={} polish={} \
-             bootstraps={} titles_zh={} max_share={} min_share={} min_stability={} max_spread={} max_drift={} min_margin={}",
+             bootstraps={} {} max_share={} min_share={} min_stability={} max_spread={} max_drift={} min_margin={}",
             self.k.start(),
             self.k.end(),
             self.choose_by.word(),
@@ -265,7 +264,7 @@ impl KmeansSettings {
             self.sample_rows,
             self.polish,
             self.bootstraps,
-            self.titles_zh,
+            self.naming.describe(),
             self.gate.max_share,
             self.gate.min_share,
             self.gate.min_stability,
@@ -386,7 +385,7 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!((s.k.clone(), s.choose_by, s.polish), (4..=12, ChooseBy::Gap, 30));
-        assert_eq!(s.titles_zh.of("orders"), "订单数");
+        assert_eq!(s.naming.titles_zh.of("orders"), "订单数");
     }
 
     #[test]

@@ -11,7 +11,6 @@ use super::drift::{drift, remember};
 use super::init::{Random, starting_centroids};
 use super::lloyd::{Fit, assign, lloyd};
 use super::matching::{Before, by_id, continued_ids};
-use super::naming::{Language, deviations, segment_names, titles};
 use super::preparation::Scale;
 use super::quality::KmeansQuality;
 use super::sample::{Sample, SampleRow, collect};
@@ -76,7 +75,7 @@ pub async fn follow_kmeans(
     before: Option<&KmeansModel>,
     unless_drifted: bool,
 ) -> Result<Followed> {
-    let sample = collect(rows, settings.sample_rows).await?;
+    let sample = collect(rows, settings.sample_rows, &settings.naming.tags).await?;
     let (settings, before) = (settings.clone(), before.cloned());
     let work = move || {
         let why = match &before {
@@ -120,14 +119,14 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
     let (ordered, segments, next_segment) = with_ids(ordered, sample, before, points.width);
     let unscaled = settings.preparation.scale == Scale::None;
     let quality = KmeansQuality { stability, ..KmeansQuality::of(&points, &ordered, sample.seen, unscaled) };
-    let titles_zh = titles(&sample.features, &settings.titles_zh);
-    let deviations = deviations(&points, &ordered.centroids);
+    let labels: Vec<Option<u32>> = ordered.labels.iter().map(|label| Some(*label)).collect();
+    let [names, names_zh] = settings.naming.names(sample, &points, &labels, &ordered.centroids)?;
     let mut model = KmeansModel {
         scaling,
         segments,
         next_segment,
-        names: segment_names(&deviations, &sample.features, Language::English),
-        names_zh: segment_names(&deviations, &titles_zh, Language::Chinese),
+        names,
+        names_zh,
         selection: candidates,
         ..KmeansModel::default()
     };

@@ -1,6 +1,7 @@
 //! What the header of a stage of `kind: hdbscan` may say.
 
-use super::super::header::{ByFeature, Header, number, refuse_unknown};
+use super::super::header::{Header, number, refuse_unknown};
+use super::super::naming::Naming;
 use super::super::preparation::Preparation;
 use super::super::settings::Gate;
 use crate::{Error, Result};
@@ -12,7 +13,7 @@ const CORE_POINTS: usize = 2000;
 const SAMPLE_ROWS: usize = 65_536;
 
 /// The keys of a stage's header besides those of the preparation.
-const OWN: [&str; 11] = [
+const OWN: [&str; 10] = [
     "allow_single_cluster",
     "bootstraps",
     "core_points",
@@ -23,7 +24,6 @@ const OWN: [&str; 11] = [
     "min_samples",
     "min_stability",
     "sample_rows",
-    "titles_zh",
 ];
 
 /// The limits beyond which a model is degenerate and must not be published.
@@ -57,8 +57,8 @@ pub struct DensitySettings {
     /// Halves of the sample that stability is the mean of. Header key `bootstraps`, 4 by default, which take as long as the
     /// whole; 0: not measured.
     pub bootstraps: usize,
-    /// Chinese names of features, for the names of segments. Header key `titles_zh`: `orders=订单数`.
-    pub titles_zh: ByFeature<String>,
+    /// What segments are named after.
+    pub naming: Naming,
     /// How features are prepared, as for k-means.
     pub preparation: Preparation,
     /// When to refuse the result.
@@ -78,7 +78,7 @@ impl DensitySettings {
             sample_rows: 16_384,
             core_points: CORE_POINTS,
             bootstraps: 4,
-            titles_zh: ByFeature::all(String::new()),
+            naming: Naming::default(),
             preparation: Preparation::default(),
             gate: DensityGate { max_share, max_noise: 0.5, min_stability, max_spread },
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
@@ -91,7 +91,7 @@ impl DensitySettings {
     /// [`Error::Usage`] for an unknown key, a value that cannot be read or is out of range, a missing
     /// `min_cluster_size`.
     pub fn from_header(header: &Header) -> Result<Self> {
-        let mut known: Vec<&str> = OWN.into_iter().chain(Preparation::KEYS).collect();
+        let mut known: Vec<&str> = OWN.into_iter().chain(Naming::KEYS).chain(Preparation::KEYS).collect();
         known.sort_unstable();
         refuse_unknown(header, "hdbscan", &known)?;
         if !header.contains_key("min_cluster_size") {
@@ -109,7 +109,6 @@ impl DensitySettings {
             "a whole number of rows of the sample, from 2 to 65536",
         )?;
         let default = Self::new(min_cluster_size);
-        let title = |text: &str| (!text.is_empty()).then(|| text.to_string());
         Ok(DensitySettings {
             min_samples: number(
                 header,
@@ -139,7 +138,7 @@ impl DensitySettings {
                 |n| *n <= 1000,
                 "a whole number, 0 to 1000",
             )?,
-            titles_zh: ByFeature::from_header(header, "titles_zh", String::new(), title, "title")?,
+            naming: Naming::from_header(header)?,
             gate: DensityGate {
                 max_share: number(
                     header,
@@ -179,7 +178,7 @@ impl DensitySettings {
     pub fn describe(&self) -> String {
         format!(
             "hdbscan min_cluster_size={} min_samples={} allow_single_cluster={} {} \
-             sample_rows={} core_points={} bootstraps={} titles_zh={} max_share={} max_noise={} min_stability={} \
+             sample_rows={} core_points={} bootstraps={} {} max_share={} max_noise={} min_stability={} \
              max_spread={}",
             self.min_cluster_size,
             self.min_samples,
@@ -188,7 +187,7 @@ impl DensitySettings {
             self.sample_rows,
             self.core_points,
             self.bootstraps,
-            self.titles_zh,
+            self.naming.describe(),
             self.gate.max_share,
             self.gate.max_noise,
             self.gate.min_stability,
@@ -229,7 +228,7 @@ mod tests {
             "{}",
             s.describe()
         );
-        assert!(s.describe().contains(" bootstraps=2 titles_zh=,orders=订单数 "), "{}", s.describe());
+        assert!(s.describe().contains(" bootstraps=2 tags= titles_zh=,orders=订单数 "), "{}", s.describe());
         assert!(s.describe().contains(" min_stability=0.7 "), "{}", s.describe());
         let s = read(&[("min_cluster_size", "30"), ("min_samples", "5")]).unwrap();
         assert_eq!((s.min_cluster_size, s.min_samples, s.sample_rows), (30, 5, 16_384));

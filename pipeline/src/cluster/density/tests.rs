@@ -322,7 +322,7 @@ async fn clear_segments_are_stable_and_accidental_ones_are_not() {
 #[tokio::test]
 async fn names_in_two_languages() {
     let mut settings = unscaled(40);
-    settings.titles_zh.named.push(("f0".into(), "年龄".into()));
+    settings.naming.titles_zh.named.push(("f0".into(), "年龄".into()));
     let model = train(&settings, &bars(&[(0., 1., 300), (10., 11., 200)], 1)).await.unwrap().model;
     assert_eq!((model.names.len(), model.names[0].as_str()), (2, "low f0"));
     assert_eq!(model.names_zh, ["年龄低", "年龄高"]);

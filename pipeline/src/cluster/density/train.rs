@@ -4,9 +4,8 @@ use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use strata_udfs::model::{DensityModel, SegmentQuality};
 
-use super::super::header::ByFeature;
 use super::super::matching::{Before, by_id, continued_ids};
-use super::super::naming::{Language, deviations, segment_names, titles};
+use super::super::naming::Naming;
 use super::super::preparation::Scale;
 use super::super::quality::spread;
 use super::super::sample::{Sample, collect};
@@ -58,7 +57,7 @@ pub async fn train_density(
     rows: SendableRecordBatchStream,
     before: Option<&DensityModel>,
 ) -> Result<TrainedDensity> {
-    let sample = collect(rows, settings.sample_rows).await?;
+    let sample = collect(rows, settings.sample_rows, &settings.naming.tags).await?;
     let (settings, before) = (settings.clone(), before.cloned());
     let work = move || fit(&settings, sample, before.as_ref());
     SpawnedTask::spawn_blocking(work).await.context("train hdbscan")?
@@ -87,7 +86,7 @@ fn fit(settings: &DensitySettings, sample: Sample, before: Option<&DensityModel>
     let kept = core_rows(&points, &chosen.labels, &core, &chosen.sizes, settings.core_points, threads)?;
     let places = kept.iter().enumerate().flat_map(|(place, rows)| rows.iter().map(move |_| place as i32));
     let rows = kept.concat();
-    let [names, names_zh] = names(&points, &chosen, &sample.features, &settings.titles_zh);
+    let [names, names_zh] = names(&settings.naming, &sample, &points, &chosen)?;
     let mut model = DensityModel {
         scaling,
         points: rows.iter().flat_map(|row| points.row(*row).iter().copied()).collect(),
@@ -190,32 +189,22 @@ fn refuse_none_and_too_many(settings: &DensitySettings, segments: usize) -> Resu
 
 /// English and Chinese names after the segments' means. A single segment is told from the noise, which is not everyone
 /// either.
-fn names(
-    points: &Matrix,
-    chosen: &Chosen,
-    features: &[String],
-    titles_zh: &ByFeature<String>,
-) -> [Vec<String>; 2] {
+fn names(naming: &Naming, sample: &Sample, points: &Matrix, chosen: &Chosen) -> Result<[Vec<String>; 2]> {
     let k = chosen.sizes.len();
     let mut sums = vec![0.0; (k + 1) * points.width];
     let mut sizes = vec![0u64; k + 1];
-    for (row, label) in points.rows().zip(&chosen.labels) {
-        let group = label.map_or(k, |label| label as usize);
-        sizes[group] += 1;
-        let sums = &mut sums[group * points.width..];
+    let groups: Vec<Option<u32>> = chosen.labels.iter().map(|label| label.or(Some(k as u32))).collect();
+    for (row, group) in points.rows().zip(groups.iter().flatten()) {
+        sizes[*group as usize] += 1;
+        let sums = &mut sums[*group as usize * points.width..];
         sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
     }
     let named = if k == 1 && sizes[k] > 0 { k + 1 } else { k };
     let means = sums.chunks_exact(points.width).zip(&sizes).take(named);
     let means: Vec<f64> = means.flat_map(|(sum, size)| sum.iter().map(|sum| sum / *size as f64)).collect();
-    let deviations = deviations(points, &means);
-    let titles_zh = titles(features, titles_zh);
-    let words = [(features, Language::English), (&titles_zh, Language::Chinese)];
-    words.map(|(titles, language)| {
-        let mut names = segment_names(&deviations, titles, language);
-        names.truncate(k);
-        names
-    })
+    let mut names = naming.names(sample, points, &groups, &means)?;
+    names.iter_mut().for_each(|names| names.truncate(k));
+    Ok(names)
 }
 
 /// Writes down how good the segments are.

@@ -53,7 +53,7 @@ pub async fn train_factors(
     settings: &FactorsSettings,
     rows: SendableRecordBatchStream,
 ) -> Result<TrainedFactors> {
-    let sample = collect(rows, settings.sample_rows).await?;
+    let sample = collect(rows, settings.sample_rows, &[]).await?;
     let settings = settings.clone();
     SpawnedTask::spawn_blocking(move || fit(&settings, &sample)).await.context("train factors")?
 }
