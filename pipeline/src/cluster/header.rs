@@ -36,6 +36,11 @@ pub(crate) fn number<T: FromStr>(
     }
 }
 
+/// A share of a whole, both ends included.
+pub(crate) fn share(header: &Header, key: &str, default: f64) -> Result<f64> {
+    number(header, key, default, |share| (0.0..=1.0).contains(share), "a number from 0 to 1")
+}
+
 pub(crate) fn parse_number<T: FromStr>(text: &str) -> Option<T> {
     text.trim().replace('_', "").parse().ok()
 }

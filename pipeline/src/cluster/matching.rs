@@ -17,6 +17,13 @@ pub(crate) struct Before<'a> {
     pub places: &'a [Option<usize>],
 }
 
+impl<'a> Before<'a> {
+    /// Those of a model's ids and first id unused, where there is a model.
+    pub fn of(ids: Option<(&'a [i32], i32)>, places: &'a [Option<usize>]) -> Self {
+        ids.map_or_else(Before::default, |(segments, next_segment)| Before { segments, next_segment, places })
+    }
+}
+
 /// The id of each of k new segments, and the first id that is then still unused. `places` is each row's new segment, if it
 /// has one. The assignment overlaps most in all (Kuhn 1955); a segment without a fitting old one gets an id that none ever
 /// had.

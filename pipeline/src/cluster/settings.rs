@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::header::{Header, bad, number, parse_number, refuse_unknown};
+use super::header::{Header, bad, number, parse_number, refuse_unknown, share};
 use super::naming::Naming;
 use super::preparation::Preparation;
 use crate::{Error, Result};
@@ -24,6 +24,25 @@ pub struct Gate {
 impl Default for Gate {
     fn default() -> Self {
         Gate { max_share: 0.8, min_share: 0.001, min_stability: 0.6, max_spread: 10.0 }
+    }
+}
+
+impl Gate {
+    /// Reads the limits from a stage's header.
+    pub(super) fn from_header(header: &Header) -> Result<Self> {
+        let default = Self::default();
+        Ok(Gate {
+            max_share: number(
+                header,
+                "max_share",
+                default.max_share,
+                |share| *share > 0.0 && *share <= 1.0,
+                "a share above 0 and up to 1",
+            )?,
+            min_share: share(header, "min_share", default.min_share)?,
+            min_stability: share(header, "min_stability", default.min_stability)?,
+            max_spread: number(header, "max_spread", default.max_spread, |r| *r >= 1.0, "a ratio from 1")?,
+        })
     }
 }
 
@@ -160,7 +179,6 @@ impl KmeansSettings {
         refuse_unknown(header, "kmeans", &known)?;
         let default = Self::new(2);
         let positive = "a whole number from 1";
-        let share = |s: &f64| (0.0..=1.0).contains(s);
         let max_iterations = number(header, "max_iterations", default.max_iterations, |n| *n > 0, positive)?;
         let polish = number(header, "polish", default.polish, |n| *n <= 1000, "a whole number, 0 to 1000")?;
         let polish = match header.get("algorithm").map(|word| word.trim()) {
@@ -196,38 +214,9 @@ impl KmeansSettings {
                 "a whole number from 1 to 10000000 (the sample is held in memory)",
             )?,
             polish,
-            bootstraps: number(
-                header,
-                "bootstraps",
-                default.bootstraps,
-                |n| *n <= 1000,
-                "a whole number, 0 to 1000",
-            )?,
+            bootstraps: bootstraps(header, default.bootstraps)?,
             naming: Naming::from_header(header)?,
-            gate: Gate {
-                max_share: number(
-                    header,
-                    "max_share",
-                    default.gate.max_share,
-                    |s| share(s) && *s > 0.0,
-                    "a share above 0 and up to 1",
-                )?,
-                min_share: number(header, "min_share", default.gate.min_share, share, "a share from 0 to 1")?,
-                min_stability: number(
-                    header,
-                    "min_stability",
-                    default.gate.min_stability,
-                    share,
-                    "a number from 0 to 1",
-                )?,
-                max_spread: number(
-                    header,
-                    "max_spread",
-                    default.gate.max_spread,
-                    |r| *r >= 1.0,
-                    "a ratio from 1",
-                )?,
-            },
+            gate: Gate::from_header(header)?,
             drift: DriftLimits {
                 max_drift: number(
                     header,
@@ -236,13 +225,7 @@ impl KmeansSettings {
                     |d| *d > 0.0,
                     "a number above 0",
                 )?,
-                min_margin: number(
-                    header,
-                    "min_margin",
-                    default.drift.min_margin,
-                    share,
-                    "a share from 0 to 1",
-                )?,
+                min_margin: share(header, "min_margin", default.drift.min_margin)?,
             },
             threads: default.threads,
         })
@@ -273,6 +256,11 @@ impl KmeansSettings {
             self.drift.min_margin,
         )
     }
+}
+
+/// Samples that stability is the mean of.
+pub(super) fn bootstraps(header: &Header, default: usize) -> Result<usize> {
+    number(header, "bootstraps", default, |n| *n <= 1000, "a whole number, 0 to 1000")
 }
 
 fn numbers_of_segments(header: &Header) -> Result<RangeInclusive<usize>> {

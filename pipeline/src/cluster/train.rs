@@ -140,11 +140,7 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
 fn with_ids(fit: Fit, sample: &Sample, before: Option<&KmeansModel>, width: usize) -> (Fit, Vec<i32>, i32) {
     let k = fit.centroids.len() / width;
     let places = before.map(|before| places_in(before, sample)).unwrap_or_default();
-    let known = before.map_or_else(Before::default, |before| Before {
-        segments: &before.segments,
-        next_segment: before.next_segment,
-        places: &places,
-    });
+    let known = Before::of(before.map(|before| (&before.segments[..], before.next_segment)), &places);
     let labels: Vec<Option<u32>> = fit.labels.iter().map(|label| Some(*label)).collect();
     let (ids, next) = continued_ids(&known, &labels, k);
     let (order, ranks) = by_id(&ids);

@@ -11,6 +11,7 @@ mod plan;
 mod progress;
 mod publish;
 mod raw;
+mod relations;
 mod tables;
 mod text;
 

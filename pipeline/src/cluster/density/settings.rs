@@ -1,9 +1,9 @@
 //! What the header of a stage of `kind: hdbscan` may say.
 
-use super::super::header::{Header, number, refuse_unknown};
+use super::super::header::{Header, number, refuse_unknown, share};
 use super::super::naming::Naming;
 use super::super::preparation::Preparation;
-use super::super::settings::Gate;
+use super::super::settings::{Gate, bootstraps};
 use crate::{Error, Result};
 
 /// The most core points of a model.
@@ -109,6 +109,7 @@ impl DensitySettings {
             "a whole number of rows of the sample, from 2 to 65536",
         )?;
         let default = Self::new(min_cluster_size);
+        let Gate { max_share, min_stability, max_spread, .. } = Gate::from_header(header)?;
         Ok(DensitySettings {
             min_samples: number(
                 header,
@@ -131,43 +132,13 @@ impl DensitySettings {
                 |n| (1..=CORE_POINTS).contains(n),
                 "a whole number from 1 to 2000",
             )?,
-            bootstraps: number(
-                header,
-                "bootstraps",
-                default.bootstraps,
-                |n| *n <= 1000,
-                "a whole number, 0 to 1000",
-            )?,
+            bootstraps: bootstraps(header, default.bootstraps)?,
             naming: Naming::from_header(header)?,
             gate: DensityGate {
-                max_share: number(
-                    header,
-                    "max_share",
-                    default.gate.max_share,
-                    |s| (0.0..=1.0).contains(s) && *s > 0.0,
-                    "a share above 0 and up to 1",
-                )?,
-                max_noise: number(
-                    header,
-                    "max_noise",
-                    default.gate.max_noise,
-                    |s| (0.0..=1.0).contains(s),
-                    "a share from 0 to 1",
-                )?,
-                min_stability: number(
-                    header,
-                    "min_stability",
-                    default.gate.min_stability,
-                    |s| (0.0..=1.0).contains(s),
-                    "a number from 0 to 1",
-                )?,
-                max_spread: number(
-                    header,
-                    "max_spread",
-                    default.gate.max_spread,
-                    |r| *r >= 1.0,
-                    "a ratio from 1",
-                )?,
+                max_share,
+                max_noise: share(header, "max_noise", default.gate.max_noise)?,
+                min_stability,
+                max_spread,
             },
             preparation: Preparation::from_header(header)?,
             ..default

@@ -143,11 +143,7 @@ fn with_ids(
         Some(before) => places_in(before, sample, threads)?,
         None => Vec::new(),
     };
-    let known = before.map_or_else(Before::default, |before| Before {
-        segments: &before.segments,
-        next_segment: before.next_segment,
-        places: &places,
-    });
+    let known = Before::of(before.map(|before| (&before.segments[..], before.next_segment)), &places);
     let (ids, next) = continued_ids(&known, &chosen.labels, chosen.sizes.len());
     let (order, ranks) = by_id(&ids);
     let segments = order.iter().map(|segment| ids[*segment]).collect();

@@ -1,0 +1,111 @@
+//! What a stage's relations stand for in this run: raw files, results, what an earlier run left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use datafusion::catalog::TableProvider;
+use datafusion::logical_expr::LogicalPlan;
+
+use super::execute::{Runner, lock};
+use super::tables::{source_table, stage_table, written_table};
+use crate::engine::DayBytes;
+use crate::lake::{DataFile, files_at};
+use crate::project::{PREVIOUS, Relation};
+use crate::{Error, Result};
+
+impl Runner<'_> {
+    /// The plan of a stage or audit over this run's files; `given` relations stand in for their names.
+    pub async fn logical_plan(
+        &self,
+        name: &str,
+        days: Option<&BTreeSet<NaiveDate>>,
+        given: &BTreeMap<String, Arc<dyn TableProvider>>,
+    ) -> Result<LogicalPlan> {
+        let inputs = self.project.stored_inputs(name);
+        let bytes = match days {
+            Some(days) => Some(Arc::new(self.bytes_of_days(&inputs, days)?)),
+            None => None,
+        };
+        let mut tables = BTreeMap::new();
+        for relation in inputs {
+            let table = match (&relation, given.get(PREVIOUS)) {
+                (Relation::Previous(_), Some(previous)) => previous.clone(),
+                _ => self.provide(&relation, days, bytes.as_ref()).await?,
+            };
+            tables.insert(relation, table);
+        }
+        let params = lock(&self.params)?.clone();
+        self.project.plan(self.engine.state(), name, &params, &|relation| {
+            tables.get(relation).cloned().ok_or_else(|| Error::other(format!("no table for {relation:?}")))
+        })
+    }
+
+    /// The table that stands for a relation, of these days only where it is kept by day.
+    pub(super) async fn provide(
+        &self,
+        relation: &Relation,
+        days: Option<&BTreeSet<NaiveDate>>,
+        bytes: Option<&Arc<DayBytes>>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let days = days.filter(|_| self.project.by_day(relation));
+        let schema =
+            || self.project.schema(relation).ok_or_else(|| Error::other(format!("no schema: {relation:?}")));
+        match relation {
+            Relation::Source(name) => {
+                let source = self
+                    .project
+                    .sources
+                    .get(name)
+                    .ok_or_else(|| Error::other(format!("no source {name}")))?;
+                let mut files = super::files_of(self.sources, name, None);
+                if let Some(days) = days {
+                    files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
+                }
+                source_table(
+                    self.lake,
+                    source,
+                    &files,
+                    Some(self.plan.as_of),
+                    bytes.filter(|_| days.is_some()),
+                )
+            }
+            Relation::Stage(name) | Relation::Quarantine(name) => {
+                let quarantined = matches!(relation, Relation::Quarantine(_));
+                let results = lock(&self.results)?;
+                let (Some(stage), Some(parts)) = (self.project.stage(name), results.get(name)) else {
+                    return Err(Error::other(format!("{name} is not there yet")));
+                };
+                let chosen = parts
+                    .iter()
+                    .filter(|(part, _)| days.is_none_or(|days| part.is_some_and(|day| days.contains(&day))));
+                let files: Vec<&DataFile> = chosen
+                    .flat_map(|(_, manifest)| &manifest.files)
+                    .filter(|file| file.quarantined == quarantined)
+                    .collect();
+                match quarantined {
+                    true => written_table(self.lake, &schema()?, &files),
+                    false => stage_table(self.lake, stage, &files, bytes),
+                }
+            }
+            Relation::Carried(name) => {
+                let stem = name.rsplit('.').next().unwrap_or(name);
+                let version = self.last.and_then(|last| last.published.get(stem)).map(|table| table.version);
+                let snapshot = match version {
+                    Some(version) => files_at(self.lake, stem, Some(version)).await?,
+                    None => None,
+                };
+                let now = super::plan::as_of_text(self.plan.as_of);
+                let files = snapshot.map(|snapshot| snapshot.files).unwrap_or_default();
+                let earlier: Vec<&DataFile> = files
+                    .iter()
+                    .filter(|file| {
+                        file.partition.get("as_of").and_then(Option::as_deref) != Some(now.as_str())
+                    })
+                    .collect();
+                written_table(self.lake, &schema()?, &earlier)
+            }
+            Relation::Previous(name) => Err(Error::other(format!("{name} has no previous round here"))),
+        }
+    }
+}
