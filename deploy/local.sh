@@ -69,4 +69,5 @@ for number in 1 2; do
     await "executor-$number" "$port"
 done
 
-"$STRATA" demo --lake s3://demo/lake --engine "ballista://127.0.0.1:$SCHEDULER_PORT"
+"$STRATA" demo --lake s3://demo/lake --engine "ballista://127.0.0.1:$SCHEDULER_PORT" \
+    --local-below 0

@@ -20,7 +20,7 @@ fn a_cluster_publishes_the_same_bytes_and_its_executors_write_them() {
     let cluster = Cluster::start(2);
     let lake = small_lake();
     let engine = cluster.engine();
-    ok(&["run", "--lake", text(lake.path()), "--engine", &engine, "--threads", "16"]);
+    ok(&["run", "--lake", text(lake.path()), "--engine", &engine, "--local-below", "0", "--threads", "16"]);
     assert_eq!(published_hashes(lake.path()), published_hashes(small_run()));
     let written = writers(lake.path());
     let executors: Vec<&String> = written.keys().filter(|writer| *writer != "driver").collect();
@@ -66,7 +66,8 @@ fn a_cluster_over_s3_publishes_the_same_bytes() {
     let cluster = Cluster::start(2);
     let lake = "s3://lake/cluster";
     ok(&[&["generate", "--lake", lake], SMALL].concat());
-    ok(&["run", "--lake", lake, "--engine", &cluster.engine()]);
+    // some jobs are done by the driver, others by executors
+    ok(&["run", "--lake", lake, "--engine", &cluster.engine(), "--local-below", "64KiB"]);
     assert_eq!(published_hashes(Path::new(lake)), published_hashes(small_run()));
 }
 
@@ -78,7 +79,8 @@ fn an_executor_killed_at_any_moment_changes_nothing() {
     for _ in 0..5 {
         let lake = small_lake();
         let engine = cluster.engine();
-        let args = ["run", "--lake", text(lake.path()), "--engine", &engine, "--threads", "4"];
+        let args =
+            ["run", "--lake", text(lake.path()), "--engine", &engine, "--local-below", "0", "--threads", "4"];
         let mut run = Running::start(&args);
         std::thread::sleep(Duration::from_millis(300 + random.below(4000) as u64));
         let mut victim = cluster.executors.remove(0);
@@ -96,7 +98,8 @@ fn an_executor_that_is_silent_counts_as_lost() {
     let cluster = Cluster::start(2);
     let lake = small_lake();
     let engine = cluster.engine();
-    let mut run = Running::start(&["run", "--lake", text(lake.path()), "--engine", &engine]);
+    let mut run =
+        Running::start(&["run", "--lake", text(lake.path()), "--engine", &engine, "--local-below", "0"]);
     std::thread::sleep(Duration::from_millis(800));
     cluster.executors[0].signal("STOP");
     assert!(run.ended().is_none(), "the run ended before the executor was stopped");
@@ -112,7 +115,7 @@ fn a_driver_killed_at_any_moment_is_resumed_on_s3() {
     let engine = cluster.engine();
     let lake = "s3://lake/killed";
     ok(&[&["generate", "--lake", lake], SMALL].concat());
-    let run = ["run", "--lake", lake, "--engine", &engine];
+    let run = ["run", "--lake", lake, "--engine", &engine, "--local-below", "0"];
     let mut random = Random::new(5);
     let mut killed = 0;
     for _ in 0..10 {
@@ -147,7 +150,8 @@ fn a_cluster_without_executors_gives_up_in_time() {
     let cluster = Cluster::start(0);
     let lake = small_lake();
     let engine = cluster.engine();
-    let args = ["run", "--lake", text(lake.path()), "--engine", &engine, "--job-timeout", "3"];
+    let args =
+        ["run", "--lake", text(lake.path()), "--engine", &engine, "--local-below", "0", "--job-timeout", "3"];
     let said = fails(5, &args);
     assert!(said.contains("--job-timeout"), "{said}");
 }
@@ -220,7 +224,17 @@ fn functions_models_and_the_fixpoint_work_on_executors() {
     let engine = cluster.engine();
     let (local, remote) = (tiny_lake(), tiny_lake());
     ok(&["run", "--project", text(project.path()), "--lake", text(local.path())]);
-    ok(&["run", "--project", text(project.path()), "--lake", text(remote.path()), "--engine", &engine]);
+    ok(&[
+        "run",
+        "--project",
+        text(project.path()),
+        "--lake",
+        text(remote.path()),
+        "--engine",
+        &engine,
+        "--local-below",
+        "0",
+    ]);
     for stage in ["staging.functions", "features.aggregates", "identity.steps", "features.kinds", "spend"] {
         let query = format!("select * from {stage} order by 1");
         let found = rows(remote.path(), &query);

@@ -243,13 +243,15 @@ fn threads_a_cluster_and_s3_publish_the_same_bytes_of_real_data() {
     set_environment(s3.environment("admin"));
     let cluster = Cluster::start(2);
     let engine = cluster.engine();
-    for more in [["--threads", "1"], ["--threads", "7"], ["--threads", "16"], ["--engine", &engine]] {
-        run(journey_lake().path(), &more);
+    for threads in ["1", "7", "16"] {
+        run(journey_lake().path(), &["--threads", threads]);
     }
+    let remote = ["--engine", &engine, "--local-below", "0"];
+    run(journey_lake().path(), &remote);
     for name in RAW {
         s3.put(&format!("journey/raw/{name}.parquet"), &std::fs::read(data(name)).unwrap());
     }
-    run(Path::new("s3://lake/journey"), &["--engine", &engine]);
+    run(Path::new("s3://lake/journey"), &remote);
 }
 
 const COMPARE: &str = r#"

@@ -9,7 +9,7 @@ use crate::bench::{BenchOptions, Expectation, Results, RunResult, bench as measu
 use crate::{Context, Error, Result};
 
 use super::print::print;
-use super::{MachineArgs, ProjectArgs, parse_bytes};
+use super::{MachineArgs, ProjectArgs, parse_memory};
 
 #[derive(Debug, clap::Args)]
 pub struct BenchArgs {
@@ -21,7 +21,7 @@ pub struct BenchArgs {
     #[command(flatten)]
     machine: MachineArgs,
     /// Less memory, for the last world once more with each.
-    #[arg(long, value_delimiter = ',', value_parser = parse_bytes)]
+    #[arg(long, value_delimiter = ',', value_parser = parse_memory)]
     less_memory: Vec<usize>,
     /// Clusters of so many executors of one core, for the last world once more on each.
     #[arg(long, value_delimiter = ',')]

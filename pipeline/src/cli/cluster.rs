@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::Result;
 use crate::engine::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
 
-use super::parse_bytes;
+use super::parse_memory;
 
 #[derive(Debug, clap::Args)]
 pub struct SchedulerArgs {
@@ -38,7 +38,7 @@ pub struct ExecutorArgs {
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     task_port: u16,
     /// Resident memory to stay within, such as 4GiB.
-    #[arg(long, default_value = "4GiB", value_parser = parse_bytes)]
+    #[arg(long, default_value = "4GiB", value_parser = parse_memory)]
     memory: usize,
     /// Tasks that run at the same time; all cores by default.
     #[arg(long)]

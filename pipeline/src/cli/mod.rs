@@ -95,6 +95,9 @@ struct EngineArgs {
     /// `local` for this process, or `ballista://HOST:PORT` for the cluster of that scheduler.
     #[arg(long, default_value = "local", env = "STRATA_ENGINE")]
     engine: String,
+    /// With a cluster: jobs that read less than this are done in this process.
+    #[arg(long, default_value = "16MiB", value_parser = parse_bytes)]
+    local_below: usize,
     /// Seconds after which a job on a cluster is cancelled.
     #[arg(long, default_value_t = 3600)]
     job_timeout: u64,
@@ -112,7 +115,8 @@ impl EngineArgs {
                 return Err(Error::Usage(message));
             }
         };
-        Ok(EngineOptions { cluster, job_timeout: Duration::from_secs(self.job_timeout), ..machine })
+        let job_timeout = Duration::from_secs(self.job_timeout);
+        Ok(EngineOptions { cluster, local_below: self.local_below, job_timeout, ..machine })
     }
 }
 
@@ -120,7 +124,7 @@ impl EngineArgs {
 #[derive(Debug, Clone, clap::Args)]
 struct MachineArgs {
     /// Resident memory to stay within, such as 4GiB.
-    #[arg(long, default_value = "4GiB", value_parser = parse_bytes)]
+    #[arg(long, default_value = "4GiB", value_parser = parse_memory)]
     memory: usize,
     /// Partitions that run at the same time; all cores by default.
     #[arg(long)]
@@ -155,11 +159,16 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
         "gb" => 1_000_000_000,
         _ => return Err(wrong()),
     };
-    let bytes = number * factor as f64;
-    if bytes < (256u64 << 20) as f64 {
+    Ok((number * factor as f64) as usize)
+}
+
+/// A size that a run can work within.
+pub fn parse_memory(text: &str) -> Result<usize, String> {
+    let bytes = parse_bytes(text)?;
+    if bytes < 256 << 20 {
         return Err(format!("`{text}` is too little: give at least 256MiB"));
     }
-    Ok(bytes as usize)
+    Ok(bytes)
 }
 
 /// Log lines go to standard error.
@@ -246,6 +255,7 @@ mod tests {
         assert_eq!(parse_bytes("1.5g"), Ok(3 << 29));
         assert_eq!(parse_bytes("512 MiB"), Ok(512 << 20));
         assert!(parse_bytes("four").is_err());
-        assert!(parse_bytes("1KiB").unwrap_err().contains("256MiB"));
+        assert_eq!(parse_bytes("0"), Ok(0));
+        assert!(parse_memory("1KiB").unwrap_err().contains("256MiB"));
     }
 }

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::source_as_provider;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
@@ -53,6 +55,8 @@ pub struct Engine {
     state: SessionState,
     options: EngineOptions,
     cluster: Option<Cluster>,
+    /// With a cluster, the engine of this process, for what is too small to be worth handing out.
+    near: Option<Box<Engine>>,
     /// Held by all jobs; by one alone when it needs all the memory.
     memory: Arc<RwLock<()>>,
 }
@@ -63,7 +67,7 @@ impl Engine {
         crate::cpu::follow_tasks();
         let options = EngineOptions { cluster: None, ..options };
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options, cluster: None, memory: Arc::default() })
+        Ok(Engine { state, options, cluster: None, near: None, memory: Arc::default() })
     }
 
     /// The engine that `options` name: this process, or a cluster, whose scheduler must answer.
@@ -80,15 +84,16 @@ impl Engine {
         }
         let cluster = Cluster::new(address, options.job_timeout);
         cluster.check().await?;
+        let near = Some(Box::new(Engine::local(lake, options.clone())?));
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options, cluster: Some(cluster), memory: Arc::default() })
+        Ok(Engine { state, options, cluster: Some(cluster), near, memory: Arc::default() })
     }
 
     /// An engine that plans as for a cluster, without one: it shows what a cluster would be sent.
     pub fn distributed(lake: &Lake, options: EngineOptions) -> Result<Engine> {
         let options = EngineOptions { cluster: Some(String::new()), ..options };
         let state = session::local_state(lake, &options)?;
-        Ok(Engine { state, options, cluster: None, memory: Arc::default() })
+        Ok(Engine { state, options, cluster: None, near: None, memory: Arc::default() })
     }
 
     /// A physical plan as it arrives at an executor, after it was encoded and decoded.
@@ -106,6 +111,20 @@ impl Engine {
         &self.options
     }
 
+    /// The engine of this process: for looks at logs and file lists, whatever runs the stages.
+    pub fn here(&self) -> &Engine {
+        self.near.as_deref().unwrap_or(self)
+    }
+
+    /// The engine that does a job: the cluster's, or this process's where the job reads little.
+    fn for_job(&self, plan: &LogicalPlan) -> Result<&Engine> {
+        if self.near.is_none() {
+            return Ok(self);
+        }
+        let bytes = stored_bytes(plan).context("cannot tell what a job reads")?;
+        Ok(if bytes < self.options.local_below { self.here() } else { self })
+    }
+
     /// Runs `plan` and writes its rows by `spec`; every partition writes its own files.
     pub async fn write(
         &self,
@@ -113,13 +132,14 @@ impl Engine {
         spec: &SinkSpec,
         progress: &Arc<Progress>,
     ) -> Result<Written> {
-        self.fitting(async |state, tried| {
+        let engine = self.for_job(plan)?;
+        let written = engine.fitting(async |state, tried| {
             progress.rows.store(0, Ordering::Relaxed);
             let again = if tried == 0 { String::new() } else { format!("-{tried}") };
             let prefix = format!("{}{again}", spec.prefix);
-            self.try_write(state, plan, &SinkSpec { prefix, ..spec.clone() }, progress).await
-        })
-        .await
+            engine.try_write(state, plan, &SinkSpec { prefix, ..spec.clone() }, progress).await
+        });
+        written.await
     }
 
     /// Does a job, told how often it was tried before. Joins hash their smaller side; where that does not fit in memory, the
@@ -217,7 +237,10 @@ impl Engine {
 
     /// All rows of `plan`, for results known to be small.
     pub async fn collect(&self, plan: &LogicalPlan) -> Result<Vec<RecordBatch>> {
-        self.fitting(async |state, _| self.run(state, state.create_physical_plan(plan).await?).await).await
+        let engine = self.for_job(plan)?;
+        engine
+            .fitting(async |state, _| engine.run(state, state.create_physical_plan(plan).await?).await)
+            .await
     }
 
     /// All rows of a physical plan, for results known to be small.
@@ -239,6 +262,26 @@ impl Engine {
     fn task_context(&self, state: &SessionState) -> Arc<TaskContext> {
         state.task_ctx()
     }
+}
+
+/// Stored bytes of all tables that a plan reads, each as often as it is read.
+fn stored_bytes(plan: &LogicalPlan) -> std::result::Result<usize, DataFusionError> {
+    let mut bytes = 0usize;
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let table = source_as_provider(&scan.source)?;
+            let stored = match table.get_logical_plan() {
+                Some(view) => stored_bytes(&view)?,
+                None => table
+                    .statistics()
+                    .and_then(|known| known.total_byte_size.get_value().copied())
+                    .unwrap_or(0),
+            };
+            bytes = bytes.saturating_add(stored);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(bytes)
 }
 
 /// Whether a job did not fit in memory, which is told.

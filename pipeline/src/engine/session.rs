@@ -36,6 +36,9 @@ pub struct EngineOptions {
     pub spill_dir: Option<PathBuf>,
     /// `host:port` of the scheduler of the cluster that runs the plans; this process when none is given.
     pub cluster: Option<String>,
+    /// With a cluster: jobs that read fewer stored bytes than this are done in this process, where handing out tasks would take
+    /// longer than the work.
+    pub local_below: usize,
     /// How long a job may take on a cluster.
     pub job_timeout: Duration,
 }
@@ -49,6 +52,7 @@ impl Default for EngineOptions {
             batch_rows: 8192,
             spill_dir: None,
             cluster: None,
+            local_below: 16 << 20,
             job_timeout: Duration::from_secs(3600),
         }
     }

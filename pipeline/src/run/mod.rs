@@ -121,17 +121,13 @@ async fn run_locked(
     let started = Utc::now();
     let cpu_before = cpu::of_process();
     let engine = Engine::open(lake, options.engine.clone()).await?;
-    // small looks at files and logs need no cluster
-    let here = match options.engine.cluster {
-        Some(_) => Engine::local(lake, options.engine.clone())?,
-        None => engine.clone(),
-    };
+    let here = engine.here();
     let sources = inspect_sources(lake, project).await?;
-    let as_of = options.as_of.resolve(project, &here, lake, &sources).await?;
+    let as_of = options.as_of.resolve(project, here, lake, &sources).await?;
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
-    let last = last_run(&here, lake).await?;
+    let last = last_run(here, lake).await?;
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {
