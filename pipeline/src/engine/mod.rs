@@ -5,7 +5,9 @@ mod ballista;
 mod files_table;
 mod filters;
 mod joins;
+mod lookup;
 mod metrics;
+mod pool;
 mod row_number;
 mod session;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use datafusion::common::Result as DataFusionResult;
 use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
 use datafusion::execution::SessionState;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -19,6 +19,8 @@ use datafusion::prelude::SessionConfig;
 use super::ballista;
 use super::filters::logical_rules;
 use super::joins::JoinInPlace;
+use super::lookup::LookupJoins;
+use super::pool::HalfFairPool;
 use super::row_number::HashRowNumber;
 use crate::lake::{Lake, Stores};
 use crate::{Context, Result};
@@ -84,7 +86,7 @@ pub fn planning_state() -> Result<SessionState> {
 /// The state of the engine in this process.
 pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<SessionState> {
     let pool_bytes = (options.memory_bytes as f64 * POOL_SHARE) as usize;
-    let pool = TrackConsumersPool::new(FairSpillPool::new(pool_bytes), NonZeroUsize::MIN.saturating_add(2));
+    let pool = TrackConsumersPool::new(HalfFairPool::new(pool_bytes), NonZeroUsize::MIN.saturating_add(2));
     let runtime = RuntimeEnvBuilder::new()
         .with_object_store_registry(Arc::new(Stores::default()))
         .with_memory_pool(Arc::new(pool))
@@ -98,6 +100,8 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
     if options.cluster.is_some() {
         config = ballista::distributed(config);
         ballista::with_cluster_rules(&mut rules).context("cannot set up the engine")?;
+    } else {
+        rules.push(Arc::new(LookupJoins));
     }
     build_state(config, runtime, rules)
 }
