@@ -13,7 +13,7 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::async_writer::AsyncFileWriter;
-use parquet::basic::{Compression, LogicalType, ZstdLevel};
+use parquet::basic::{Compression, Encoding, Type, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -30,9 +30,11 @@ const PARTS_IN_FLIGHT: usize = 2;
 /// A row group ends here even before its number of rows: what a writer buffers while encoding.
 const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
 
-/// How files are encoded: page index, statistics, no bloom filters. Files of Delta tables are zstd; results that the next
-/// stages read once or twice are Snappy, whose codec costs less to make for each small column chunk than to use. In these
-/// instants have no dictionary: hardly one comes twice.
+/// How files are encoded: page index, statistics, no bloom filters. Files of Delta tables are zstd, as every reader knows
+/// them; results that the next stages read once or twice are Snappy, whose codec costs less to make for each small column
+/// chunk than to use. In these numbers, dates and instants stand by their differences and texts by their lengths: a
+/// dictionary costs more to build than it saves where hardly a value comes twice. Values in lists keep their dictionary,
+/// since they do, and have no statistics, which nothing asks for.
 pub(in crate::lake) fn properties(
     columns: &SchemaDescriptor,
     row_group_rows: usize,
@@ -43,12 +45,21 @@ pub(in crate::lake) fn properties(
         true => Compression::ZSTD(ZstdLevel::try_new(1)?),
         false => Compression::SNAPPY,
     };
-    let instants = columns
-        .columns()
-        .iter()
-        .filter(|column| !delta && matches!(column.logical_type_ref(), Some(LogicalType::Timestamp { .. })));
-    let builder = instants.fold(WriterProperties::builder(), |builder, column| {
-        builder.set_column_dictionary_enabled(column.path().clone(), false)
+    let own = columns.columns().iter().filter(|_| !delta);
+    let builder = own.fold(WriterProperties::builder(), |builder, column| {
+        let path = column.path().clone();
+        let in_list = column.max_rep_level() > 0;
+        let builder = match in_list {
+            true => builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None),
+            false => builder,
+        };
+        let encoding = match column.physical_type() {
+            Type::INT32 | Type::INT64 => Encoding::DELTA_BINARY_PACKED,
+            Type::BYTE_ARRAY if !in_list => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            Type::DOUBLE => Encoding::PLAIN,
+            _ => return builder,
+        };
+        builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding)
     });
     Ok(builder
         .set_created_by("strata".to_owned())

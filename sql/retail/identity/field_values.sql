@@ -34,8 +34,8 @@ grouped as (
         count(*) as records,
         max(updated_at) as updated_at,
         max(case system when 'pos' then 3 when 'web' then 2 when 'app' then 1 else 0 end) as trust,
-        first_value(account_id order by updated_at desc nulls last, account_id) as account_id,
-        first_value(system order by updated_at desc nulls last, account_id) as system
+        -- of those updated at the same instant the first account
+        max_by(account_id, coalesce(cast(updated_at as bigint), -9223372036854775807)) as account_id
     from entries
     where value is not null
     group by customer_id, field, value
@@ -47,7 +47,7 @@ select
     g.value,
     g.records,
     g.account_id,
-    g.system,
+    c.system,
     g.updated_at,
     p.policy,
     row_number() over (
@@ -61,4 +61,5 @@ select
             g.updated_at desc nulls last, g.records desc, g.value
     ) as place
 from grouped as g
+inner join staging.customers as c on g.account_id = c.account_id
 inner join identity.field_policies as p on g.field = p.field

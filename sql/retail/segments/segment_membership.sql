@@ -100,7 +100,7 @@ stays as (
         customer_id,
         family,
         segment,
-        first_value(segment_name order by as_of) as segment_name,
+        max(case when reason is not null then segment_name end) as segment_name,
         min(as_of) as valid_from,
         max(run) as last_run,
         max(reason) as reason
