@@ -16,21 +16,24 @@ consenting as (
 bought as (
     select
         b.customer_id,
-        g.category,
-        g.subcategory,
-        g.brand,
-        g.price_band,
+        n.number,
         cast(sum(b.kept_lines) as bigint) as evidence,
         fixed_sum(b.weight) as weight,
         max(b.last_kept_on) as last_on
     from features.purchased_products as b
     inner join consenting as c on b.customer_id = c.customer_id
-    inner join features.product_attributes as g on b.product_id = g.product_id
+    inner join features.attribute_values as n on b.product_id = n.product_id
     where b.kept_lines > 0
-    group by
-        grouping sets (
-            (b.customer_id, g.category), (b.customer_id, g.subcategory), (b.customer_id, g.brand), (b.customer_id, g.price_band)
-        )
+    group by b.customer_id, n.number
+),
+
+named as (
+    select
+        number,
+        dimension,
+        value
+    from features.attribute_values
+    group by number, dimension, value
 ),
 
 ordered as (
@@ -63,20 +66,15 @@ answered as (
 )
 
 select
-    customer_id,
-    case
-        when category is not null then 'category'
-        when subcategory is not null then 'subcategory'
-        when brand is not null then 'brand'
-        else 'price band'
-    end as dimension,
-    coalesce(category, subcategory, brand, price_band) as value,
-    evidence,
-    weight,
+    b.customer_id,
+    n.dimension,
+    n.value,
+    b.evidence,
+    b.weight,
     cast(null as double) as out_of,
-    last_on
-from bought
-where coalesce(category, subcategory, brand, price_band) is not null
+    b.last_on
+from named as n
+right join bought as b on n.number = b.number
 union all
 select
     customer_id,

@@ -21,8 +21,8 @@ from facts.daily_activity as a
 left join identity.account_person as p on a.account_id = p.account_id
 left join identity.device_person as d
     on
-        a.account_id is null
-        and a.device_id = d.device_id
+        -- no key where the account tells, so that its row is not even looked for
+        case when a.account_id is null then a.device_id end = d.device_id
         and a.first_event_at >= d.valid_from
         and a.first_event_at < d.valid_to
 where a.first_event_at < $as_of
