@@ -100,9 +100,8 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
     if options.cluster.is_some() {
         config = ballista::distributed(config);
         ballista::with_cluster_rules(&mut rules).context("cannot set up the engine")?;
-    } else {
-        rules.push(Arc::new(LookupJoins));
     }
+    rules.push(Arc::new(LookupJoins));
     build_state(config, runtime, rules)
 }
 

@@ -14,6 +14,7 @@ use datafusion_proto::physical_plan::{
 use datafusion_proto::protobuf::PhysicalPlanNode;
 
 use crate::engine::joins::{PlannedJoinExec, replaced};
+use crate::engine::lookup::LookupJoinExec;
 use crate::engine::row_number::RowNumberExec;
 use crate::lake::{SinkExec, SinkSpec};
 
@@ -21,6 +22,7 @@ use crate::lake::{SinkExec, SinkSpec};
 const SINK: &[u8] = b"strata.sink\n";
 const ROW_NUMBER: &[u8] = b"strata.row_number\n";
 const JOIN: &[u8] = b"strata.join\n";
+const LOOKUP: &[u8] = b"strata.lookup\n";
 
 /// Encodes and decodes physical plans with our nodes in them.
 #[derive(Debug, Default)]
@@ -57,6 +59,10 @@ impl PhysicalExtensionCodec for NodeCodec {
                 PhysicalPlanNode::try_decode(&join[end + 1..])?.try_into_physical_plan(context, self)?;
             return Ok(Arc::new(PlannedJoinExec::try_new(replaced(join, inputs.to_vec())?, split_by)?));
         }
+        if let Some(join) = bytes.strip_prefix(LOOKUP) {
+            let join = PhysicalPlanNode::try_decode(join)?.try_into_physical_plan(context, self)?;
+            return Ok(Arc::new(LookupJoinExec::try_new(replaced(join, inputs.to_vec())?)?));
+        }
         self.ballista.try_decode(bytes, inputs, context, converter)
     }
 
@@ -78,14 +84,23 @@ impl PhysicalExtensionCodec for NodeCodec {
             bytes.extend(JOIN);
             serde_json::to_writer(&mut *bytes, planned.split_by()).map_err(external)?;
             bytes.push(b'\n');
-            // the sides travel by themselves
-            let sides = planned.children().into_iter();
-            let sides = sides.map(|side| Arc::new(EmptyExec::new(side.schema())) as Arc<dyn ExecutionPlan>);
-            let join = replaced(planned.join().clone(), sides.collect())?;
+            let join = without_sides(planned.join())?;
+            return PhysicalPlanNode::try_from_physical_plan(join, self)?.try_encode(bytes);
+        }
+        if let Some(lookup) = node.downcast_ref::<LookupJoinExec>() {
+            bytes.extend(LOOKUP);
+            let join = without_sides(lookup.join())?;
             return PhysicalPlanNode::try_from_physical_plan(join, self)?.try_encode(bytes);
         }
         self.ballista.try_encode(node, bytes, converter)
     }
+}
+
+/// A join over nothing: its sides travel by themselves.
+fn without_sides(join: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let sides = join.children().into_iter();
+    let sides = sides.map(|side| Arc::new(EmptyExec::new(side.schema())) as Arc<dyn ExecutionPlan>);
+    replaced(join.clone(), sides.collect())
 }
 
 fn one(inputs: &[Arc<dyn ExecutionPlan>]) -> Result<Arc<dyn ExecutionPlan>> {

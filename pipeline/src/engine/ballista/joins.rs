@@ -53,7 +53,7 @@ impl PhysicalOptimizerRule for PartitionJoins {
     }
 }
 
-/// Wraps hash joins in [`PlannedJoinExec`], as the last rule. A side that is hashed whole becomes a stage of its own
+/// Wraps hash joins in [`PlannedJoinExec`], when all else is planned. A side that is hashed whole becomes a stage of its own
 /// where each task would compute it again. Joins that speak for a left side which cannot be partitioned get the right
 /// side in one task.
 #[derive(Debug)]

@@ -122,6 +122,11 @@ impl LookupJoinExec {
         Ok(LookupJoinExec { join: node, rules: Arc::new(rules), mode, table: Mutex::default(), metrics })
     }
 
+    /// The hash join, or the node that stands for it.
+    pub fn join(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.join
+    }
+
     fn sides(&self) -> Result<[&Arc<dyn ExecutionPlan>; 2]> {
         match self.join.children()[..] {
             [left, right] => Ok([left, right]),

@@ -7,6 +7,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::hash_utils::{RandomState, create_hashes};
+use datafusion::common::utils::memory::RecordBatchMemoryCounter;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -113,10 +114,10 @@ impl Table {
         memory: MemoryReservation,
         time: Time,
     ) -> Result<Table> {
-        let mut batches = Vec::new();
+        let (mut batches, mut held) = (Vec::new(), RecordBatchMemoryCounter::new());
         while let Some(batch) = side.next().await {
             let batch = batch?;
-            memory.try_grow(batch.get_array_memory_size() + batch.num_rows() * BYTES_PER_ROW)?;
+            memory.try_grow(held.count_batch(&batch) + batch.num_rows() * BYTES_PER_ROW)?;
             batches.push(batch);
         }
         let _timer = time.timer();

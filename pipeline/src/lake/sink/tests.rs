@@ -6,6 +6,7 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::physical_plan::collect;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::ColumnChunkMetaData;
 use serde_json::Value;
 
 use super::*;
@@ -156,6 +157,32 @@ async fn files_are_sorted_described_and_nothing_else_remains() {
     }
     let listed: Vec<_> = lake.list("").await.unwrap();
     assert_eq!(listed.len(), files.len());
+}
+
+#[tokio::test]
+async fn only_lists_have_dictionaries_in_results_of_stages_and_all_columns_in_delta_tables() {
+    let (dir, lake) = lake();
+    let context = context(&lake, 1).await;
+    for (prefix, delta_types, own) in [("stages/p", false, vec!["places"]), ("published/p", true, vec![])] {
+        let spec = SinkSpec { delta_types, ..SinkSpec::new(&lake, prefix) };
+        let query = "select id, place, at, cast(amount as decimal(18, 2)) as amount, cast(id as double) as share, make_array(place) as places from rows";
+        let files = write(&context, spec, query).await;
+        let path = dir.path().join("a lake").join(&files[0].path);
+        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
+        let columns = reader.metadata().row_group(0).columns();
+        let with = |test: fn(&ColumnChunkMetaData) -> bool| -> Vec<String> {
+            columns
+                .iter()
+                .filter(|column| test(column))
+                .map(|column| column.column_path().parts()[0].clone())
+                .collect()
+        };
+        let all = ["id", "place", "at", "amount", "share", "places"];
+        let dictionaries = if delta_types { &all[..] } else { &own[..] };
+        assert_eq!(with(|column| column.dictionary_page_offset().is_some()), dictionaries);
+        let statistics = if delta_types { &all[..] } else { &all[..5] };
+        assert_eq!(with(|column| column.statistics().is_some()), statistics);
+    }
 }
 
 #[tokio::test]
