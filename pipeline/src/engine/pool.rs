@@ -10,8 +10,9 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool
 ///
 /// DataFusion's `FairSpillPool` deals even shares only, counted over all operators there are: most of a wide plan hold
 /// nothing yet or no longer, and the others spill beside free memory. Here each may still be sure of half its even share,
-/// as tasks are in Spark (`spark.memory`: at least 1/2N), and one that stands alone spills at half the pool. What cannot
-/// spill takes what is left, first come, first served.
+/// as tasks are in Spark (`spark.memory`: at least 1/2N), and one that stands alone spills at half the pool. One that comes
+/// late gets its share even where earlier ones hold all, as in `FairSpillPool`: they give back when they next ask. What
+/// cannot spill takes what is left, first come, first served.
 #[derive(Debug)]
 pub(super) struct HalfFairPool {
     bytes: usize,

@@ -28,8 +28,8 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, InputDistributionRequirements,
-    PlanProperties, ReplaceChildrenOptions,
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    InputDistributionRequirements, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, TryFutureExt};
@@ -224,6 +224,11 @@ impl ExecutionPlan for LookupJoinExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let [left, right] = self.sides()?.map(|side| side.output_partitioning().partition_count());
+        let of_left = if self.mode == PartitionMode::CollectLeft { 1 } else { right };
+        if left != of_left {
+            return internal_err!("a join looks up rows in {of_left} partitions, not in {left}");
+        }
         let [_, right] = self.sides()?;
         let other = right.execute(partition, context.clone())?;
         let metrics = BaselineMetrics::new(&self.metrics, partition);

@@ -12,7 +12,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_expr::PhysicalExprRef;
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion::physical_plan::metrics::{BaselineMetrics, RecordOutput};
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::stream::{self, Fuse};
+use futures::{Stream, StreamExt, TryStreamExt};
 
 use super::table::{NONE, Table};
 
@@ -48,20 +49,22 @@ impl Pairs {
         Pairs { right: Some(right), left }
     }
 
-    /// The pairs of rows from `start` on, and where the next begin: whole rows until there are `most` pairs.
-    fn linked(table: &Table, found: &[u32], start: usize, most: usize) -> (Pairs, usize) {
+    /// At most so many pairs from there on, and where the next begin.
+    fn linked(table: &Table, found: &[u32], from: Place, most: usize) -> (Pairs, Place) {
         let (mut right, mut left) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        let mut row = start;
+        let Place { mut row, partner: mut there, .. } = from;
         while row < found.len() && right.len() < most {
-            let mut there = found[row];
-            while there != NONE {
+            if there == NONE {
+                there = found[row];
+            }
+            while there != NONE && right.len() < most {
                 right.push(row as u32);
                 left.push(there);
                 there = table.after(there);
             }
-            row += 1;
+            row += usize::from(there == NONE);
         }
-        (Pairs { right: Some(right), left }, row)
+        (Pairs { right: Some(right), left }, Place { row, partner: there, paired: false })
     }
 
     /// Those for which `holds`.
@@ -73,26 +76,56 @@ impl Pairs {
     }
 
     /// These, and one for each of the rows that stands in none, in the order of rows.
-    fn with_alone(self, rows: Range<usize>) -> Pairs {
+    fn with_alone(self, rows: Range<usize>, first_is_paired: bool) -> Pairs {
         let Some(paired) = self.right else { return self };
         let (mut right, mut left) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let pairs = paired.into_iter().zip(self.left).chain([(rows.end as u32, NONE)]);
-        let mut row = rows.start as u32;
-        for (at, there) in pairs {
-            right.extend(row..at);
+        let end = rows.end as u32;
+        let mut row = rows.start as u32 + u32::from(first_is_paired);
+        for (at, there) in paired.into_iter().zip(self.left) {
+            right.extend(row..at.min(end));
             left.resize(right.len(), NONE);
-            if at < rows.end as u32 {
-                right.push(at);
-                left.push(there);
-            }
-            row = at + 1;
+            right.push(at);
+            left.push(there);
+            row = row.max(at + 1);
         }
+        right.extend(row..end);
+        left.resize(right.len(), NONE);
         Pairs { right: Some(right), left }
+    }
+
+    fn last_right(&self) -> Option<u32> {
+        self.left.len().checked_sub(1).map(|last| self.right(last))
     }
 
     fn right(&self, at: usize) -> u32 {
         self.right.as_ref().map_or(at as u32, |right| right[at])
     }
+}
+
+/// Where pairs go on.
+#[derive(Clone, Copy)]
+struct Place {
+    row: usize,
+    /// The next partner of that row; the first one where it is [`NONE`].
+    partner: u32,
+    /// Whether the row was paired before, so that it does not stand alone.
+    paired: bool,
+}
+
+/// A batch whose rows are not all joined yet.
+struct Work {
+    batch: RecordBatch,
+    found: Vec<u32>,
+    at: Place,
+}
+
+/// What a partition is about.
+struct Progress {
+    other: Fuse<SendableRecordBatchStream>,
+    work: Option<Work>,
+    whole: BatchCoalescer,
+    ended: bool,
+    metrics: BaselineMetrics,
 }
 
 impl Rules {
@@ -104,26 +137,39 @@ impl Rules {
         batch_rows: usize,
         metrics: BaselineMetrics,
     ) -> impl Stream<Item = Result<RecordBatch>> {
-        let coalescer = BatchCoalescer::new(self.schema.clone(), batch_rows);
-        let coalescer = coalescer.with_biggest_coalesce_batch_size(Some(batch_rows / 2));
-        let start = (other.fuse(), coalescer, false);
-        stream::try_unfold(start, move |(mut other, mut whole, mut ended)| {
-            let (rules, table, metrics) = (self.clone(), table.clone(), metrics.clone());
+        let whole = BatchCoalescer::new(self.schema.clone(), batch_rows);
+        let whole = whole.with_biggest_coalesce_batch_size(Some(batch_rows / 2));
+        // nobody finds a partner
+        let ended = table.is_empty && matches!(self.join_type, JoinType::Inner | JoinType::RightSemi);
+        let start = Progress { other: other.fuse(), work: None, whole, ended, metrics };
+        stream::try_unfold(start, move |mut now| {
+            let (rules, table) = (self.clone(), table.clone());
             async move {
                 loop {
-                    if let Some(batch) = whole.next_completed_batch() {
-                        return Ok(Some((batch.record_output(&metrics), (other, whole, ended))));
+                    if let Some(batch) = now.whole.next_completed_batch() {
+                        return Ok(Some((batch.record_output(&now.metrics), now)));
                     }
-                    if ended {
+                    if now.ended {
                         return Ok(None);
                     }
-                    let next = other.try_next().await?;
-                    let _timer = metrics.elapsed_compute().timer();
+                    let next = match now.work.take() {
+                        Some(work) => Some(work),
+                        None => match now.other.try_next().await? {
+                            Some(batch) => {
+                                let _timer = now.metrics.elapsed_compute().timer();
+                                let found = table.find(&batch, &rules.right_on)?;
+                                let at = Place { row: 0, partner: NONE, paired: false };
+                                Some(Work { batch, found, at })
+                            }
+                            None => None,
+                        },
+                    };
+                    let _timer = now.metrics.elapsed_compute().timer();
                     match next {
-                        Some(batch) => rules.join_batch(&table, &batch, batch_rows, &mut whole)?,
+                        Some(work) => now.work = rules.join_some(&table, work, batch_rows, &mut now.whole)?,
                         None => {
-                            whole.finish_buffered_batch()?;
-                            ended = true;
+                            now.whole.finish_buffered_batch()?;
+                            now.ended = true;
                         }
                     }
                 }
@@ -131,30 +177,32 @@ impl Rules {
         })
     }
 
-    fn join_batch(
+    /// Joins rows of a batch until there are as many pairs as a batch has rows; what is left of it.
+    fn join_some(
         &self,
         table: &Table,
-        batch: &RecordBatch,
+        mut work: Work,
         batch_rows: usize,
         out: &mut BatchCoalescer,
-    ) -> Result<()> {
-        let found = table.find(batch, &self.right_on)?;
+    ) -> Result<Option<Work>> {
+        let (batch, from) = (&work.batch, work.at);
         if table.is_unique() {
             let pairs = match self.join_type {
-                JoinType::Right if self.filter.is_none() => Pairs { right: None, left: found },
-                _ => self.filtered(table, batch, Pairs::unique(found))?,
+                JoinType::Right if self.filter.is_none() => Pairs { right: None, left: work.found },
+                _ => self.filtered(table, batch, Pairs::unique(work.found))?,
             };
-            out.push_batch(self.joined(table, batch, pairs, 0..batch.num_rows())?)?;
-            return Ok(());
+            out.push_batch(self.joined(table, batch, pairs, 0..batch.num_rows(), false)?)?;
+            return Ok(None);
         }
-        let mut row = 0;
-        while row < found.len() {
-            let (pairs, end) = Pairs::linked(table, &found, row, batch_rows);
-            let pairs = self.filtered(table, batch, pairs)?;
-            out.push_batch(self.joined(table, batch, pairs, row..end)?)?;
-            row = end;
+        let (pairs, mut next) = Pairs::linked(table, &work.found, from, batch_rows);
+        let pairs = self.filtered(table, batch, pairs)?;
+        if next.partner != NONE {
+            let before = from.paired && from.row == next.row;
+            next.paired = before || pairs.last_right() == Some(next.row as u32);
         }
-        Ok(())
+        out.push_batch(self.joined(table, batch, pairs, from.row..next.row, from.paired)?)?;
+        work.at = next;
+        Ok((next.row < work.found.len()).then_some(work))
     }
 
     /// The pairs for which the filter holds.
@@ -170,21 +218,23 @@ impl Rules {
         }
     }
 
-    /// The result for these rows of a batch and the pairs they are in.
+    /// The result for these rows of a batch and the pairs that they, and perhaps the next row, are in.
     fn joined(
         &self,
         table: &Table,
         batch: &RecordBatch,
         pairs: Pairs,
         rows: Range<usize>,
+        first_is_paired: bool,
     ) -> Result<RecordBatch> {
         let pairs = match self.join_type {
             JoinType::Inner => pairs,
-            JoinType::Right => pairs.with_alone(rows),
+            JoinType::Right => pairs.with_alone(rows, first_is_paired),
             JoinType::RightSemi | JoinType::RightAnti => {
                 let mut paired = vec![false; rows.len()];
-                for at in 0..pairs.left.len() {
-                    paired[pairs.right(at) as usize - rows.start] = true;
+                let pairs = (0..pairs.left.len()).map(|at| pairs.right(at) as usize);
+                for row in pairs.chain(first_is_paired.then_some(rows.start)).filter(|row| *row < rows.end) {
+                    paired[row - rows.start] = true;
                 }
                 let keep = self.join_type == JoinType::RightSemi;
                 let kept: BooleanArray = paired.iter().map(|paired| Some(*paired == keep)).collect();

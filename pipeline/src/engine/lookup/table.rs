@@ -8,7 +8,7 @@ use arrow::datatypes::{
 };
 use datafusion::common::hash_utils::{RandomState, create_hashes};
 use datafusion::common::utils::memory::RecordBatchMemoryCounter;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{Result, internal_err, resources_datafusion_err};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::physical_expr::PhysicalExprRef;
@@ -21,9 +21,6 @@ pub(super) const NONE: u32 = u32::MAX;
 /// The seed is fixed, so that a join takes its rows in the same order every time.
 const HASHES: RandomState = RandomState::with_seed(0x5374_7261_7461);
 
-/// Slots, at least a quarter of them free, and the links of rows with the same key.
-const BYTES_PER_ROW: usize = 2 * size_of::<u64>() + size_of::<u32>();
-
 /// All rows of one side in memory. A slot holds the upper half of a key's hash above the number of its first row, from 1.
 pub(super) struct Table {
     pub(super) rows: RecordBatch,
@@ -31,8 +28,10 @@ pub(super) struct Table {
     slots: Vec<u64>,
     /// The next row with the key of each, in the order of rows; empty where every key stands once.
     next: Vec<u32>,
+    /// Whether no row has a key.
+    pub(super) is_empty: bool,
     /// Gives back what was taken when the table is dropped.
-    _memory: MemoryReservation,
+    memory: MemoryReservation,
 }
 
 /// A column of keys by how its values are compared.
@@ -117,30 +116,33 @@ impl Table {
         let (mut batches, mut held) = (Vec::new(), RecordBatchMemoryCounter::new());
         while let Some(batch) = side.next().await {
             let batch = batch?;
-            memory.try_grow(held.count_batch(&batch) + batch.num_rows() * BYTES_PER_ROW)?;
+            memory.try_grow(held.count_batch(&batch))?;
             batches.push(batch);
         }
         let _timer = time.timer();
-        Table::of(&concat_batches(&schema, &batches)?, on, memory)
+        let rows = concat_batches(&schema, &batches)?;
+        drop(batches);
+        Table::of(rows, on, memory)
     }
 
-    fn of(rows: &RecordBatch, on: &[PhysicalExprRef], memory: MemoryReservation) -> Result<Table> {
+    fn of(rows: RecordBatch, on: &[PhysicalExprRef], memory: MemoryReservation) -> Result<Table> {
         if rows.num_rows() >= NONE as usize {
-            return internal_err!("{} rows are too many to be looked up", rows.num_rows());
+            return Err(resources_datafusion_err!("{} rows are too many to be looked up", rows.num_rows()));
         }
-        let keys = Keys::of(rows, on)?;
-        let mut table = Table {
-            rows: rows.clone(),
-            slots: vec![0; (rows.num_rows() * 4 / 3 + 1).next_power_of_two()],
-            next: Vec::new(),
-            keys: Vec::new(),
-            _memory: memory,
-        };
+        // at least a quarter of the slots is free
+        let slots = (rows.num_rows() * 4 / 3 + 1).next_power_of_two();
+        let hashes = rows.num_rows() * size_of::<u64>();
+        memory.try_grow(slots * size_of::<u64>() + rows.num_rows() * size_of::<u32>() + hashes)?;
+        let keys = Keys::of(&rows, on)?;
+        let mut table =
+            Table { rows, slots: vec![0; slots], next: Vec::new(), keys: Vec::new(), is_empty: true, memory };
         // from the last row to the first, so that rows with the same key are linked in their order
-        for row in (0..rows.num_rows()).rev().filter(|row| keys.has(*row)) {
+        for row in (0..table.rows.num_rows()).rev().filter(|row| keys.has(*row)) {
             table.insert(row, &keys);
+            table.is_empty = false;
         }
         table.keys = keys.values;
+        table.memory.shrink(hashes);
         Ok(table)
     }
 

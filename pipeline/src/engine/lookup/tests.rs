@@ -27,7 +27,7 @@ async fn rows(plan: Arc<dyn ExecutionPlan>, context: &SessionContext) -> Vec<Str
 
 #[tokio::test]
 async fn rows_that_are_looked_up_are_those_of_a_hash_join() {
-    for (partitions, batch_rows) in [(1, 8192), (3, 2)] {
+    for (partitions, batch_rows) in [(1, 8192), (3, 2), (1, 1)] {
         let mut state = planning_state().unwrap();
         state.config_mut().options_mut().execution.target_partitions = partitions;
         state.config_mut().options_mut().execution.batch_size =
@@ -44,6 +44,10 @@ async fn rows_that_are_looked_up_are_those_of_a_hash_join() {
             "select y from r where exists (select 1 from l where l.k = r.k and l.x > r.y + 12)",
             "select y from r where not exists (select 1 from l where l.k = r.k and l.n = r.n)",
             "select count(*) from l join r on l.k = r.k",
+            "select a.x, b.x, r.y from l a join l b on a.k = b.k join r on r.k = b.k",
+            "select l.x, r.y from l right join r on l.k = r.k and l.x > 25 and r.y < 8",
+            "select y from r where not exists (select 1 from l where l.k = r.k and l.x > r.y + 12)",
+            "select r.y, l.x from r join (select cast(null as varchar) as k, x from l) l on l.k = r.k",
             "select r.y, l.x from r left join (select * from l where x > 1000) l on l.k = r.k",
             "select r.y, l.x from r join (select * from l where x > 1000) l on l.k = r.k",
         ] {
