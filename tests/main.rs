@@ -50,6 +50,12 @@ mod lookalikes;
 // Runs killed at any point: readers see the old or the new, the next run resumes.
 mod kill;
 
+// Publications are built on the last whole state, whatever died, was overtaken or was answered.
+mod publishing;
+
+// What no kept run needs is found and removed.
+mod gc;
+
 // One run at a time on one lake, and one project.
 mod lock;
 

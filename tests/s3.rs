@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use strata::Error;
 use strata::lake::{
-    DataFile, Lake, Replace, SinkSpec, TableWrite, append, files_at, publish, table_prefix, write_batches,
+    DataFile, Lake, Publication, Replace, SinkSpec, TableWrite, append, files_at, table_prefix, table_version,
+    write_batches,
 };
 use url::Url;
 
@@ -95,7 +96,8 @@ async fn append_rows(lake: Lake, writer: usize) {
         allow_breaking: false,
     };
     for _ in 0..100 {
-        match append(&lake, &write).await {
+        let base = table_version(&lake, "shared").await.unwrap();
+        match append(&lake, &write, base, async || Ok(())).await {
             Ok(_) => return,
             Err(Error::Locked(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("writer {writer}: {error}"),
@@ -145,7 +147,7 @@ fn a_publication_that_was_overtaken_on_s3_is_refused() {
                     txn: ("publisher", writer as i64 + 1),
                     allow_breaking: false,
                 };
-                publish(&lake, &write, &Replace::All).await
+                Publication::prepare(&lake, &write, &Replace::All, None)?.commit(async || Ok(())).await
             }
         });
         let outcomes = futures::future::join_all(race).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
+use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::resolve::resolve_table_references;
@@ -12,7 +13,9 @@ use datafusion::sql::resolve::resolve_table_references;
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{DataFile, Lake, StageManifest, files_at};
 use crate::project::nearest;
-use crate::run::{RUNS, RunManifest, StageRun, last_run, written_table};
+use crate::run::{
+    CURRENT_RUNS, RUNS, RunManifest, StageRun, current_runs, last_run, runs_rows, written_table,
+};
 use crate::{Context, Error, Result};
 
 /// The schema under which rejected rows are found, by the stem of the stage that rejected them.
@@ -44,6 +47,10 @@ impl Reader {
         for (name, version) in versions {
             reader.register_published(&name, version).await?;
         }
+        // as it follows from `runs`, so that both always agree
+        let current = current_runs(&runs_rows(&engine, lake).await?)?;
+        let current = MemTable::try_new(current.schema(), vec![vec![current]]).context("the current runs")?;
+        reader.register(CURRENT_RUNS, Arc::new(current))?;
         Ok(reader)
     }
 
@@ -75,6 +82,10 @@ impl Reader {
         };
         let files: Vec<&DataFile> = snapshot.files.iter().collect();
         let table = written_table(&self.lake, &snapshot.schema, &files)?;
+        self.register(name, table)
+    }
+
+    fn register(&mut self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
         self.context.register_table(name, table).context(format!("cannot open table {name}"))?;
         self.tables.push(name.to_string());
         Ok(())

@@ -10,6 +10,7 @@ pub mod s3;
 pub mod shuffle;
 pub mod slt;
 pub mod stages;
+pub mod store;
 pub mod world;
 
 use std::cell::RefCell;

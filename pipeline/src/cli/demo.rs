@@ -42,7 +42,7 @@ pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
     print_query(&reader, include_str!("demo.sql"), OutputFormat::Table).await?;
     print(format_args!(
         "\nnext:\n  \
-           {program} sql --lake {lake} \"select rule, sum(rows) from quality group by rule order by 2 desc\"\n  \
+           {program} sql --lake {lake} \"select rule, sum(rows) from quality join current_runs using (as_of) where is_last group by rule order by 2 desc\"\n  \
            {program} runs {run} --lake {lake}\n  \
            {program} explain segments.segments\n",
         program = std::env::args().next().unwrap_or_else(|| "strata".into()),

@@ -6,5 +6,6 @@ select
     spend,
     deciding_features
 from segment_summary
-where family = 'behaviour'
+join current_runs using (as_of)
+where is_last and family = 'behaviour'
 order by customers desc, segment

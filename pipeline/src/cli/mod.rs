@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod demo;
 mod forecast;
+mod gc;
 mod inspect;
 mod print;
 mod query;
@@ -59,6 +60,8 @@ enum Command {
     Sql(query::SqlArgs),
     /// Show the runs of a lake, or one run in full.
     Runs(runs::RunsArgs),
+    /// Remove results, attempts and versions that no kept run needs.
+    Gc(gc::GcArgs),
     /// Measure runs over generated worlds on this machine.
     Bench(bench::BenchArgs),
     /// Run the scheduler of a cluster, until told to end.
@@ -219,6 +222,7 @@ async fn run(args: Args) -> Result<()> {
         Command::Explain(explain) => inspect::explain(explain).await,
         Command::Sql(sql) => query::sql(sql).await,
         Command::Runs(runs) => runs::runs(runs).await,
+        Command::Gc(args) => gc::gc(args).await,
         Command::Bench(args) => bench::bench(args).await,
         Command::Scheduler(args) => cluster::scheduler(args).await,
         Command::Executor(args) => cluster::executor(args).await,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -147,7 +148,7 @@ impl StageManifest {
 }
 
 /// The results of the days that one job computed: one file for all, since many small ones cost more than they hold.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DayResults {
     #[serde(default, with = "schema_text", skip_serializing_if = "Option::is_none")]
     schema: Option<SchemaRef>,
@@ -161,19 +162,40 @@ impl DayResults {
     /// Makes these the results of their days and fingerprints. `attempt` begins with the run's epoch: of two results
     /// of one day and fingerprint the one of the later attempt counts.
     pub async fn save(lake: &Lake, stage: &str, attempt: &str, days: &[&StageManifest]) -> Result<()> {
-        let Some(first) = days.first() else { return Ok(()) };
-        let bare = |day: &&StageManifest| StageManifest { schema: None, quarantine: None, ..(*day).clone() };
-        let results = DayResults {
-            schema: first.schema.clone(),
-            quarantine: first.quarantine.clone(),
-            days: days.iter().map(bare).collect(),
-        };
+        if days.is_empty() {
+            return Ok(());
+        }
+        let results = DayResults::of(days);
         let path = format!("{}/{}.json", days_folder(stage)?, escape(attempt));
         let body = serde_json::to_vec(&results).context(format!("writing the manifest of {stage}"))?;
         if lake.create(&path, body.into()).await? {
             return Ok(());
         }
         Err(Error::other(format!("{}{path} exists already", lake.url())))
+    }
+
+    /// These results of days of one stage as one file.
+    pub fn of(days: &[&StageManifest]) -> DayResults {
+        let bare = |day: &&StageManifest| StageManifest { schema: None, quarantine: None, ..(*day).clone() };
+        let first = days.first();
+        DayResults {
+            schema: first.and_then(|first| first.schema.clone()),
+            quarantine: first.and_then(|first| first.quarantine.clone()),
+            days: days.iter().map(bare).collect(),
+        }
+    }
+
+    /// Puts these in the place of what lies at `path`.
+    pub async fn replace(&self, lake: &Lake, path: &str) -> Result<()> {
+        let body = serde_json::to_vec(self).context(format!("writing the manifest {path}"))?;
+        lake.put(path, body.into()).await
+    }
+
+    /// Each day with the schema and quarantine column that all share.
+    fn into_days(self) -> Vec<StageManifest> {
+        let (schema, quarantine) = (self.schema, self.quarantine);
+        let whole = |day| StageManifest { schema: schema.clone(), quarantine: quarantine.clone(), ..day };
+        self.days.into_iter().map(whole).collect()
     }
 
     /// All finished days of a stage, by day and fingerprint.
@@ -188,15 +210,40 @@ impl DayResults {
         });
         let all: Vec<DayResults> = read.buffered(READS_AT_ONCE).try_collect().await?;
         let mut found = BTreeMap::new();
-        for DayResults { schema, quarantine, days } in all {
-            for day in days {
-                let key = (day.day.clone().unwrap_or_default(), day.fingerprint.clone());
-                let (schema, quarantine) = (schema.clone(), quarantine.clone());
-                found.insert(key, StageManifest { schema, quarantine, ..day });
-            }
+        for day in all.into_iter().flat_map(DayResults::into_days) {
+            found.insert((day.day.clone().unwrap_or_default(), day.fingerprint.clone()), day);
         }
         Ok(found)
     }
+}
+
+/// A manifest as it lies in the lake.
+#[derive(Debug)]
+pub struct StoredManifest {
+    /// Path relative to the lake.
+    pub path: String,
+    pub meta: ObjectMeta,
+    /// The result, or those of several days.
+    pub results: Vec<StageManifest>,
+}
+
+/// The manifests of all stages' results.
+pub async fn stored_manifests(lake: &Lake) -> Result<Vec<StoredManifest>> {
+    let listed = lake.list("stages").await?.into_iter().filter_map(|meta| {
+        let path = lake.relative(&meta.location)?.to_owned();
+        let mut parts = path.split('/').skip(3);
+        (parts.next() == Some("manifests") && path.ends_with(".json")).then_some((path, meta))
+    });
+    let read = futures::stream::iter(listed).map(|(path, meta)| async move {
+        let body = lake.get(&path).await?.unwrap_or_default();
+        let broken = || format!("{}{path} is not a manifest", lake.url());
+        let results = match path.split('/').nth(4) {
+            Some("days") => serde_json::from_slice::<DayResults>(&body).context(broken())?.into_days(),
+            _ => vec![serde_json::from_slice::<StageManifest>(&body).context(broken())?],
+        };
+        Ok::<_, Error>(StoredManifest { path, meta, results })
+    });
+    read.buffered(READS_AT_ONCE).try_collect().await
 }
 
 /// The folder for the data files of one attempt at a stage, relative to the lake.

@@ -25,11 +25,14 @@ mod stats;
 mod store;
 mod writer;
 
-pub use delta::{Replace, TableSnapshot, TableWrite, append, files_at, publish, table_prefix, table_version};
+pub use delta::{
+    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_at, set_aside_torn_commit, table_prefix,
+    table_version,
+};
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
 pub use lock::Lock;
-pub use manifest::{DayResults, StageManifest, stage_data_prefix};
+pub use manifest::{DayResults, StageManifest, StoredManifest, stage_data_prefix, stored_manifests};
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;
 pub use sink::{SinkExec, SinkSpec, name_writer, plan_sink, write_batches};

@@ -16,7 +16,7 @@ pub const LAYERS: &[&str] =
 pub const PUBLISHED_LAYERS: &[&str] = &["segments", "portraits"];
 
 /// Published tables that are no stage's.
-const TAKEN: &[&str] = &["runs"];
+const TAKEN: &[&str] = &["runs", "current_runs"];
 
 /// The kinds of model stages.
 const TRAINERS: &[&str] = &["kmeans", "hdbscan", "factors", "reference", "linkage"];

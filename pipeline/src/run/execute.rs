@@ -12,7 +12,8 @@ use datafusion::logical_expr::{LogicalPlanBuilder, lit};
 
 use super::Sources;
 use super::cost::{Cost, Forecast, StageForecast};
-use super::history::{RunManifest, StageRun};
+use super::history::StageRun;
+use super::last::Last;
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
 use super::tables::{source_table, written_table};
@@ -30,7 +31,7 @@ pub struct Runner<'a> {
     pub engine: &'a Engine,
     pub sources: &'a Sources,
     pub plan: &'a RunPlan,
-    pub last: Option<&'a RunManifest>,
+    pub last: &'a Last,
     pub reporter: &'a Reporter,
     pub full_refresh: bool,
     pub epoch: u64,
@@ -76,7 +77,7 @@ impl Runner<'_> {
             written_bytes,
         };
         let known = !missing.is_empty() && self.engine.options().cluster.is_none();
-        let earlier = self.last.and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
+        let earlier = self.last.run.as_ref().and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
         let cost = super::cost::telling(earlier, known.then_some(cost), |cost| cost.parts);
         let mut run = StageRun { computed: missing.len(), scan, cost, ..StageRun::default() };
         for (part, manifest) in &done {
@@ -104,15 +105,15 @@ impl Runner<'_> {
         for stage in self.project.stages.iter().filter(|stage| wanted.contains(&stage.name)) {
             let Some(parts) = self.plan.parts.get(&stage.name) else { continue };
             let there = if self.recomputes(stage) { 0 } else { self.finished(stage, parts).await?.len() };
-            stages.push(StageForecast::of(stage, parts.len() - there, parts.len(), self.last));
+            stages.push(StageForecast::of(stage, parts.len() - there, parts.len(), self.last.run.as_ref()));
         }
-        Ok(Forecast { stages, pace: self.last.and_then(|last| last.pace) })
+        Ok(Forecast { stages, pace: self.last.run.as_ref().and_then(|last| last.pace) })
     }
 
     /// A full refresh computes all but models that are carried.
     fn recomputes(&self, stage: &Stage) -> bool {
         let carried = self.plan.models.get(&stage.name).is_some_and(|model| {
-            self.last.and_then(|last| last.models.get(&stage.name)).is_some_and(|last| last == model)
+            self.last.run.as_ref().and_then(|last| last.models.get(&stage.name)).is_some_and(|last| last == model)
         });
         self.full_refresh && !carried
     }

@@ -4,8 +4,10 @@ mod as_of;
 mod audit;
 mod cost;
 mod execute;
+mod gc;
 mod history;
 mod jobs;
+mod last;
 mod model;
 mod plan;
 mod progress;
@@ -25,10 +27,11 @@ use futures::stream::FuturesUnordered;
 
 pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
+pub use gc::{Garbage, Retention};
 pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
-pub use publish::{RUNS, last_run, runs_rows};
+pub use last::{CURRENT_RUNS, RUNS, current_runs, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
 
@@ -38,6 +41,7 @@ use crate::lake::{Lake, Lock};
 use crate::project::{Params, Project, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 use execute::Runner;
+use last::Last;
 use plan::Part;
 
 /// The raw files of each source, by source name.
@@ -127,7 +131,7 @@ async fn run_locked(
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
-    let last = last_run(here, lake).await?;
+    let last = Last::open(here, lake, reporter).await?;
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {
@@ -135,7 +139,7 @@ async fn run_locked(
         sources: &sources,
         params: &params,
         as_of: micros,
-        last: last.as_ref(),
+        last: last.run.as_ref(),
         reset_state: options.reset_state,
     };
     let plan = planner.plan();
@@ -153,7 +157,7 @@ async fn run_locked(
         engine: &engine,
         sources: &sources,
         plan: &plan,
-        last: last.as_ref(),
+        last: &last,
         reporter,
         full_refresh: options.full_refresh,
         epoch: fence.epoch(),
@@ -190,13 +194,15 @@ async fn run_locked(
         models: plan.models.clone(),
         published,
         engine: "local".into(),
-        pace: cost::telling(last.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
+        pace: cost::telling(last.run.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
     };
     let path = manifest.save(lake).await?;
-    fence.check().await?;
-    publish::commit_run(lake, &manifest, &path).await?;
+    publish::commit_run(lake, &manifest, &path, &last, fence).await?;
+    if let Err(error) = publish::commit_current_runs(here, lake, fence).await {
+        reporter.say(&format!("the run is published, but not table `{CURRENT_RUNS}`; the next run does that ({error})"));
+    }
     Ok(Outcome::Published(Box::new(manifest)))
 }
 

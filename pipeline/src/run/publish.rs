@@ -1,4 +1,4 @@
-//! The end of a run: one Delta commit a published table, and the `runs` row last.
+//! The end of a run: every table is checked, then committed to Delta one by one, and the `runs` row makes all of it count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,51 +6,59 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::DateTime;
-use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use futures::{StreamExt, TryStreamExt};
 
 use super::execute::{Runner, lock};
 use super::history::{PublishedTable, RunManifest};
+use super::last::{CURRENT_RUNS, Last, RUNS, current_runs, runs_rows};
 use super::plan::as_of_text;
-use super::tables::written_table;
 use crate::engine::Engine;
 use crate::lake::{
-    Lake, Lock, Replace, SinkSpec, TableWrite, append, files_at, publish, table_prefix, write_batches,
+    Lake, Lock, Publication, Replace, SinkSpec, TableWrite, append, table_prefix, write_batches,
 };
 use crate::project::{Publish, Stage};
 use crate::{Context, Error, Result};
 
-/// The table in which every finished run has one row.
-pub const RUNS: &str = "runs";
+/// Tables that are checked at the same time before the first commit.
+const CHECKS_AT_ONCE: usize = 8;
 
 /// The part name of a table that is replaced whole.
 const ALL: &str = "all";
 
 impl Runner<'_> {
-    /// Commits every published table. Readers still see the versions of the last `runs` row.
+    /// Commits every published table, on top of what the last finished run left. Readers still see the versions of the
+    /// last `runs` row. Nothing is committed before every table has passed its checks.
     pub async fn publish(
         &self,
         fence: &Lock,
         allow_breaking: bool,
     ) -> Result<BTreeMap<String, PublishedTable>> {
-        let mut published = BTreeMap::new();
+        let mut publications = Vec::new();
         for stage in self.project.stages.iter() {
             if let Some(how) = stage.publish {
-                fence.check().await?;
-                let table = self.publish_stage(stage, how, fence.epoch(), allow_breaking).await?;
-                published.insert(stage.stem.clone(), table);
+                let ready = self.prepare(stage, how, fence.epoch(), allow_breaking)?;
+                publications.push((stage.stem.clone(), ready));
             }
+        }
+        let checks = publications.iter().map(|(_, (publication, _))| publication.check());
+        let checks = futures::stream::iter(checks).buffer_unordered(CHECKS_AT_ONCE);
+        checks.try_collect::<()>().await?;
+        let mut published = BTreeMap::new();
+        for (name, (publication, parts)) in publications {
+            let version = publication.commit(async || fence.check().await).await?;
+            published.insert(name, PublishedTable { version, parts });
         }
         Ok(published)
     }
 
-    async fn publish_stage(
+    /// What a stage's table is to hold, and the fingerprint of each of its parts.
+    fn prepare(
         &self,
         stage: &Stage,
         how: Publish,
         epoch: u64,
         allow_breaking: bool,
-    ) -> Result<PublishedTable> {
+    ) -> Result<(Publication, BTreeMap<String, String>)> {
         let (files, print) = {
             let results = lock(&self.results)?;
             let manifest = results.get(&stage.name).and_then(|parts| parts.get(&None));
@@ -75,13 +83,14 @@ impl Runner<'_> {
             txn: (&stage.stem, epoch as i64),
             allow_breaking,
         };
-        let version = publish(self.lake, &write, &replace).await?;
-        let mut parts = match (how, self.last.and_then(|last| last.published.get(&stage.stem))) {
+        let base = self.last.tables.get(&stage.stem);
+        let publication = Publication::prepare(self.lake, &write, &replace, base)?;
+        let mut parts = match (how, self.last.published(&stage.stem)) {
             (Publish::AsOf, Some(table)) => table.parts.clone(),
             _ => BTreeMap::new(),
         };
         parts.insert(part, print);
-        Ok(PublishedTable { version, parts })
+        Ok((publication, parts))
     }
 }
 
@@ -103,7 +112,16 @@ fn runs_schema() -> SchemaRef {
 }
 
 /// Appends the row that makes a run's versions the ones that readers see.
-pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Locked`] when another run was published since `last` was read, or has taken over.
+pub async fn commit_run(
+    lake: &Lake,
+    manifest: &RunManifest,
+    manifest_path: &str,
+    last: &Last,
+    fence: &Lock,
+) -> Result<()> {
     let versions: BTreeMap<&String, i64> =
         manifest.published.iter().map(|(name, t)| (name, t.version)).collect();
     let tables = serde_json::to_string(&versions).context("cannot write the runs row")?;
@@ -137,35 +155,26 @@ pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str
         txn: (RUNS, manifest.epoch as i64),
         allow_breaking: false,
     };
-    append(lake, &write).await?;
+    append(lake, &write, last.runs_version, async || fence.check().await).await?;
     Ok(())
 }
 
-/// The manifest of the newest finished run.
-pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
-    let mut newest: Option<i64> = None;
-    for batch in runs_rows(engine, lake).await? {
-        let epochs =
-            batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<Int64Array>().cloned());
-        newest = newest.max(epochs.and_then(|epochs| arrow::compute::max(&epochs)));
-    }
-    match newest {
-        None => Ok(None),
-        Some(epoch) => {
-            let manifest = RunManifest::load(lake, epoch as u64).await?;
-            manifest
-                .map(Some)
-                .ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
-        }
-    }
-}
-
-/// All rows of the `runs` table.
-pub async fn runs_rows(engine: &Engine, lake: &Lake) -> Result<Vec<RecordBatch>> {
-    let Some(snapshot) = files_at(lake, RUNS, None).await? else { return Ok(Vec::new()) };
-    let table = written_table(lake, &snapshot.schema, &snapshot.files.iter().collect::<Vec<_>>())?;
-    let plan = LogicalPlanBuilder::scan(RUNS, provider_as_source(table), None)
-        .and_then(LogicalPlanBuilder::build)
-        .context("cannot read the runs table")?;
-    engine.collect(&plan).await
+/// Publishes [`CURRENT_RUNS`] as it follows from the `runs` table.
+pub async fn commit_current_runs(engine: &Engine, lake: &Lake, fence: &Lock) -> Result<()> {
+    let rows = current_runs(&runs_rows(engine, lake).await?)?;
+    let schema = rows.schema();
+    let mut spec = SinkSpec::new(lake, format!("{}/data/{:010}", table_prefix(CURRENT_RUNS), fence.epoch()));
+    spec.delta_types = true;
+    let files = write_batches(lake, spec, schema.clone(), vec![rows]).await?;
+    let write = TableWrite {
+        name: CURRENT_RUNS,
+        schema: &schema,
+        partition_by: &[],
+        files: &files,
+        txn: (CURRENT_RUNS, fence.epoch() as i64),
+        allow_breaking: false,
+    };
+    let publication = Publication::prepare(lake, &write, &Replace::All, None)?;
+    publication.commit(async || fence.check().await).await?;
+    Ok(())
 }

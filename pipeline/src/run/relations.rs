@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use super::execute::{Runner, lock};
 use super::tables::{source_table, stage_table, written_table};
 use crate::engine::DayBytes;
-use crate::lake::{DataFile, files_at};
+use crate::lake::DataFile;
 use crate::project::{PREVIOUS, Relation};
 use crate::{Error, Result};
 
@@ -90,13 +90,8 @@ impl Runner<'_> {
             }
             Relation::Carried(name) => {
                 let stem = name.rsplit('.').next().unwrap_or(name);
-                let version = self.last.and_then(|last| last.published.get(stem)).map(|table| table.version);
-                let snapshot = match version {
-                    Some(version) => files_at(self.lake, stem, Some(version)).await?,
-                    None => None,
-                };
+                let files = self.last.tables.get(stem).map_or(&[][..], |snapshot| &snapshot.files);
                 let now = super::plan::as_of_text(self.plan.as_of);
-                let files = snapshot.map(|snapshot| snapshot.files).unwrap_or_default();
                 let earlier: Vec<&DataFile> = files
                     .iter()
                     .filter(|file| {

@@ -9,8 +9,8 @@ use deltalake_core::kernel::{Action, Add, Protocol, Remove, StructType, Transact
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 
-use super::schema::{delta_schema, evolve, metadata};
-use super::{FOOTER_TAG, Table, WEIGHT_TAG, WRITER_TAG, signed};
+use super::schema::{changed_metadata, check_evolution, delta_schema, metadata};
+use super::{FOOTER_TAG, Table, TableSnapshot, WEIGHT_TAG, WRITER_TAG, signed};
 use crate::lake::{DataFile, Lake};
 use crate::{Context, Error, Result};
 
@@ -54,96 +54,265 @@ impl Replace {
     }
 }
 
-/// Makes `write.files` the content of the table, or of one partition value, in one commit, and returns the version
-/// that holds them. The table is created when there is none. When it holds exactly these files already nothing is
-/// committed. Another commit in between is [`Error::Locked`]; a change of columns that readers would notice is
-/// [`Error::Usage`] unless allowed.
-pub async fn publish(lake: &Lake, write: &TableWrite<'_>, replace: &Replace) -> Result<i64> {
-    let table = Table::at(lake, write.name)?;
-    let schema = delta_schema(write.name, write.schema, write.partition_by)?;
-    let files: Vec<&DataFile> = write.files.iter().filter(|file| !file.quarantined).collect();
-    if let Some(stray) = files.iter().find(|file| !replace.covers(file)) {
-        return Err(Error::other(format!(
-            "{} does not belong to the replaced partition ({replace:?})",
-            stray.path
-        )));
-    }
-    let Some(state) = table.load(None).await? else {
-        return table.create(lake, write, &schema, &files).await;
-    };
-    let whole = *replace == Replace::All;
-    let changed =
-        evolve(write.name, state.metadata(), &schema, write.partition_by, whole, write.allow_breaking)?;
-    let present: Vec<DataFile> =
-        table.files(&state).into_iter().filter(|file| replace.covers(file)).collect();
-    let (old, new) = (paths(present.iter()), paths(files.iter().copied()));
-    if changed.is_none() && old == new {
-        return signed(state.version());
-    }
-    let mut actions: Vec<Action> = changed.map(Action::Metadata).into_iter().collect();
-    for file in present.iter().filter(|file| !new.contains(file.path.as_str())) {
-        actions.push(Action::Remove(table.remove(file)?));
-    }
-    for file in files.iter().filter(|file| !old.contains(file.path.as_str())) {
-        actions.push(Action::Add(table.add(file)?));
-    }
-    let predicate = match replace {
-        Replace::All => None,
-        Replace::Partition { column, value: Some(value) } => {
-            Some(format!("{column} = '{}'", value.replace('\'', "''")))
-        }
-        Replace::Partition { column, value: None } => Some(format!("{column} is null")),
-    };
-    let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: by(write), predicate };
-    table.commit(Some(&state), actions, operation, write.txn).await
+/// How often a commit is tried on top of what others committed meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// What one table is to hold from now on, checked but not committed.
+pub struct Publication {
+    lake: Lake,
+    table: Table,
+    schema: StructType,
+    partition_by: Vec<String>,
+    /// Everything the table is to hold.
+    files: Vec<DataFile>,
+    application: String,
+    epoch: i64,
+    replace: Replace,
 }
 
-/// Adds `write.files` to the table in one commit and returns the version, creating the table when there is none. The
-/// `txn` that the table recorded last adds nothing; an earlier one of the same application is [`Error::Locked`].
-pub async fn append(lake: &Lake, write: &TableWrite<'_>) -> Result<i64> {
+impl Publication {
+    /// Makes ready that `write.files` replace what `replace` names of `base`, the table as readers see it (`None` for a
+    /// table that they do not see yet). Whatever else was committed since, as by a run that died, is undone by the
+    /// commit. Commits nothing.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a change of columns that readers would notice, unless allowed.
+    pub fn prepare(
+        lake: &Lake,
+        write: &TableWrite<'_>,
+        replace: &Replace,
+        base: Option<&TableSnapshot>,
+    ) -> Result<Publication> {
+        let table = Table::at(lake, write.name)?;
+        let schema = delta_schema(write.name, write.schema, write.partition_by)?;
+        let mut files: Vec<DataFile> = write.files.iter().filter(|file| !file.quarantined).cloned().collect();
+        if let Some(stray) = files.iter().find(|file| !replace.covers(file)) {
+            return Err(Error::other(format!(
+                "{} does not belong to the replaced partition ({replace:?})",
+                stray.path
+            )));
+        }
+        for file in &files {
+            table.relative(file)?;
+        }
+        if let Some(base) = base {
+            let whole = *replace == Replace::All;
+            check_evolution(
+                write.name,
+                &base.metadata,
+                &schema,
+                write.partition_by,
+                whole,
+                write.allow_breaking,
+            )?;
+            files.extend(base.files.iter().filter(|file| !replace.covers(file)).cloned());
+        }
+        Ok(Publication {
+            lake: lake.clone(),
+            table,
+            schema,
+            partition_by: write.partition_by.to_vec(),
+            files,
+            application: write.txn.0.to_owned(),
+            epoch: write.txn.1,
+            replace: replace.clone(),
+        })
+    }
+
+    /// Looks whether every file is there and whether the table's log can be written.
+    ///
+    /// # Errors
+    /// [`Error::Contract`] where writing is denied; any other where a file is gone.
+    pub async fn check(&self) -> Result<()> {
+        let name = &self.table.name;
+        if let Some(gone) = super::missing(&self.lake, name, &self.files).await?.first() {
+            return Err(Error::other(format!(
+                "table `{name}`: {}{} is gone or was replaced since it was written; another program may have cleaned \
+                 up\nhelp: run again: what is missing is computed again",
+                self.lake.url(),
+                gone.path
+            )));
+        }
+        if self.table.exists().await? {
+            let probe = format!("{}/_delta_log/_strata_probe", self.table.prefix);
+            self.lake.put(&probe, "".into()).await?;
+            self.lake.delete(&probe).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits, and returns the version that holds exactly what was made ready; where the table holds just that already,
+    /// nothing is committed. Each attempt reads the newest version, then asks `fence`, then commits on exactly that
+    /// version.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when a later epoch has written to the table, or others keep committing; what `fence` says.
+    pub async fn commit(&self, fence: impl AsyncFn() -> Result<()>) -> Result<i64> {
+        let mut failed: Option<Error> = None;
+        for _ in 0..ATTEMPTS {
+            let state = self.table.newest(&self.lake).await?;
+            let (actions, operation) = match &state {
+                Some(state) => {
+                    self.table.refuse_later_epoch(state, &self.application, self.epoch).await?;
+                    let actions = self.difference(state)?;
+                    if actions.is_empty() {
+                        return signed(state.version());
+                    }
+                    (actions, self.overwrite())
+                }
+                None => self.table.creation(&self.lake, &self.schema, &self.partition_by, &self.files)?,
+            };
+            fence().await?;
+            let txn = (self.application.as_str(), self.epoch);
+            match self.table.commit(state.as_ref(), actions, operation, txn).await {
+                Ok(version) => return Ok(version),
+                // a commit may stand although its answer was lost, which the next look shows
+                Err(error) if failed.is_none() || matches!(error, Error::Locked(_)) => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| Error::other("a commit was never tried")))
+    }
+
+    /// What turns the newest version of the table into what was made ready.
+    fn difference(&self, newest: &DeltaTableState) -> Result<Vec<Action>> {
+        let changed =
+            changed_metadata(&self.table.name, newest.metadata(), &self.schema, &self.partition_by)?;
+        let present = self.table.files(newest);
+        let (old, new) = (paths(present.iter()), paths(self.files.iter()));
+        let mut actions: Vec<Action> = changed.map(Action::Metadata).into_iter().collect();
+        for file in present.iter().filter(|file| !new.contains(file.path.as_str())) {
+            actions.push(Action::Remove(self.table.remove(file)?));
+        }
+        for file in self.files.iter().filter(|file| !old.contains(file.path.as_str())) {
+            actions.push(Action::Add(self.table.add(file)?));
+        }
+        Ok(actions)
+    }
+
+    fn overwrite(&self) -> DeltaOperation {
+        let predicate = match &self.replace {
+            Replace::All => None,
+            Replace::Partition { column, value: Some(value) } => {
+                Some(format!("{column} = '{}'", value.replace('\'', "''")))
+            }
+            Replace::Partition { column, value: None } => Some(format!("{column} is null")),
+        };
+        DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: by(&self.partition_by), predicate }
+    }
+}
+
+/// Adds `write.files` to the table in one commit on top of version `base` (`None`: the table does not exist yet), and
+/// returns the version that holds them.
+///
+/// # Errors
+/// [`Error::Locked`] when the table is not at `base` any more or a later epoch has written to it; what `fence` says.
+pub async fn append(
+    lake: &Lake,
+    write: &TableWrite<'_>,
+    base: Option<i64>,
+    fence: impl AsyncFn() -> Result<()>,
+) -> Result<i64> {
     let table = Table::at(lake, write.name)?;
     let schema = delta_schema(write.name, write.schema, write.partition_by)?;
-    let files: Vec<&DataFile> = write.files.iter().filter(|file| !file.quarantined).collect();
-    let Some(state) = table.load(None).await? else {
-        return table.create(lake, write, &schema, &files).await;
-    };
-    let (application, version) = write.txn;
-    let recorded = state.transaction_version(table.log.as_ref(), application).await;
-    let recorded = recorded.map_err(|e| table.error("reading", e))?;
-    if recorded == Some(version) {
-        return signed(state.version());
+    let files: Vec<DataFile> = write.files.iter().filter(|file| !file.quarantined).cloned().collect();
+    let wanted = paths(files.iter());
+    let mut failed = None;
+    loop {
+        let state = table.newest(lake).await?;
+        let version = state.as_ref().map(|state| signed(state.version())).transpose()?;
+        if let (Some(state), Some(version)) = (&state, version) {
+            let present = table.files(state);
+            if wanted.is_subset(&paths(present.iter())) {
+                return Ok(version);
+            }
+            table.refuse_later_epoch(state, write.txn.0, write.txn.1).await?;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if version != base {
+            return Err(Error::Locked(format!(
+                "table `{}` was changed by another writer during this run; run again",
+                write.name
+            )));
+        }
+        let (actions, operation) = match &state {
+            None => table.creation(lake, &schema, write.partition_by, &files)?,
+            Some(state) => {
+                check_evolution(
+                    write.name,
+                    state.metadata(),
+                    &schema,
+                    write.partition_by,
+                    false,
+                    write.allow_breaking,
+                )?;
+                let changed = changed_metadata(write.name, state.metadata(), &schema, write.partition_by)?;
+                let added = files.iter().map(|file| table.add(file).map(Action::Add));
+                let actions = changed.map(Action::Metadata).into_iter().map(Ok).chain(added);
+                let mode = SaveMode::Append;
+                let operation =
+                    DeltaOperation::Write { mode, partition_by: by(write.partition_by), predicate: None };
+                (actions.collect::<Result<_>>()?, operation)
+            }
+        };
+        fence().await?;
+        match table.commit(state.as_ref(), actions, operation, write.txn).await {
+            Ok(version) => return Ok(version),
+            // it may stand although its answer was lost: one more look tells
+            Err(error) => failed = Some(error),
+        }
     }
-    if let Some(later) = recorded.filter(|&recorded| recorded > version) {
-        return Err(Error::Locked(format!(
-            "table `{}` already holds write {later} of `{application}`, later than this one ({version}): another run \
-             has taken over, or the lake's `locks` folder was removed",
-            write.name
-        )));
-    }
-    let changed =
-        evolve(write.name, state.metadata(), &schema, write.partition_by, false, write.allow_breaking)?;
-    let mut actions: Vec<Action> = changed.map(Action::Metadata).into_iter().collect();
-    for file in files {
-        actions.push(Action::Add(table.add(file)?));
-    }
-    let operation =
-        DeltaOperation::Write { mode: SaveMode::Append, partition_by: by(write), predicate: None };
-    table.commit(Some(&state), actions, operation, write.txn).await
 }
 
 impl Table {
-    async fn create(
+    /// The newest version; one that was torn by a loss of power is set aside first.
+    async fn newest(&self, lake: &Lake) -> Result<Option<DeltaTableState>> {
+        match self.load(None).await {
+            Err(error) => match super::set_aside_torn_commit(lake, &self.name).await? {
+                Some(aside) => {
+                    tracing::warn!(table = self.name, aside, "the newest commit is torn and was set aside");
+                    self.load(None).await
+                }
+                None => Err(error),
+            },
+            loaded => loaded,
+        }
+    }
+
+    /// Refuses to write after a later epoch has written: that one's holder has taken over.
+    async fn refuse_later_epoch(
+        &self,
+        state: &DeltaTableState,
+        application: &str,
+        epoch: i64,
+    ) -> Result<()> {
+        let recorded = state.transaction_version(self.log.as_ref(), application).await;
+        let recorded = recorded.map_err(|e| self.error("reading", e))?;
+        match recorded.filter(|&recorded| recorded > epoch) {
+            None => Ok(()),
+            Some(later) => Err(Error::Locked(format!(
+                "table `{}` already holds write {later} of `{application}`, later than this one ({epoch}): another run \
+                 has taken over",
+                self.name
+            ))),
+        }
+    }
+
+    /// The actions that create the table with these files.
+    fn creation(
         &self,
         lake: &Lake,
-        write: &TableWrite<'_>,
         schema: &StructType,
-        files: &[&DataFile],
-    ) -> Result<i64> {
+        partition_by: &[String],
+        files: &[DataFile],
+    ) -> Result<(Vec<Action>, DeltaOperation)> {
         // readers of version 1 and writers of version 2: no optional feature
         let protocol: Protocol =
             serde_json::from_value(serde_json::json!({"minReaderVersion": 1, "minWriterVersion": 2}))
                 .context("protocol of a new table")?;
-        let metadata = metadata(write.name, schema, write.partition_by)?;
+        let metadata = metadata(&self.name, schema, partition_by)?;
         let mut actions = vec![Action::Protocol(protocol.clone()), Action::Metadata(metadata.clone())];
         for file in files {
             actions.push(Action::Add(self.add(file)?));
@@ -151,7 +320,7 @@ impl Table {
         let location = lake.url().join(&format!("{}/", self.prefix)).context("location of a new table")?;
         let operation =
             DeltaOperation::Create { mode: SaveMode::ErrorIfExists, location, protocol, metadata };
-        self.commit(None, actions, operation, write.txn).await
+        Ok((actions, operation))
     }
 
     /// Commits on top of exactly the version that was read. What follows a commit (a checkpoint) may fail without
@@ -225,8 +394,8 @@ impl Table {
     }
 }
 
-fn by(write: &TableWrite<'_>) -> Option<Vec<String>> {
-    Some(write.partition_by.to_vec()).filter(|columns| !columns.is_empty())
+fn by(columns: &[String]) -> Option<Vec<String>> {
+    Some(columns.to_vec()).filter(|columns| !columns.is_empty())
 }
 
 fn paths<'a>(files: impl Iterator<Item = &'a DataFile>) -> BTreeSet<&'a str> {

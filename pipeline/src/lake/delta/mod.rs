@@ -5,21 +5,23 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use deltalake_core::DeltaTableError;
-use deltalake_core::kernel::Add;
+use deltalake_core::kernel::{Add, Metadata};
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::table::state::DeltaTableState;
+use object_store::ObjectMeta;
 use object_store::prefix::PrefixStore;
 use serde_json::Value;
 
 use super::{DataFile, Lake};
 use crate::{Context, Error, Result};
 
-pub use commit::{Replace, TableWrite, append, publish};
+pub use commit::{Publication, Replace, TableWrite, append};
 
 /// Tags of an `add` action that keep what Delta has no place for.
 const FOOTER_TAG: &str = "strata.footer";
@@ -37,6 +39,26 @@ pub struct TableSnapshot {
     pub partition_by: Vec<String>,
     /// The files, sorted by path.
     pub files: Vec<DataFile>,
+    metadata: Metadata,
+}
+
+impl TableSnapshot {
+    /// The files that are gone, or have another size than the log says, as after a cleanup by another program. Looked
+    /// up by one listing of the table's folder.
+    pub async fn missing(&self, lake: &Lake, name: &str) -> Result<Vec<&DataFile>> {
+        missing(lake, name, &self.files).await
+    }
+}
+
+/// Those of a table's files that are not there in full.
+async fn missing<'a>(lake: &Lake, name: &str, files: &'a [DataFile]) -> Result<Vec<&'a DataFile>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let listed = lake.list(&table_prefix(name)).await?;
+    let sizes: BTreeMap<&str, u64> =
+        listed.iter().filter_map(|meta| Some((lake.relative(&meta.location)?, meta.size))).collect();
+    Ok(files.iter().filter(|file| sizes.get(file.path.as_str()) != Some(&file.bytes)).collect())
 }
 
 /// The folder of a published table, relative to the lake. Files that are to be published lie below it.
@@ -67,7 +89,64 @@ pub async fn files_at(lake: &Lake, name: &str, version: Option<i64>) -> Result<O
         schema: state.snapshot().arrow_schema(),
         partition_by: state.metadata().partition_columns().iter().map(ToString::to_string).collect(),
         files: table.files(&state),
+        metadata: state.metadata().clone(),
     }))
+}
+
+/// What the log of a table has files for.
+#[derive(Debug)]
+pub struct LogFiles {
+    /// Version, and whether it is a checkpoint.
+    files: Vec<(i64, bool, ObjectMeta)>,
+}
+
+impl LogFiles {
+    pub async fn list(lake: &Lake, name: &str) -> Result<LogFiles> {
+        let listed = lake.list(&format!("{}/_delta_log", table_prefix(name))).await?;
+        let file = |meta: ObjectMeta| {
+            let (version, rest) = meta.location.filename()?.split_once('.')?;
+            Some((version.parse().ok()?, rest == "checkpoint.parquet", meta))
+        };
+        Ok(LogFiles { files: listed.into_iter().filter_map(file).collect() })
+    }
+
+    /// The earliest version that can still be read.
+    pub fn first_readable(&self) -> Option<i64> {
+        let starts = self.files.iter().filter(|(version, is_checkpoint, _)| *is_checkpoint || *version == 0);
+        starts.map(|(version, ..)| *version).min()
+    }
+
+    /// The files that reading version `oldest` and later ones does not need: all before the newest checkpoint that is not
+    /// later than `oldest`.
+    pub fn before(self, oldest: i64) -> Vec<ObjectMeta> {
+        let checkpoints = self.files.iter().filter(|(version, is, _)| *is && *version <= oldest);
+        let Some(checkpoint) = checkpoints.map(|(version, ..)| *version).max() else { return Vec::new() };
+        let outdated = self.files.into_iter().filter(|(version, ..)| *version < checkpoint);
+        outdated.map(|(.., meta)| meta).collect()
+    }
+}
+
+/// Sets the newest commit of a table aside when it was torn by a loss of power, so that the version before it is the
+/// newest again, and returns where it lies now. To be called by the holder of the lake's lock.
+pub async fn set_aside_torn_commit(lake: &Lake, name: &str) -> Result<Option<String>> {
+    let log = format!("{}/_delta_log", table_prefix(name));
+    let listed = lake.list(&log).await?;
+    let commits = listed.iter().filter_map(|meta| lake.relative(&meta.location));
+    let is_commit = |path: &&str| {
+        let stem = path.rsplit('/').next().and_then(|file| file.strip_suffix(".json"));
+        stem.is_some_and(|stem| stem.len() == 20 && stem.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let Some(newest) = commits.filter(is_commit).max() else { return Ok(None) };
+    let body = lake.get(newest).await?.unwrap_or_default();
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let actions: Vec<_> = lines.map(serde_json::from_slice::<Value>).collect();
+    if !actions.is_empty() && actions.iter().all(std::result::Result::is_ok) {
+        return Ok(None);
+    }
+    let aside = format!("{}/torn/{}", table_prefix(name), newest.rsplit('/').next().unwrap_or_default());
+    lake.put(&aside, body).await?;
+    lake.delete(newest).await?;
+    Ok(Some(aside))
 }
 
 /// The log of one table, over the lake's own store.

@@ -45,20 +45,19 @@ pub(super) fn metadata(table: &str, schema: &StructType, partition_by: &[String]
     new_metadata(schema, partition_by, SETTINGS).context(format!("metadata of table `{table}`"))
 }
 
-/// The metadata under which a write of `schema` can be committed, or `None` when the present one serves.
+/// Refuses a change of columns that readers of the table would notice. `present` is the table as readers see it.
 ///
 /// A dropped or retyped column, or other partition columns, need `allow_breaking`; except for drops they also need
 /// the whole table to be replaced, since the files that stay would not fit.
-pub(super) fn evolve(
+pub(super) fn check_evolution(
     table: &str,
     present: &Metadata,
     schema: &StructType,
     partition_by: &[String],
     whole: bool,
     allow_breaking: bool,
-) -> Result<Option<Metadata>> {
-    let old = present.parse_schema().context(format!("schema of table `{table}`"))?;
-    let changes = Changes::between(&old, schema);
+) -> Result<()> {
+    let changes = Changes::between(&parse(table, present)?, schema);
     let repartitioned = present.partition_columns() != partition_by;
     let mut breaking = changes.breaking();
     if repartitioned {
@@ -77,12 +76,26 @@ pub(super) fn evolve(
             breaking.join(", ")
         )));
     }
-    if !repartitioned && changes.is_empty() {
+    Ok(())
+}
+
+/// The metadata that a commit on top of `newest` must carry for the table to have this schema; `None` when it has it.
+pub(super) fn changed_metadata(
+    table: &str,
+    newest: &Metadata,
+    schema: &StructType,
+    partition_by: &[String],
+) -> Result<Option<Metadata>> {
+    let changes = Changes::between(&parse(table, newest)?, schema);
+    if newest.partition_columns() == partition_by && changes.is_empty() {
         return Ok(None);
     }
-    let id = present.id().to_owned();
-    let changed = metadata(table, schema, partition_by)?.with_table_id(id);
+    let changed = metadata(table, schema, partition_by)?.with_table_id(newest.id().to_owned());
     changed.map(Some).context(format!("metadata of table `{table}`"))
+}
+
+fn parse(table: &str, metadata: &Metadata) -> Result<StructType> {
+    metadata.parse_schema().context(format!("schema of table `{table}`"))
 }
 
 struct Changes {

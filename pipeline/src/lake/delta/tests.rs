@@ -47,6 +47,17 @@ fn write<'a>(
     TableWrite { name, schema, partition_by: by, files, txn: ("test", 1), allow_breaking: false }
 }
 
+/// Publishes on top of the newest version, as it is.
+async fn publish(lake: &Lake, write: &TableWrite<'_>, replace: &Replace) -> Result<i64> {
+    let base = files_at(lake, write.name, None).await?;
+    Publication::prepare(lake, write, replace, base.as_ref())?.commit(async || Ok(())).await
+}
+
+async fn append(lake: &Lake, write: &TableWrite<'_>) -> Result<i64> {
+    let base = table_version(lake, write.name).await?;
+    super::append(lake, write, base, async || Ok(())).await
+}
+
 fn lake() -> (tempfile::TempDir, Lake) {
     let dir = tempfile::tempdir().unwrap();
     let lake = Lake::open(dir.path().join("a lake").to_str().unwrap()).unwrap();
@@ -138,6 +149,50 @@ async fn of_two_publishers_one_loses() {
     let table = files_at(&lake, "u", None).await.unwrap().unwrap();
     assert_eq!(table.files.len(), 1);
     assert!(lost.is_empty() && table.version == 1 || lost == [75] && table.version == 0, "{lost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_replaces_what_others_left_unless_they_came_later() {
+    let (_dir, lake) = lake();
+    let (schema, files) = files_of(&lake, "t", &[], "select 1 as x").await;
+    publish(&lake, &write("t", &schema, &[], &files), &Replace::All).await.unwrap();
+    let base = files_at(&lake, "t", None).await.unwrap();
+    let (wider, theirs) = files_of(&lake, "t", &[], "select 2 as x, 'extra' as y").await;
+    let (_, ours) = files_of(&lake, "t", &[], "select 3 as x").await;
+    let now = async || files_at(&lake, "t", None).await.unwrap().unwrap();
+    for their_epoch in [2, 4] {
+        let stale = TableWrite { txn: ("test", their_epoch), ..write("t", &wider, &[], &theirs) };
+        let mine = TableWrite { txn: ("test", 3), ..write("t", &schema, &[], &ours) };
+        let ready = Publication::prepare(&lake, &mine, &Replace::All, base.as_ref()).unwrap();
+        // they commit after our look at the table, before our commit
+        let committed = ready.commit(async || publish(&lake, &stale, &Replace::All).await.map(drop)).await;
+        if their_epoch < 3 {
+            committed.unwrap();
+            let table = now().await;
+            assert_eq!((table.files, table.schema.fields().len()), (ours.clone(), 1));
+        } else {
+            assert_eq!(committed.unwrap_err().exit_code(), 75);
+            assert_eq!(now().await.files, theirs);
+        }
+    }
+    // nothing is committed when the fence is gone
+    let late = TableWrite { txn: ("test", 9), ..write("t", &schema, &[], &ours) };
+    let ready = Publication::prepare(&lake, &late, &Replace::All, base.as_ref()).unwrap();
+    let fenced = ready.commit(async || Err(crate::Error::Locked("another".into()))).await;
+    assert_eq!(fenced.unwrap_err().exit_code(), 75);
+    assert_eq!(now().await.files, theirs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_gone_are_found_before_the_commit() {
+    let (_dir, lake) = lake();
+    let (schema, files) = files_of(&lake, "t", &[], "select 1 as x").await;
+    let write = write("t", &schema, &[], &files);
+    let ready = Publication::prepare(&lake, &write, &Replace::All, None).unwrap();
+    ready.check().await.unwrap();
+    lake.delete(&files[0].path).await.unwrap();
+    let refused = ready.check().await.unwrap_err().to_string();
+    assert!(refused.contains(&files[0].path), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,198 @@
+//! What the last finished run left: the state that readers see, on which the next run builds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use futures::{StreamExt, TryStreamExt};
+
+use super::history::{PublishedTable, RunManifest};
+use super::progress::Reporter;
+use super::tables::written_table;
+use crate::engine::Engine;
+use crate::lake::{DataFile, Lake, TableSnapshot, files_at, set_aside_torn_commit};
+use crate::{Context, Error, Result};
+
+/// The table in which every finished run has one row.
+pub const RUNS: &str = "runs";
+
+/// The table that says which run each published `as_of` is from, and which of them is the last.
+pub const CURRENT_RUNS: &str = "current_runs";
+
+/// Tables opened at the same time.
+const OPENED_AT_ONCE: usize = 8;
+
+/// The last whole state of a lake. What runs that did not finish have committed since is no part of it.
+#[derive(Debug, Default)]
+pub struct Last {
+    /// The manifest of the last finished run; none before the first.
+    pub run: Option<RunManifest>,
+    /// Its published tables, each at the version that the run's row names, without parts whose files are gone.
+    pub tables: BTreeMap<String, TableSnapshot>,
+    /// The version of `runs` that was read; none when there is no such table.
+    pub runs_version: Option<i64>,
+}
+
+impl Last {
+    /// Opens the last whole state. The caller holds the lake's lock: commits torn by a loss of power are set aside.
+    pub async fn open(engine: &Engine, lake: &Lake, reporter: &Reporter) -> Result<Last> {
+        if let Some(aside) = set_aside_torn_commit(lake, RUNS).await? {
+            reporter.say(&format!(
+                "the newest row of `{RUNS}` was torn by a loss of power: its run does not count ({aside})"
+            ));
+        }
+        let Some((mut run, runs_version)) = newest(engine, lake).await? else { return Ok(Last::default()) };
+        let versions: Vec<(String, i64)> =
+            run.published.iter().map(|(name, table)| (name.clone(), table.version)).collect();
+        let opened = futures::stream::iter(versions).map(|(name, version)| async move {
+            let snapshot = files_at(lake, &name, Some(version)).await?;
+            let gone = match &snapshot {
+                Some(snapshot) => snapshot.missing(lake, &name).await?.into_iter().cloned().collect(),
+                None => Vec::new(),
+            };
+            Ok::<_, Error>((name, snapshot, gone))
+        });
+        let opened: Vec<_> = opened.buffer_unordered(OPENED_AT_ONCE).try_collect().await?;
+        let mut tables = BTreeMap::new();
+        for (name, snapshot, gone) in opened {
+            let Some(mut snapshot) = snapshot else {
+                reporter.say(&format!("published table `{name}` is gone; this run starts it again"));
+                run.published.remove(&name);
+                continue;
+            };
+            if let Some(table) = run.published.get_mut(&name) {
+                forget_parts(&name, table, &mut snapshot, &gone, reporter);
+            }
+            tables.insert(name, snapshot);
+        }
+        Ok(Last { run: Some(run), tables, runs_version: Some(runs_version) })
+    }
+
+    /// What the last run says of one of its published tables.
+    pub fn published(&self, name: &str) -> Option<&PublishedTable> {
+        self.run.as_ref().and_then(|run| run.published.get(name))
+    }
+}
+
+/// Takes the parts of a table out whose files are gone, as after another program's cleanup, and says so.
+fn forget_parts(
+    name: &str,
+    table: &mut PublishedTable,
+    snapshot: &mut TableSnapshot,
+    gone: &[DataFile],
+    reporter: &Reporter,
+) {
+    let part_of = |file: &DataFile| file.partition.get("as_of").cloned().flatten();
+    let parts: BTreeSet<Option<String>> = gone.iter().map(part_of).collect();
+    for part in &parts {
+        let example = gone.iter().find(|file| part_of(file) == *part).map_or("", |file| &file.path);
+        match part {
+            Some(as_of) => {
+                reporter.say(&format!(
+                    "published table `{name}`: files of as_of {as_of} are gone, such as {example}; its rows are left out \
+                     until a run for that as_of computes them again"
+                ));
+                table.parts.remove(as_of);
+            }
+            None => {
+                reporter.say(&format!(
+                    "published table `{name}`: files are gone, such as {example}; this run replaces it whole"
+                ));
+                table.parts.clear();
+            }
+        }
+    }
+    snapshot.files.retain(|file| !parts.contains(&part_of(file)));
+}
+
+/// The manifest of the newest finished run, and the version of `runs` that names it.
+async fn newest(engine: &Engine, lake: &Lake) -> Result<Option<(RunManifest, i64)>> {
+    let Some(snapshot) = files_at(lake, RUNS, None).await? else { return Ok(None) };
+    let rows = rows_of(engine, lake, &snapshot).await?;
+    let epochs = rows.iter().filter_map(|batch| {
+        let epochs = batch.column_by_name("epoch")?.as_any().downcast_ref::<Int64Array>()?;
+        arrow::compute::max(epochs)
+    });
+    let Some(epoch) = epochs.max() else { return Ok(None) };
+    let manifest = RunManifest::load(lake, epoch as u64).await?;
+    let manifest =
+        manifest.ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))?;
+    Ok(Some((manifest, snapshot.version)))
+}
+
+/// The manifest of the newest finished run.
+pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
+    Ok(newest(engine, lake).await?.map(|(manifest, _)| manifest))
+}
+
+/// All rows of the `runs` table.
+pub async fn runs_rows(engine: &Engine, lake: &Lake) -> Result<Vec<RecordBatch>> {
+    match files_at(lake, RUNS, None).await? {
+        Some(snapshot) => rows_of(engine, lake, &snapshot).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+async fn rows_of(engine: &Engine, lake: &Lake, snapshot: &TableSnapshot) -> Result<Vec<RecordBatch>> {
+    let table = written_table(lake, &snapshot.schema, &snapshot.files.iter().collect::<Vec<_>>())?;
+    let plan = LogicalPlanBuilder::scan(RUNS, provider_as_source(table), None)
+        .and_then(LogicalPlanBuilder::build)
+        .context("cannot read the runs table")?;
+    engine.collect(&plan).await
+}
+
+/// The columns of [`CURRENT_RUNS`] that stand in `runs` too.
+const SHARED: [&str; 6] = ["as_of", "run_id", "epoch", "finished_at", "tables", "manifest"];
+
+/// The rows of [`CURRENT_RUNS`], sorted by `as_of`: of each `as_of` the run that published it last, and whether it is the
+/// last run of all.
+pub fn current_runs(runs: &[RecordBatch]) -> Result<RecordBatch> {
+    let Some(first) = runs.first() else { return Ok(RecordBatch::new_empty(current_runs_schema())) };
+    let all = concat_batches(&first.schema(), runs).context("cannot read the runs table")?;
+    let column = |name: &str| {
+        let found = all.column_by_name(name);
+        found.ok_or_else(|| Error::other(format!("table `{RUNS}` has no column `{name}`")))
+    };
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, None);
+    let as_ofs = arrow::compute::cast(column("as_of")?, &instant).context("as_of in the runs table")?;
+    let as_ofs = as_ofs.as_primitive::<TimestampMicrosecondType>();
+    let epochs = column("epoch")?.as_primitive::<Int64Type>();
+    let mut current: BTreeMap<i64, (i64, u32)> = BTreeMap::new();
+    for row in 0..all.num_rows() {
+        let run = (epochs.value(row), row as u32);
+        let newest = current.entry(as_ofs.value(row)).or_insert(run);
+        *newest = run.max(*newest);
+    }
+    let last = current.values().max().map(|(epoch, _)| *epoch);
+    let is_last: BooleanArray = current.values().map(|(epoch, _)| Some(Some(*epoch) == last)).collect();
+    let rows: UInt32Array = current.values().map(|(_, row)| *row).collect();
+    let taken = take_record_batch(&all, &rows).context("cannot choose runs")?;
+    let schema = current_runs_schema();
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for name in SHARED {
+        let found = taken.column_by_name(name);
+        let found = found.ok_or_else(|| Error::other(format!("table `{RUNS}` has no column `{name}`")))?;
+        let field = schema.field_with_name(name).context("a column of the current runs")?;
+        columns.push(arrow::compute::cast(found, field.data_type()).context("a column of the runs table")?);
+    }
+    columns.insert(1, Arc::new(is_last));
+    RecordBatch::try_new(schema, columns).context("cannot tell the current runs")
+}
+
+fn current_runs_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, None), true);
+    Arc::new(Schema::new(vec![
+        time("as_of"),
+        Field::new("is_last", DataType::Boolean, true),
+        text("run_id"),
+        Field::new("epoch", DataType::Int64, true),
+        time("finished_at"),
+        text("tables"),
+        text("manifest"),
+    ]))
+}
