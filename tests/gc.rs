@@ -15,7 +15,11 @@ use crate::support::{fails, nothing_to_compute, ok, text};
 fn tree(folder: &Path) -> BTreeMap<String, u64> {
     let size = |path: &Path| std::fs::metadata(path).unwrap().len();
     let name = |path: &Path| path.strip_prefix(folder).unwrap().display().to_string();
-    files(folder).iter().map(|path| (name(path), size(path))).filter(|(name, _)| !name.contains("locks")).collect()
+    files(folder)
+        .iter()
+        .map(|path| (name(path), size(path)))
+        .filter(|(name, _)| !name.contains("locks"))
+        .collect()
 }
 
 fn run(lake: &Path, project: &Path, as_of: &str, more: &[&str]) {
@@ -64,7 +68,8 @@ fn a_lake_shrinks_to_what_its_kept_runs_need() {
     assert!(!small.keys().any(|name| name.contains("0000000099-dead")));
     assert_eq!(seen(lake), before);
     // the rows of each published instant stay, as do both kept runs' results
-    let again = ok(&["run", "--lake", text(lake), "--project", text(project), "--as-of", "2025-01-05", "--dry-run"]);
+    let again =
+        ok(&["run", "--lake", text(lake), "--project", text(project), "--as-of", "2025-01-05", "--dry-run"]);
     assert!(nothing_to_compute(&again), "{again}");
     let said = ok(&[&gc[..], &["--delete"]].concat());
     assert!(said.contains("removed 0.0 MiB"), "{said}");
@@ -101,11 +106,11 @@ fn a_cleanup_that_was_broken_off_is_finished_by_the_next() {
     }
     let before = seen(lake);
     let whole = tempfile::tempdir().unwrap();
-    let copied = Command::new("cp").args(["-r", text(lake), text(&whole.path().join("lake"))]).status().unwrap();
+    let copied =
+        Command::new("cp").args(["-r", text(lake), text(&whole.path().join("lake"))]).status().unwrap();
     assert!(copied.success());
-    let gc = |lake: &Path| {
-        ok(&["gc", "--lake", text(lake), "--keep-runs", "1", "--grace-hours", "0", "--delete"])
-    };
+    let gc =
+        |lake: &Path| ok(&["gc", "--lake", text(lake), "--keep-runs", "1", "--grace-hours", "0", "--delete"]);
     gc(lake);
     let expected = tree(lake);
     // every file that the cleanup removes is the last one that it came to

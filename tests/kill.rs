@@ -12,7 +12,7 @@ use arrow::util::display::array_value_to_string;
 use futures::TryStreamExt;
 use serde_json::Value;
 use strata::engine::EngineOptions;
-use strata::lake::Lake;
+use strata::lake::{Lake, files_at};
 use strata::query::Reader;
 
 use crate::support::process::Running;
@@ -243,8 +243,8 @@ fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
     assert_ne!(run.old, run.new);
     let computed: usize = last_run(&after).stages.values().map(|stage| stage.computed).sum();
     // a commit for each table but `person_aliases`, as nobody's id changed, and the two of lookalikes, for which there is no
-    // list; one for `runs`, and the run's manifest
-    assert_eq!(run.makes, (computed, PUBLISHED.len() - 1));
+    // list; one for `runs` and for `current_runs`, and the run's manifest
+    assert_eq!(run.makes, (computed, PUBLISHED.len()));
 
     let points = kill_points(16, run.steps(), 7);
     for first in 0..4 {
@@ -258,4 +258,56 @@ fn a_first_run_killed_at_4_points_shows_nothing_until_it_is_whole() {
     let run = Run::of(raw.path(), small_run());
     assert_eq!(run.old, None);
     run.torment(&kill_points(4, run.steps(), 11));
+}
+
+/// Numbers of commits after which a run is killed: a sample, or with `STRATA_SOAK=1` every one.
+fn commits_before_death() -> Vec<usize> {
+    let all = PUBLISHED.len();
+    match std::env::var_os("STRATA_SOAK") {
+        Some(_) => (1..all).collect(),
+        None => vec![1, all / 2, all - 5],
+    }
+}
+
+#[test]
+fn a_day_whose_run_died_is_no_part_of_later_days() {
+    let raw = small_lake();
+    ok(&["run", "--lake", text(raw.path()), "--as-of", "2025-02-26"]);
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = folder.path().join("undisturbed");
+    copy(raw.path(), &undisturbed);
+    ok(&["run", "--lake", text(&undisturbed)]);
+    let expected = published_hashes(&undisturbed);
+    for made in commits_before_death() {
+        let lake = folder.path().join(format!("died-{made}"));
+        let had = commits(raw.path());
+        let died = (0..TRIES).any(|_| {
+            let _ = std::fs::remove_dir_all(&lake);
+            copy(raw.path(), &lake);
+            let mut run = Running::start(&["run", "--lake", text(&lake), "--as-of", "2025-02-28"]);
+            while commits(&lake) - had < made && run.ended().is_none() {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            run.is_killed() && versions(&lake, "runs") == versions(raw.path(), "runs")
+        });
+        assert!(died, "the run always ended before it could be killed after {made} commits");
+        ok(&["run", "--lake", text(&lake)]);
+        assert_eq!(published_hashes(&lake), expected, "after a death with {made} commits made");
+        assert_newest_is_last(&lake);
+        std::fs::remove_dir_all(&lake).unwrap();
+    }
+}
+
+/// Whoever takes each table at its newest version sees the last run.
+fn assert_newest_is_last(lake: &Path) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let run = last_run(lake);
+    runtime.block_on(async {
+        let lake = Lake::open(text(lake)).unwrap();
+        for (table, published) in &run.published {
+            let of_run = files_at(&lake, table, Some(published.version)).await.unwrap().unwrap();
+            let newest = files_at(&lake, table, None).await.unwrap().unwrap();
+            assert_eq!(of_run.files, newest.files, "{table}");
+        }
+    });
 }

@@ -18,7 +18,7 @@ use strata::run::{Outcome, Reporter, RunOptions, run};
 use strata::{Error, Result};
 use tempfile::TempDir;
 
-use crate::support::project::{tiny, tiny_file, tiny_lake, write};
+use crate::support::project::{tiny, tiny_lake, write};
 use crate::support::store::{Hooked, Operation, When, broken};
 use crate::support::text;
 use crate::support::world::copy;
@@ -44,7 +44,11 @@ const TOTALS: &str = "-- Spend of all.\n\
     from segments.spend\ngroup by 1\n";
 
 fn project() -> TempDir {
-    tiny(&[("segments/growth.sql", GROWTH), ("segments/history.sql", HISTORY), ("segments/totals.sql", TOTALS)])
+    tiny(&[
+        ("segments/growth.sql", GROWTH),
+        ("segments/history.sql", HISTORY),
+        ("segments/totals.sql", TOTALS),
+    ])
 }
 
 /// Raw sales of three days; the sales of later days were known all along.
@@ -100,7 +104,11 @@ async fn published(lake: &Lake) -> BTreeMap<String, String> {
         let of_run = files_at(lake, table, Some(version)).await.unwrap().unwrap();
         let newest = files_at(lake, table, None).await.unwrap().unwrap();
         let paths = |files: &[DataFile]| files.iter().map(|file| file.path.clone()).collect::<Vec<_>>();
-        assert_eq!(paths(&of_run.files), paths(&newest.files), "{table}: its newest version is the last run's");
+        assert_eq!(
+            paths(&of_run.files),
+            paths(&newest.files),
+            "{table}: its newest version is the last run's"
+        );
     }
     seen
 }
@@ -138,7 +146,8 @@ fn a_run_that_dies_at_any_commit_is_no_part_of_the_next_run() {
             let dying = Hooked::lake(text(&path), move |when, operation: Operation| {
                 let made = made.clone();
                 async move {
-                    if when == When::Before && operation.publishes() && made.load(Ordering::SeqCst) >= commits {
+                    if when == When::Before && operation.publishes() && made.load(Ordering::SeqCst) >= commits
+                    {
                         let is_data = operation.path.contains("/data/") && !operation.path.contains("runs/");
                         return if is_data { Ok(()) } else { Err(broken(&operation.path)) };
                     }
@@ -171,15 +180,13 @@ fn a_refused_run_commits_nothing() {
         run_day(&lake, ours.path(), 1).await.unwrap();
         let before = versions(&lake).await;
         // one column less in the last table that is published
-        let narrower = tiny_file("segments/spend.sql");
-        assert!(narrower.contains("sum(amount) as amount"));
         let files = [
             ("segments/growth.sql", GROWTH),
             ("segments/history.sql", HISTORY),
             (
                 "segments/totals.sql",
                 "-- Spend of all.\n-- grain: as_of, size\n-- store: table\n-- partition_by: size\n\
-                 select 'all' as size, $as_of as as_of from segments.spend group by 1\n",
+                 select 'all' as size, $as_of as as_of, 1 as people from segments.spend\n",
             ),
         ];
         let theirs = tiny(&files);
@@ -295,9 +302,11 @@ fn stopped_run(folder: &Path, project: &Path, stop: usize, others: impl Future<O
                 ready.fetch_add(1, Ordering::SeqCst);
             }
             let is_lock = operation.path.contains("locks") && !operation.path.ends_with(".beat");
-            let concerns = is_lock || operation.path.contains("published") || operation.path.contains("_runs");
+            let concerns =
+                is_lock || operation.path.contains("published") || operation.path.contains("_runs");
             let committing = ready.load(Ordering::SeqCst) >= TABLES.len();
-            if when == When::Before && concerns && committing && count.fetch_add(1, Ordering::SeqCst) == stop {
+            if when == When::Before && concerns && committing && count.fetch_add(1, Ordering::SeqCst) == stop
+            {
                 if let Some(reached) = reached.lock().unwrap().take() {
                     let _ = reached.send(operation);
                 }
@@ -311,7 +320,8 @@ fn stopped_run(folder: &Path, project: &Path, stop: usize, others: impl Future<O
         .boxed()
     });
     std::thread::scope(|threads| {
-        let driver = threads.spawn(|| in_process(run_day(&slow, project, 2)));
+        // the driver owns its store, so that it is gone when a run ends without being stopped
+        let driver = threads.spawn(move || in_process(async { run_day(&slow, project, 2).await }));
         let at = in_process(async {
             let at = at_stop.await.ok();
             if at.is_some() {
@@ -358,6 +368,7 @@ fn a_driver_stopped_anywhere_while_it_commits_and_overtaken_changes_nothing() {
         assert_eq!(&seen, expected, "stopped before {at:?}");
     }
     assert!(stops > 20, "only {stops} places to stop at");
+    println!("stopped at {stops} places");
 }
 
 #[test]
@@ -370,7 +381,8 @@ fn what_another_program_cleaned_away_is_not_published() {
         run_day(&lake, project.path(), 2).await.unwrap();
         // the rows of day 1 in one table, whose stage results lie in the same files
         let files = files_at(&lake, "growth", None).await.unwrap().unwrap().files;
-        let of_first = |file: &&DataFile| file.partition["as_of"].as_deref().unwrap().starts_with("2025-01-02");
+        let of_first =
+            |file: &&DataFile| file.partition["as_of"].as_deref().unwrap().starts_with("2025-01-02");
         for file in files.iter().filter(of_first) {
             lake.delete(&file.path).await.unwrap();
         }
@@ -389,7 +401,10 @@ fn what_another_program_cleaned_away_is_not_published() {
         // a run for that day computes them again
         run_day(&lake, project.path(), 1).await.unwrap();
         let healed = published(&lake).await;
-        assert_eq!(healed["growth"].lines().count(), undisturbed(project.path(), &[1, 2, 3]).await["growth"].lines().count());
+        assert_eq!(
+            healed["growth"].lines().count(),
+            undisturbed(project.path(), &[1, 2, 3]).await["growth"].lines().count()
+        );
     });
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use strata::Error;
 use strata::lake::{
-    DataFile, Lake, Publication, Replace, SinkSpec, TableWrite, append, files_at, table_prefix, table_version,
-    write_batches,
+    DataFile, Lake, Publication, Replace, SinkSpec, TableWrite, append, files_at, table_prefix,
+    table_version, write_batches,
 };
 use url::Url;
 

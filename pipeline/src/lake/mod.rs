@@ -26,8 +26,8 @@ mod store;
 mod writer;
 
 pub use delta::{
-    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_at, set_aside_torn_commit, table_prefix,
-    table_version,
+    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_at, set_aside_torn_commit,
+    table_prefix, table_version,
 };
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};

@@ -77,7 +77,8 @@ impl Runner<'_> {
             written_bytes,
         };
         let known = !missing.is_empty() && self.engine.options().cluster.is_none();
-        let earlier = self.last.run.as_ref().and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
+        let earlier =
+            self.last.run.as_ref().and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
         let cost = super::cost::telling(earlier, known.then_some(cost), |cost| cost.parts);
         let mut run = StageRun { computed: missing.len(), scan, cost, ..StageRun::default() };
         for (part, manifest) in &done {
@@ -113,7 +114,11 @@ impl Runner<'_> {
     /// A full refresh computes all but models that are carried.
     fn recomputes(&self, stage: &Stage) -> bool {
         let carried = self.plan.models.get(&stage.name).is_some_and(|model| {
-            self.last.run.as_ref().and_then(|last| last.models.get(&stage.name)).is_some_and(|last| last == model)
+            self.last
+                .run
+                .as_ref()
+                .and_then(|last| last.models.get(&stage.name))
+                .is_some_and(|last| last == model)
         });
         self.full_refresh && !carried
     }

@@ -95,9 +95,8 @@ impl Garbage {
                 garbage.logs.extend(log.before(*oldest).into_iter().filter(is_old));
             }
         }
-        let is_needed = |meta: &ObjectMeta| {
-            lake.relative(&meta.location).is_none_or(|path| needed_files.contains(path))
-        };
+        let is_needed =
+            |meta: &ObjectMeta| lake.relative(&meta.location).is_none_or(|path| needed_files.contains(path));
         let in_data = |meta: &ObjectMeta| {
             lake.relative(&meta.location)
                 .is_some_and(|path| path.contains("/data/") || path.contains("/torn/"))

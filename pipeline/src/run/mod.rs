@@ -29,9 +29,9 @@ pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
 pub use gc::{Garbage, Retention};
 pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
+pub use last::{CURRENT_RUNS, RUNS, current_runs, last_run, runs_rows};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
-pub use last::{CURRENT_RUNS, RUNS, current_runs, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
 
@@ -201,7 +201,9 @@ async fn run_locked(
     let path = manifest.save(lake).await?;
     publish::commit_run(lake, &manifest, &path, &last, fence).await?;
     if let Err(error) = publish::commit_current_runs(here, lake, fence).await {
-        reporter.say(&format!("the run is published, but not table `{CURRENT_RUNS}`; the next run does that ({error})"));
+        reporter.say(&format!(
+            "the run is published, but not table `{CURRENT_RUNS}`; the next run does that ({error})"
+        ));
     }
     Ok(Outcome::Published(Box::new(manifest)))
 }

@@ -282,12 +282,7 @@ impl Table {
     }
 
     /// Refuses to write after a later epoch has written: that one's holder has taken over.
-    async fn refuse_later_epoch(
-        &self,
-        state: &DeltaTableState,
-        application: &str,
-        epoch: i64,
-    ) -> Result<()> {
+    async fn refuse_later_epoch(&self, state: &DeltaTableState, application: &str, epoch: i64) -> Result<()> {
         let recorded = state.transaction_version(self.log.as_ref(), application).await;
         let recorded = recorded.map_err(|e| self.error("reading", e))?;
         match recorded.filter(|&recorded| recorded > epoch) {

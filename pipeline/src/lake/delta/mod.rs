@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use deltalake_core::DeltaTableError;
-use deltalake_core::kernel::{Add, Metadata};
 use deltalake_core::kernel::transaction::TransactionError;
+use deltalake_core::kernel::{Add, Metadata};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::table::state::DeltaTableState;
 use object_store::ObjectMeta;
