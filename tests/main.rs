@@ -6,6 +6,9 @@ mod support;
 // A new user's commands: demo, sql, runs, explain, their formats and exit codes.
 mod cli;
 
+// `strata sql` reads and does nothing else, whatever a statement says.
+mod read_only;
+
 // Measurements of whole runs, and forecasts of larger ones.
 mod bench;
 
