@@ -167,7 +167,7 @@ select
     normalize_email(concat(customer, '@Example.com')) as email,
     normalize_name(concat('Mr. ', customer)) as name,
     normalize_phone(concat('1381234567', cast(id as varchar)), 'CN') as phone,
-    pseudonym(customer, 'salt') as alias,
+    pseudonym(customer, $pseudonym_key) as alias,
     parse_date(concat('2025/1/', cast(id as varchar))) as day,
     to_money(amount) as money,
     local_date(sold_at, 'Asia/Shanghai') as local_day,

@@ -9,6 +9,7 @@ mod print;
 mod query;
 mod run;
 mod runs;
+mod secrets;
 mod shell;
 mod world;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use datafusion::common::Result as DataFusionResult;
 use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
-use datafusion::execution::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -15,6 +15,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
+use strata_udfs::text::{Pseudonym, PseudonymKeys};
 
 use super::ballista;
 use super::filters::logical_rules;
@@ -43,6 +44,8 @@ pub struct EngineOptions {
     pub local_below: usize,
     /// How long a job may take on a cluster.
     pub job_timeout: Duration,
+    /// The keys that `pseudonym` knows.
+    pub pseudonyms: PseudonymKeys,
 }
 
 impl Default for EngineOptions {
@@ -56,6 +59,7 @@ impl Default for EngineOptions {
             cluster: None,
             local_below: 16 << 20,
             job_timeout: Duration::from_secs(3600),
+            pseudonyms: PseudonymKeys::default(),
         }
     }
 }
@@ -102,7 +106,10 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         ballista::with_cluster_rules(&mut rules).context("cannot set up the engine")?;
     }
     rules.push(Arc::new(LookupJoins));
-    build_state(config, runtime, rules)
+    let mut state = build_state(config, runtime, rules)?;
+    let pseudonym = Pseudonym::with_keys(options.pseudonyms.clone());
+    state.register_udf(Arc::new(pseudonym.into())).context("cannot register the functions")?;
+    Ok(state)
 }
 
 /// Where rows are spilled: to this folder, or to the system's temporary one.
