@@ -7,10 +7,14 @@ use std::process::{Command, Stdio};
 
 use strata_udfs::text::{LEAST_KEY_BYTES, PseudonymKey};
 
+use crate::engine::{ClusterSecret, LEAST_SECRET_BYTES};
 use crate::{Error, Result};
 
 /// The variable that holds the key of pseudonyms.
-pub const PSEUDONYM_KEY: &str = "STRATA_PSEUDONYM_KEY";
+const PSEUDONYM_KEY: &str = "STRATA_PSEUDONYM_KEY";
+
+/// The variable that holds the secret of a cluster.
+const CLUSTER_SECRET: &str = "STRATA_CLUSTER_SECRET";
 
 /// Where the key of pseudonyms comes from; without either option, from STRATA_PSEUDONYM_KEY.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -45,13 +49,42 @@ impl PseudonymArgs {
     }
 }
 
+/// Where the secret of a cluster comes from; without the option, from STRATA_CLUSTER_SECRET.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct SecretArgs {
+    /// File with the secret that all processes of a cluster share, at least 16 bytes; instead of STRATA_CLUSTER_SECRET.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+}
+
+impl SecretArgs {
+    /// The secret, if one is given.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it cannot be read, or is shorter than [`LEAST_SECRET_BYTES`].
+    pub fn secret(&self) -> Result<Option<ClusterSecret>> {
+        let (from, bytes) = match &self.secret_file {
+            Some(file) => ("--secret-file", Some(of_file("--secret-file", file)?)),
+            None => (CLUSTER_SECRET, of_environment(CLUSTER_SECRET)),
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        ClusterSecret::new(&bytes).map(Some).ok_or_else(|| {
+            Error::Usage(format!(
+                "{from}: a secret of {} bytes can be guessed\nhelp: take at least {LEAST_SECRET_BYTES}, such as those of \
+                 `openssl rand -base64 32`",
+                bytes.len()
+            ))
+        })
+    }
+}
+
 /// The secret in a variable of the environment; one that is empty counts as not set.
-pub fn of_environment(variable: &str) -> Option<Vec<u8>> {
+fn of_environment(variable: &str) -> Option<Vec<u8>> {
     std::env::var_os(variable).map(OsString::into_vec).map(trimmed).filter(|secret| !secret.is_empty())
 }
 
 /// The secret in a file, without the end of its line.
-pub fn of_file(option: &str, file: &Path) -> Result<Vec<u8>> {
+fn of_file(option: &str, file: &Path) -> Result<Vec<u8>> {
     let read = std::fs::read(file);
     read.map(trimmed).map_err(|error| Error::Usage(format!("{option} {}: {error}", file.display())))
 }

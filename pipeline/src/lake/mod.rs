@@ -14,6 +14,7 @@
 //! ```
 
 mod delta;
+mod fence;
 mod file;
 mod footer;
 mod lock;
@@ -26,6 +27,7 @@ mod store;
 mod writer;
 
 pub use delta::{Replace, TableSnapshot, TableWrite, append, files_at, publish, table_prefix, table_version};
+pub use fence::LakeStores;
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
 pub use lock::Lock;
