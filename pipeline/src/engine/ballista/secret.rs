@@ -40,13 +40,18 @@ impl ClusterSecret {
         let proof: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
         (secret.len() >= LEAST_SECRET_BYTES).then(|| ClusterSecret(proof.into()))
     }
+
+    /// Has all calls over this endpoint bring the proof.
+    pub fn prove(&self, endpoint: Endpoint) -> std::result::Result<Endpoint, tonic::transport::Error> {
+        endpoint.user_agent(format!("{AGENT}{}", self.0))
+    }
 }
 
 /// What clients do to an endpoint before they connect: they bring the proof, if there is a secret.
 pub fn proving(secret: Option<&ClusterSecret>) -> EndpointOverrideFn {
-    let agent = secret.map(|secret| format!("{AGENT}{}", secret.0));
-    Arc::new(move |endpoint: Endpoint| match &agent {
-        Some(agent) => endpoint.user_agent(agent.clone()).map_err(Into::into),
+    let secret = secret.cloned();
+    Arc::new(move |endpoint: Endpoint| match &secret {
+        Some(secret) => Ok(secret.prove(endpoint)?),
         None => Ok(endpoint),
     })
 }
