@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow_flight::flight_service_server::FlightServiceServer;
-use ballista_core::extension::{SessionConfigExt, SessionConfigHelperExt};
+use ballista_core::extension::SessionConfigExt;
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::protobuf::executor_grpc_server::ExecutorGrpcServer;
 use ballista_core::serde::protobuf::executor_status::Status as State;
@@ -101,6 +101,13 @@ async fn serve(options: &ExecutorOptions, address: IpAddr, work_dir: &Path) -> R
     let task_port = if options.task_port == 0 { options.port + 1 } else { options.task_port };
     let executor = Arc::new(executor(options, task_port, work_dir)?);
     let mut scheduler = connect(options).await?;
+    let config = GrpcServerConfig::default();
+    let listen = |port: u16| {
+        let address = SocketAddr::new(address, port);
+        create_grpc_server_incoming(address, &config).context(format!("cannot listen at {address}"))
+    };
+    // both listen before the scheduler is told of them
+    let (task_port, row_port) = (listen(task_port)?, listen(options.port)?);
     // threads of their own, so that calls are answered while tasks compute
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.vcores)
@@ -127,20 +134,13 @@ async fn serve(options: &ExecutorOptions, address: IpAddr, work_dir: &Path) -> R
         .max_encoding_message_size(MESSAGE_BYTES)
         .max_decoding_message_size(MESSAGE_BYTES);
     let gate = Gate::new(options.secret.as_ref());
-    let config = GrpcServerConfig::default();
-    let listen = |port: u16| {
-        let address = SocketAddr::new(address, port);
-        create_grpc_server_incoming(address, &config).context(format!("cannot listen at {address}"))
-    };
-    // both listen before the scheduler is told of them
-    let (task_port, row_port) = (listen(task_port)?, listen(options.port)?);
     let tasks = create_grpc_server(&config)
         .add_service(InterceptedService::new(tasks, gate.clone()))
         .serve_with_incoming(task_port);
     let rows = create_grpc_server(&config)
         .add_service(InterceptedService::new(rows, gate))
         .serve_with_incoming(row_port);
-    let (tasks, rows) = (tokio::spawn(tasks), tokio::spawn(rows));
+    let (mut tasks, mut rows) = (tokio::spawn(tasks), tokio::spawn(rows));
     let me = executor.metadata.clone();
     let registered = scheduler.register_executor(RegisterExecutorParams { metadata: Some(me.clone()) }).await;
     let ended = match registered {
@@ -149,6 +149,8 @@ async fn serve(options: &ExecutorOptions, address: IpAddr, work_dir: &Path) -> R
             _ = told_to_end() => Ok(true),
             _ = stopped.recv() => Ok(false),
             status = deaf(scheduler.clone(), &me) => Err(lost(options, &status)),
+            _ = &mut tasks => Err(Error::other("the port for tasks was closed")),
+            _ = &mut rows => Err(Error::other("the port for shuffled rows was closed")),
         },
     };
     if matches!(ended, Ok(true)) {

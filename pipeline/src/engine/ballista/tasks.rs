@@ -118,7 +118,7 @@ impl Tasks {
             runtime,
         );
         let done = self.executor.execute_query_stage(key, stage.clone(), Arc::new(context)).await;
-        let metrics = stage.collect_plan_metrics().into_iter().map(TryInto::try_into);
+        let metrics = stage.collect_plan_metrics().into_iter().map(|set| set.try_into());
         status.metrics = metrics.collect::<Result<_, BallistaError>>().unwrap_or_default();
         Ok(SuccessfulTask {
             executor_id: self.executor.metadata.id.clone(),
