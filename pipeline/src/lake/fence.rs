@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt};
+use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -21,7 +21,8 @@ use url::Url;
 use super::Lake;
 use super::store::{Stores, root};
 
-/// The stores of some lakes, each cut down to the folders of these lakes; no other store is opened.
+/// The stores of some lakes, each cut down to the folders of these lakes. Of any other store all files are refused, without
+/// opening it: a plan that names one can be decoded, as a scheduler does, and not run.
 #[derive(Debug)]
 pub struct LakeStores {
     lakes: Vec<(String, Path)>,
@@ -46,16 +47,11 @@ impl ObjectStoreRegistry for LakeStores {
         let wanted = root(url);
         let of_store = self.lakes.iter().filter(|(root, _)| *root == wanted).map(|(_, path)| path.clone());
         let folders: Vec<Path> = of_store.collect();
-        if folders.is_empty() {
-            return Err(DataFusionError::External(
-                crate::Error::Usage(format!(
-                    "{wanted} holds none of the lakes that this process was started for\nhelp: start executors \
-                     with --lake URL for each lake of their runs"
-                ))
-                .into(),
-            ));
-        }
-        Ok(Arc::new(Fenced { store: self.stores.get_store(url)?, folders }))
+        let store: Arc<dyn ObjectStore> = match folders.is_empty() {
+            true => Arc::new(InMemory::new()),
+            false => self.stores.get_store(url)?,
+        };
+        Ok(Arc::new(Fenced { store, folders }))
     }
 }
 
@@ -159,6 +155,7 @@ fn refused(error: Error) -> BoxStream<'static, Result<ObjectMeta>> {
 
 #[cfg(test)]
 mod tests {
+    use futures::TryStreamExt;
     use object_store::ObjectStoreExt;
 
     use super::*;
@@ -204,9 +201,12 @@ mod tests {
         assert_eq!(std::fs::read(folder.path().join("secret")).unwrap(), b"hidden");
         for other in ["s3://bucket/", "memory:///", "http://127.0.0.1/"] {
             let other = Url::parse(other).unwrap();
-            stores.register_store(&other, Arc::new(object_store::memory::InMemory::new()));
-            assert!(stores.get_store(&other).is_err(), "{other}");
+            stores.register_store(&other, Arc::new(InMemory::new()));
+            let store = stores.get_store(&other).unwrap();
+            assert!(store.put(&lake.path("raw/a"), "4".into()).await.is_err(), "{other}");
         }
-        assert!(LakeStores::of(&[]).get_store(&url(folder.path())).is_err());
+        let none = LakeStores::of(&[]).get_store(&url(folder.path())).unwrap();
+        assert!(none.get(&lake.path("raw/a")).await.is_err());
+        assert!(none.list(Some(&lake.path(""))).try_collect::<Vec<_>>().await.is_err());
     }
 }

@@ -29,6 +29,7 @@ renamed as (
         count(*) as accounts
     from former.account_person as f
     inner join identity.account_person as n on f.account_id = n.account_id
+    where f.customer_id <> n.customer_id
     group by f.customer_id, n.customer_id
 ),
 
