@@ -59,13 +59,16 @@ until [ "$(curl --silent --output /dev/null --write-out '%{http_code}' "$endpoin
 
 export AWS_ENDPOINT_URL="$endpoint" AWS_ALLOW_HTTP=true AWS_REGION=us-east-1
 export AWS_ACCESS_KEY_ID=strata AWS_SECRET_ACCESS_KEY=strata-secret
+# of this cluster alone: who has it can run plans on it
+STRATA_CLUSTER_SECRET="${STRATA_CLUSTER_SECRET:-$(head -c 32 /dev/urandom | base64)}"
+export STRATA_CLUSTER_SECRET
 
 start scheduler "$STRATA" scheduler --port "$SCHEDULER_PORT"
 await scheduler "$SCHEDULER_PORT"
 for number in 1 2; do
     port=$((SCHEDULER_PORT + 10 * number))
     start "executor-$number" "$STRATA" executor --scheduler "127.0.0.1:$SCHEDULER_PORT" --port "$port" \
-        --vcores 1 --memory 2GiB
+        --vcores 1 --memory 2GiB --lake s3://demo/lake
     await "executor-$number" "$port"
 done
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::python::script;
-use crate::support::world::{rows, small_lake, small_run};
+use crate::support::world::{last_run, rows, small_lake, small_run};
 use crate::support::{ok, repository, text};
 
 /// Records of `name: value` in JSON; what a record does not say is NULL, or the same for all.
@@ -116,12 +116,15 @@ fn each_rule_does_what_its_row_says() {
         let query = format!("select * from quality where stage = 'staging.customers' and rule = '{rule}'");
         rows(lake.path(), &query).remove(0)
     };
+    let key = last_run(lake.path()).pseudonyms.unwrap().key;
     let met = rows(
         lake.path(),
-        "select count(*) as met, pseudonym(min(account_id), 'change-me') as first_example,
-        pseudonym(max(account_id), 'change-me') as last_example, (select count(*) from staging.customers) as kept,
+        &format!(
+            "select count(*) as met, pseudonym(min(account_id), '{key}') as first_example,
+        pseudonym(max(account_id), '{key}') as last_example, (select count(*) from staging.customers) as kept,
         (select count(*) from quarantine.customers) as rejected
-        from staging.customers where issues like '%invalid_phone%'",
+        from staging.customers where issues like '%invalid_phone%'"
+        ),
     )
     .remove(0);
     let phone = of("invalid_phone");

@@ -141,7 +141,7 @@ fn a_scheduler_that_is_not_there_is_named() {
     assert!(started.elapsed() < Duration::from_secs(30));
     let said = fails(2, &["run", "--lake", text(lake.path()), "--engine", "spark"]);
     assert!(said.contains("ballista://HOST:PORT"), "{said}");
-    let said = fails(5, &["executor", "--scheduler", "127.0.0.1:9", "--port", "0", "--task-port", "1"]);
+    let said = fails(5, &["executor", "--scheduler", "127.0.0.1:9", "--port", "0", "--lake", text(lake.path())]);
     assert!(said.contains("127.0.0.1:9"), "{said}");
 }
 
@@ -167,7 +167,7 @@ select
     normalize_email(concat(customer, '@Example.com')) as email,
     normalize_name(concat('Mr. ', customer)) as name,
     normalize_phone(concat('1381234567', cast(id as varchar)), 'CN') as phone,
-    pseudonym(customer, 'salt') as alias,
+    pseudonym(customer, $pseudonym_key) as alias,
     parse_date(concat('2025/1/', cast(id as varchar))) as day,
     to_money(amount) as money,
     local_date(sold_at, 'Asia/Shanghai') as local_day,

@@ -52,11 +52,15 @@ from dockerfile_parse import DockerfileParser
 
 deploy, strata = sys.argv[1:]
 services = yaml.safe_load(open(f"{deploy}/compose.yaml"))["services"]
+assert "ports" not in services["s3"] and "secretKey\": \"${" in str(services) + open(f"{deploy}/compose.yaml").read()
 ours = {name: service for name, service in services.items() if service["image"] == "strata"}
 assert set(ours) == {"scheduler", "executor-1", "executor-2", "demo"}, sorted(ours)
 for name, service in ours.items():
     assert service["build"] == {"context": "..", "dockerfile": "deploy/Dockerfile"}, name
     assert service["environment"]["AWS_ENDPOINT_URL"] == "http://s3:8333", name
+    for secret in ("AWS_SECRET_ACCESS_KEY", "STRATA_CLUSTER_SECRET"):
+        assert service["environment"][secret].startswith("${STRATA_"), f"{name}: {secret} has a default"
+    assert "ports" not in service, f"{name} is open to the host's network"
     assert set(service.get("depends_on", [])) <= set(services), name
     command, *words = service["command"].split()
     known = subprocess.run([strata, command, "--help"], capture_output=True, text=True, check=True).stdout

@@ -6,6 +6,12 @@ mod support;
 // A new user's commands: demo, sql, runs, explain, their formats and exit codes.
 mod cli;
 
+// The key of pseudonyms: where it comes from, where it is never found, and what a new one changes.
+mod pseudonyms;
+
+// `strata sql` reads and does nothing else, whatever a statement says.
+mod read_only;
+
 // Measurements of whole runs, and forecasts of larger ones.
 mod bench;
 
@@ -123,6 +129,9 @@ mod plans;
 
 // A cluster of processes: the same bytes, functions on executors, lost drivers and executors.
 mod cluster;
+
+// Who may do what on a cluster: secrets, addresses, lakes.
+mod cluster_doors;
 
 // The script and the container files that start a cluster.
 mod deploy;

@@ -7,6 +7,8 @@ use arrow::datatypes::Schema;
 use datafusion::catalog::{MemorySchemaProvider, TableProvider};
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::resolve::resolve_table_references;
 
@@ -65,14 +67,19 @@ impl Reader {
     }
 
     /// Runs one query. Bare names are published tables; `layer.stem` is a stage's result of the same run and
-    /// `quarantine.stem` the rows it rejected.
+    /// `quarantine.stem` the rows it rejected. Nothing is written, whatever the statement says.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a query that is wrong, and for every statement whose plan is not only reading.
     pub async fn query(&self, query: &str) -> Result<SendableRecordBatchStream> {
         let query = query.trim().trim_end_matches(';');
         self.register_stages(query).await?;
         let wrong = |error: datafusion::error::DataFusionError| {
             Error::Usage(format!("{}\nhelp: tables are {}", error.strip_backtrace(), self.tables.join(", ")))
         };
-        let frame = self.context.sql(query).await.map_err(wrong)?;
+        let plan = self.context.state().create_logical_plan(query).await.map_err(wrong)?;
+        refuse_writes(&plan)?;
+        let frame = self.context.execute_logical_plan(plan).await.map_err(wrong)?;
         frame.execute_stream().await.map_err(wrong)
     }
 
@@ -160,4 +167,18 @@ impl Reader {
     async fn manifests(&self, name: &str, stage: &StageRun) -> Result<Vec<StageManifest>> {
         StageManifest::load_parts(&self.lake, name, &stage.fingerprints).await
     }
+}
+
+/// Refuses a plan that does more than read: one with a node, at any depth, that writes files, changes tables or sets
+/// something. A plan has no tables but those of the run: the context holds no others and opens no files by name.
+fn refuse_writes(plan: &LogicalPlan) -> Result<()> {
+    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reading.verify_plan(plan).map_err(|error| {
+        let said = error.strip_backtrace();
+        let said = said.rsplit_once("supported: ").map_or(said.as_str(), |(_, what)| what);
+        Error::Usage(format!(
+            "`strata sql` is read-only: it refuses {said}\nhelp: `--out FILE --format parquet` writes the rows of a query; \
+             the tables of a lake change by `strata run` alone"
+        ))
+    })
 }

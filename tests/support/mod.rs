@@ -17,6 +17,8 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use strata_udfs::text::{PseudonymKey, PseudonymKeys};
+
 /// The `strata` binary, which cargo builds before these tests.
 pub fn strata_bin() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_strata"))
@@ -37,9 +39,18 @@ pub fn set_environment(variables: Vec<(String, String)>) {
     ENVIRONMENT.set(variables);
 }
 
+/// The key of the pseudonyms of all lakes that tests run on, but those of the demo.
+pub const PSEUDONYM_KEY: &str = "the pseudonym key of tests";
+
+/// That key, as sessions of the tests' own hold it.
+pub fn pseudonym_keys() -> PseudonymKeys {
+    PseudonymKeys::of(PseudonymKey::new(PSEUDONYM_KEY.as_bytes()))
+}
+
 /// A command of the binary, with a quiet environment.
 pub fn strata(args: &[&str]) -> Command {
     let mut command = Command::new(strata_bin());
+    command.env("STRATA_PSEUDONYM_KEY", PSEUDONYM_KEY);
     for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE"] {
         command.env_remove(name);
     }

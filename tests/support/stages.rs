@@ -79,6 +79,11 @@ impl Stages {
         if let Some(stage) = name.strip_prefix("quarantine.").and_then(rejected) {
             return Ok(Relation::Quarantine(stage.name.clone()));
         }
+        if let Some(stem) = name.strip_prefix("former.")
+            && let Some(stage) = stages.iter().find(|s| s.stem == stem)
+        {
+            return Ok(Relation::Former(stage.name.clone()));
+        }
         if let Some(stage) = stages.iter().find(|s| s.stem == name && s.publish.is_some()) {
             return Ok(Relation::Carried(stage.name.clone()));
         }
@@ -101,7 +106,7 @@ impl Stages {
         }
         match relation {
             Relation::Stage(name) => Ok(Arc::new(ViewTable::new(self.stage_plan(name, plans)?, None))),
-            Relation::Source(_) | Relation::Carried(_) => self.project.empty_table(relation).map_err(said),
+            Relation::Source(_) | Relation::Carried(_) | Relation::Former(_) => self.project.empty_table(relation).map_err(said),
             _ => Err(format!(
                 "{reader} reads `{used}`: create that table, or one between it and what is asked"
             )),

@@ -18,8 +18,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the processes; `memory` is what each executor may take, in bytes.
-    pub fn start(strata: &Path, executors: usize, memory: usize) -> Result<Cluster> {
+    /// Starts the processes for runs on `lake`; `memory` is what each executor may take, in bytes.
+    pub fn start(strata: &Path, executors: usize, memory: usize, lake: &str) -> Result<Cluster> {
         let (port, memory) = (free_port()?, memory.to_string());
         let scheduler = format!("127.0.0.1:{port}");
         let mut cluster = Cluster { processes: Vec::new(), scheduler: scheduler.clone() };
@@ -28,8 +28,8 @@ impl Cluster {
             let (port, task_port) = (free_port()?, free_port()?);
             let (text, task_text) = (port.to_string(), task_port.to_string());
             let executor = ["executor", "--scheduler", &scheduler, "--vcores", "1", "--memory", &memory];
-            let ports = ["--port", &text, "--task-port", &task_text];
-            cluster.spawn(strata, &[&executor[..], &ports].concat(), port)?;
+            let rest = ["--port", &text, "--task-port", &task_text, "--lake", lake];
+            cluster.spawn(strata, &[&executor[..], &rest].concat(), port)?;
         }
         Ok(cluster)
     }

@@ -234,7 +234,7 @@ impl Bench<'_> {
     }
 
     async fn on_cluster(&self, folder: &Path, memory: usize, executors: usize) -> Result<RunResult> {
-        let cluster = Cluster::start(self.strata, executors, memory)?;
+        let cluster = Cluster::start(self.strata, executors, memory, text(folder)?)?;
         let engine = cluster.engine();
         let what = format!("{executors} executors");
         let (mut run, _) = self.run(&what, text(folder)?, memory, &["--engine", &engine]).await?;

@@ -4,9 +4,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::Result;
+use crate::lake::Lake;
 use crate::engine::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
 
 use super::parse_memory;
+use super::secrets::SecretArgs;
 
 #[derive(Debug, clap::Args)]
 pub struct SchedulerArgs {
@@ -18,6 +20,8 @@ pub struct SchedulerArgs {
     advertise: Option<String>,
     #[arg(long, default_value_t = 50050)]
     port: u16,
+    #[command(flatten)]
+    secret: SecretArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,10 +50,16 @@ pub struct ExecutorArgs {
     /// Folder for shuffled and spilled rows; a temporary one by default.
     #[arg(long)]
     work_dir: Option<PathBuf>,
+    /// URL or folder of a lake whose files tasks may read and write; they open no others. Once for each lake.
+    #[arg(long = "lake", env = "STRATA_LAKE", required = true, value_name = "LAKE")]
+    lakes: Vec<String>,
+    #[command(flatten)]
+    secret: SecretArgs,
 }
 
 pub async fn scheduler(args: SchedulerArgs) -> Result<()> {
-    run_scheduler(&SchedulerOptions { bind: args.bind, advertise: args.advertise, port: args.port }).await
+    let secret = args.secret.secret()?;
+    run_scheduler(&SchedulerOptions { bind: args.bind, advertise: args.advertise, port: args.port, secret }).await
 }
 
 pub async fn executor(args: ExecutorArgs) -> Result<()> {
@@ -63,6 +73,8 @@ pub async fn executor(args: ExecutorArgs) -> Result<()> {
         memory_bytes: args.memory,
         vcores: args.vcores.unwrap_or(cores).get(),
         work_dir: args.work_dir,
+        lakes: args.lakes.iter().map(|lake| Lake::open(lake)).collect::<Result<_>>()?,
+        secret: args.secret.secret()?,
     })
     .await
 }

@@ -7,6 +7,7 @@ use crate::project::Project;
 use crate::query::Reader;
 use crate::run::{Outcome, Reporter, RunOptions, run};
 use crate::{Error, Result};
+use strata_udfs::text::PseudonymKey;
 
 use super::EngineArgs;
 use super::print::{print, print_query};
@@ -32,7 +33,11 @@ pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
     let world = generate(&settings, lake.store().clone(), &lake.path("")).await?;
     reporter.say(world.to_string().trim_end());
     let project = Project::load("retail", &planning_state()?)?;
-    let options = RunOptions { engine: args.engine.on(EngineOptions::default())?, ..RunOptions::default() };
+    let options = RunOptions {
+        engine: args.engine.on(EngineOptions::default())?,
+        pseudonym_key: Some(PseudonymKey::demo()),
+        ..RunOptions::default()
+    };
     let outcome = run(&lake, &project, &options, &reporter).await?;
     let Outcome::Published(manifest) = outcome else {
         return Err(Error::other("the demo's run published nothing"));

@@ -80,6 +80,7 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
             Relation::Source(name) | Relation::Stage(name) => name.clone(),
             Relation::Quarantine(name) => format!("rows rejected by {name}"),
             Relation::Carried(name) => format!("{name} as published by earlier runs"),
+            Relation::Former(name) => format!("{name} as it was under another pseudonym key"),
             Relation::Previous(_) => "its previous round".into(),
         };
         let _ = writeln!(out, "  {name}{by_day}");

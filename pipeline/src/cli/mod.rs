@@ -10,6 +10,7 @@ mod print;
 mod query;
 mod run;
 mod runs;
+mod secrets;
 mod shell;
 mod world;
 
@@ -104,6 +105,8 @@ struct EngineArgs {
     /// Seconds after which a job on a cluster is cancelled.
     #[arg(long, default_value_t = 3600)]
     job_timeout: u64,
+    #[command(flatten)]
+    secret: secrets::SecretArgs,
 }
 
 impl EngineArgs {
@@ -119,7 +122,8 @@ impl EngineArgs {
             }
         };
         let job_timeout = Duration::from_secs(self.job_timeout);
-        Ok(EngineOptions { cluster, local_below: self.local_below, job_timeout, ..machine })
+        let secret = if cluster.is_some() { self.secret.secret()? } else { None };
+        Ok(EngineOptions { cluster, local_below: self.local_below, job_timeout, secret, ..machine })
     }
 }
 

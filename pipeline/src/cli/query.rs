@@ -12,9 +12,12 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::ValueEnum;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+use strata_udfs::text::PseudonymKeys;
 
 use super::print::print_query;
+use super::secrets::PseudonymArgs;
 use super::{LakeArgs, MachineArgs};
+use crate::engine::EngineOptions;
 use crate::query::Reader;
 use crate::{Context, Error, Result};
 
@@ -26,6 +29,8 @@ pub struct SqlArgs {
     lake: LakeArgs,
     #[command(flatten)]
     machine: MachineArgs,
+    #[command(flatten)]
+    pseudonyms: PseudonymArgs,
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     format: OutputFormat,
     /// Write to this file instead of standard output.
@@ -45,7 +50,8 @@ pub enum OutputFormat {
 
 pub async fn sql(args: SqlArgs) -> Result<()> {
     let lake = args.lake.connect().await?;
-    let reader = Reader::open(&lake, args.machine.options()?).await?;
+    let pseudonyms = PseudonymKeys::of(args.pseudonyms.key()?);
+    let reader = Reader::open(&lake, EngineOptions { pseudonyms, ..args.machine.options()? }).await?;
     let query = match &args.query {
         None if std::io::stdin().is_terminal() => return super::shell::shell(&reader).await,
         None => read_input()?,

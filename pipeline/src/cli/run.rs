@@ -7,6 +7,7 @@ use crate::run::{Amount, AsOf, Outcome, Reporter, RunManifest, RunOptions};
 
 use super::forecast::{Scenario, describe};
 use super::print::print;
+use super::secrets::PseudonymArgs;
 use super::{EngineArgs, LakeArgs, MachineArgs, ProjectArgs};
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +47,11 @@ pub struct RunArgs {
     /// Let published tables lose or retype columns.
     #[arg(long)]
     allow_breaking: bool,
+    #[command(flatten)]
+    pseudonyms: PseudonymArgs,
+    /// Derive pseudonyms from another key than the last run did, and publish which became which.
+    #[arg(long)]
+    new_pseudonyms: bool,
 }
 
 fn parse_times(text: &str) -> std::result::Result<f64, String> {
@@ -55,6 +61,7 @@ fn parse_times(text: &str) -> std::result::Result<f64, String> {
 
 pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
     let project = Project::load(&args.project.project, &planning_state()?)?;
+    let pseudonym_key = if project.has_pseudonyms() { args.pseudonyms.key()? } else { None };
     let lake = args.lake.connect().await?;
     let machine = args.machine.options()?;
     let scenario = Scenario {
@@ -70,6 +77,8 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         accept_drift: args.accept_drift,
         dry_run: args.dry_run,
         allow_breaking: args.allow_breaking,
+        pseudonym_key,
+        new_pseudonyms: args.new_pseudonyms,
         engine: args.engine.on(machine)?,
         ..RunOptions::default()
     };

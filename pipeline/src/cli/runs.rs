@@ -72,6 +72,9 @@ fn report(manifest: &RunManifest) -> String {
     let _ =
         writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
     let _ = writeln!(out, "as of     {}", manifest.as_of);
+    if let Some(pseudonyms) = &manifest.pseudonyms {
+        let _ = writeln!(out, "key       {} (fingerprint of the pseudonym key)", pseudonyms.key);
+    }
     let _ = writeln!(out, "started   {}\nfinished  {}", manifest.started_at, manifest.finished_at);
     let _ = writeln!(out, "\nread");
     for (source, files) in &manifest.inputs {

@@ -27,7 +27,9 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, collect_partitioned, execute_stream};
 use tokio::sync::RwLock;
 
-pub use ballista::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
+pub use ballista::{
+    ClusterSecret, ExecutorOptions, LEAST_SECRET_BYTES, SchedulerOptions, run_executor, run_scheduler,
+};
 pub use files_table::{DayBytes, FilesTable, TableFile};
 pub use metrics::ScanMetrics;
 pub use session::{EngineOptions, planning_state};
@@ -84,7 +86,7 @@ impl Engine {
                 lake.url()
             )));
         }
-        let cluster = Cluster::new(address, options.job_timeout);
+        let cluster = Cluster::new(address, options.job_timeout, options.secret.clone());
         cluster.check().await?;
         let near = Some(Box::new(Engine::local(lake, options.clone())?));
         let state = session::local_state(lake, &options)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use datafusion::common::Result as DataFusionResult;
 use datafusion::common::config::{ConfigNonZeroUsize, ConfigOptions};
-use datafusion::execution::SessionState;
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -15,14 +15,15 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
+use strata_udfs::text::{Pseudonym, PseudonymKeys};
 
-use super::ballista;
+use super::ballista::{self, ClusterSecret};
 use super::filters::logical_rules;
 use super::joins::JoinInPlace;
 use super::lookup::LookupJoins;
 use super::pool::HalfFairPool;
 use super::row_number::HashRowNumber;
-use crate::lake::{Lake, Stores};
+use crate::lake::{Lake, LakeStores, Stores};
 use crate::{Context, Result};
 
 /// How much of the machine the engine may use.
@@ -43,6 +44,10 @@ pub struct EngineOptions {
     pub local_below: usize,
     /// How long a job may take on a cluster.
     pub job_timeout: Duration,
+    /// The secret of that cluster.
+    pub secret: Option<ClusterSecret>,
+    /// The keys that `pseudonym` knows.
+    pub pseudonyms: PseudonymKeys,
 }
 
 impl Default for EngineOptions {
@@ -56,6 +61,8 @@ impl Default for EngineOptions {
             cluster: None,
             local_below: 16 << 20,
             job_timeout: Duration::from_secs(3600),
+            secret: None,
+            pseudonyms: PseudonymKeys::default(),
         }
     }
 }
@@ -80,7 +87,7 @@ pub(super) const JOIN_SELECTION: &str = "join_selection";
 
 /// A state for planning without a lake: functions and settings, no store.
 pub fn planning_state() -> Result<SessionState> {
-    state_for(config(&EngineOptions::default())?)
+    storeless_state(config(&EngineOptions::default())?)
 }
 
 /// The state of the engine in this process.
@@ -102,7 +109,10 @@ pub(super) fn local_state(lake: &Lake, options: &EngineOptions) -> Result<Sessio
         ballista::with_cluster_rules(&mut rules).context("cannot set up the engine")?;
     }
     rules.push(Arc::new(LookupJoins));
-    build_state(config, runtime, rules)
+    let mut state = build_state(config, runtime, rules)?;
+    let pseudonym = Pseudonym::with_keys(options.pseudonyms.clone());
+    state.register_udf(Arc::new(pseudonym.into())).context("cannot register the functions")?;
+    Ok(state)
 }
 
 /// Where rows are spilled: to this folder, or to the system's temporary one.
@@ -112,10 +122,11 @@ pub(super) fn spilling(folder: Option<PathBuf>) -> DiskManagerBuilder {
     DiskManagerBuilder::default().with_mode(mode).with_max_spill_merge_fan_in(RUNS_MERGED)
 }
 
-/// A state over any store, with a configuration made elsewhere: for planning, and for the sessions of a scheduler.
-pub(super) fn state_for(config: SessionConfig) -> Result<SessionState> {
+/// A state over no store, with a configuration made elsewhere: for planning, and for the sessions of a scheduler, which reads
+/// no files.
+pub(super) fn storeless_state(config: SessionConfig) -> Result<SessionState> {
     let runtime = RuntimeEnvBuilder::new()
-        .with_object_store_registry(Arc::new(Stores::default()))
+        .with_object_store_registry(Arc::new(LakeStores::of(&[])))
         .build_arc()
         .context("cannot set up a session")?;
     build_state(config, runtime, optimizer_rules())

@@ -14,6 +14,7 @@
 //! ```
 
 mod delta;
+mod fence;
 mod file;
 mod footer;
 mod lock;
@@ -29,6 +30,7 @@ pub use delta::{
     LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_at, set_aside_torn_commit,
     table_prefix, table_version,
 };
+pub use fence::LakeStores;
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
 pub use lock::Lock;

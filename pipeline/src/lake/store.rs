@@ -284,7 +284,7 @@ impl ObjectStoreRegistry for Stores {
 }
 
 /// Scheme and authority: what one store serves.
-fn root(url: &Url) -> String {
+pub(super) fn root(url: &Url) -> String {
     format!("{}://{}", url.scheme(), url.authority())
 }
 

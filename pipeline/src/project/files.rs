@@ -19,6 +19,9 @@ const KEYS: &[&str] = &["name", "extends", "time_zone", "absent", "settings"];
 /// Parameters that every run sets itself.
 const RESERVED: &[&str] = &["accept_drift", "as_of", "run_id", "time_zone", "absent", "tags"];
 
+/// Names under which a project's files may not keep a value: it would be a secret.
+const SECRETS: &[&str] = &["pseudonym_key", "pseudonym_salt"];
+
 static BUILT_IN: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sql");
 
 /// `project.toml`.
@@ -90,6 +93,7 @@ impl ProjectFiles {
                 built_in.join(", ")
             ))
         })?;
+        refuse_secrets(&toml_path, text)?;
         let toml: ProjectToml =
             toml::from_str(text).map_err(|error| refuse_toml(&toml_path, text, &error))?;
         let mut merged = match &toml.extends {
@@ -186,6 +190,22 @@ impl Default for ProjectFiles {
             files: BTreeMap::new(),
         }
     }
+}
+
+/// Refuses a line that gives a secret, which the message must not repeat.
+fn refuse_secrets(shown: &str, text: &str) -> Result<()> {
+    for (index, line) in text.lines().enumerate() {
+        let key = line.split('=').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+        let key = key.rsplit('.').next().unwrap_or_default();
+        if line.contains('=') && SECRETS.contains(&key) {
+            return Err(Error::Usage(format!(
+                "`{key}` is a secret and may not stand in a project\n --> {shown}:{}\n  = help: delete the line and set \
+                 STRATA_PSEUDONYM_KEY, or name --pseudonym-key-file or --pseudonym-key-command",
+                index + 1
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// What TOML itself refuses, with its line.

@@ -45,7 +45,7 @@ impl Project {
             .inputs(&stage.name)
             .values()
             .filter_map(|relation| match relation {
-                Relation::Stage(name) | Relation::Quarantine(name) => Some(name.clone()),
+                Relation::Stage(name) | Relation::Quarantine(name) | Relation::Former(name) => Some(name.clone()),
                 Relation::Carried(name) if !self.stage(name).is_some_and(Stage::declares_columns) => {
                     Some(name.clone())
                 }
@@ -84,7 +84,7 @@ impl Project {
                         edges.push((name.clone(), stage.name.clone()))
                     }
                     Relation::Quarantine(name) => edges.push((name.clone(), stage.name.clone())),
-                    Relation::Carried(_) | Relation::Previous(_) => {}
+                    Relation::Carried(_) | Relation::Former(_) | Relation::Previous(_) => {}
                 }
             }
             for (param, _) in &stage.sql.params {

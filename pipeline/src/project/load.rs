@@ -151,6 +151,10 @@ impl Project {
             let stage = self.stages.iter().find(|s| s.stem == stem && s.quarantine.is_some())?;
             return Some(Relation::Quarantine(stage.name.clone()));
         }
+        if let Some(stem) = name.strip_prefix("former.") {
+            let kept = |stage: &&Stage| stage.stem == stem && stage.store != Store::View && !stage.is_model();
+            return self.stages.iter().find(kept).map(|stage| Relation::Former(stage.name.clone()));
+        }
         let published = self.stages.iter().find(|s| s.stem == name && s.publish.is_some())?;
         Some(Relation::Carried(published.name.clone()))
     }
@@ -192,7 +196,8 @@ impl Project {
         if !params.contains_key(param) {
             let help = match nearest(param, params.keys().map(String::as_str)) {
                 Some(candidate) => format!("did you mean `${candidate}`?"),
-                None => "parameters are $as_of, $run_id, $time_zone, $absent, $tags, the settings of project.toml and models"
+                None => "parameters are $as_of, $run_id, $time_zone, $absent, $tags, $pseudonym_key, the settings of \
+                         project.toml and models"
                     .into(),
             };
             return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());

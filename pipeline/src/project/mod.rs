@@ -24,6 +24,7 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::scalar::ScalarValue;
+use strata_udfs::text::PseudonymKey;
 
 pub use diagnostic::nearest;
 pub use files::{ProjectFiles, built_in_names};
@@ -37,6 +38,9 @@ pub use tags::{Domain, Tag, tags_type, tags_value};
 
 use crate::Result;
 
+/// The parameter that names the key of pseudonyms, by its fingerprint.
+pub const PSEUDONYM_KEY: &str = "pseudonym_key";
+
 /// What a name in a stage's SQL stands for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Relation {
@@ -46,6 +50,9 @@ pub enum Relation {
     Stage(String),
     /// The rows a stage rejected, `quarantine.stem`; holds the stage's name.
     Quarantine(String),
+    /// The result of a stage, `former.stem`, as the run before left it when this run's pseudonyms come from another key; else
+    /// without rows. Holds the stage's name.
+    Former(String),
     /// A published table as earlier runs left it, without this run's `as_of`; holds the stage's name.
     Carried(String),
     /// The previous round of a fixpoint stage; holds the stage's name.
@@ -111,6 +118,13 @@ impl Project {
         found
     }
 
+    /// Whether any stage or audit derives pseudonyms.
+    pub fn has_pseudonyms(&self) -> bool {
+        let stages = self.stages.iter().map(|stage| &stage.sql);
+        let mut all = stages.chain(self.audits.iter().map(|audit| &audit.sql));
+        all.any(|sql| sql.params.iter().any(|(param, _)| param == PSEUDONYM_KEY))
+    }
+
     /// The views that are inlined into a stage or audit, directly or by other views.
     fn inlined_views(&self, name: &str) -> BTreeSet<String> {
         self.reached(name, |stage| stage.store == Store::View)
@@ -151,7 +165,7 @@ impl Project {
                 self.sources.get(name).is_some_and(|source| source.day.is_some() && !source.absent)
             }
             Relation::Stage(name) => self.stage(name).is_some_and(|stage| stage.by_day),
-            Relation::Quarantine(_) | Relation::Carried(_) | Relation::Previous(_) => false,
+            Relation::Quarantine(_) | Relation::Carried(_) | Relation::Former(_) | Relation::Previous(_) => false,
         }
     }
 
@@ -160,7 +174,7 @@ impl Project {
         match relation {
             Relation::Source(name) => self.sources.get(name).map(|source| source.schema.clone()),
             Relation::Stage(name) | Relation::Carried(name) => self.stage(name).map(Stage::result_schema),
-            Relation::Previous(name) => self.stage(name).map(Stage::result_schema),
+            Relation::Former(name) | Relation::Previous(name) => self.stage(name).map(Stage::result_schema),
             Relation::Quarantine(name) => self.stage(name).map(|stage| stage.schema.clone()),
         }
     }
@@ -205,6 +219,7 @@ impl Project {
         params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(0), None));
         params.insert("run_id".into(), ScalarValue::Utf8(Some("0000000000000000".into())));
         params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
+        params.insert(PSEUDONYM_KEY.into(), ScalarValue::Utf8(Some(PseudonymKey::demo().fingerprint())));
         for (name, stage) in self.models() {
             if let Kind::Model { trainer, .. } = &stage.kind {
                 let value = ScalarValue::try_from(&trainer.output_type()).unwrap_or(ScalarValue::Null);

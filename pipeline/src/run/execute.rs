@@ -16,6 +16,7 @@ use super::history::StageRun;
 use super::last::Last;
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
+use super::pseudonyms::FormerResults;
 use super::tables::{source_table, written_table};
 use crate::cpu::Meter;
 use crate::engine::{Engine, ScanMetrics};
@@ -32,6 +33,8 @@ pub struct Runner<'a> {
     pub sources: &'a Sources,
     pub plan: &'a RunPlan,
     pub last: &'a Last,
+    /// What runs under other pseudonym keys left, if the key changes with this `as_of`.
+    pub former: &'a [FormerResults],
     pub reporter: &'a Reporter,
     pub full_refresh: bool,
     pub epoch: u64,

@@ -120,8 +120,11 @@ impl Garbage {
             // models stay: a run for an earlier instant may follow the one that was there then
             result.model.is_some()
                 || runs.iter().any(|run| {
-                    let prints = run.stages.get(&result.stage).map(|stage| &stage.fingerprints);
-                    prints.and_then(|prints| prints.get(day)) == Some(&result.fingerprint)
+                    let own = run.stages.get(&result.stage).map(|stage| &stage.fingerprints);
+                    // new pseudonyms follow old ones by what the runs before left
+                    let changes = run.pseudonyms.iter().flat_map(|pseudonyms| pseudonyms.changed.values());
+                    let former = changes.flatten().filter_map(|results| results.get(&result.stage));
+                    own.into_iter().chain(former).any(|prints| prints.get(day) == Some(&result.fingerprint))
                 })
         };
         let old = is_old(&stored.meta);

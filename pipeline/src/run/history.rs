@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cost::{Cost, Pace};
+use super::pseudonyms::Pseudonyms;
 use crate::engine::ScanMetrics;
 use crate::lake::Lake;
 use crate::{Context, Result};
@@ -63,6 +64,9 @@ pub struct RunManifest {
     /// RFC 3339, UTC.
     pub as_of: String,
     pub params: BTreeMap<String, String>,
+    /// Of a project that derives pseudonyms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pseudonyms: Option<Pseudonyms>,
     /// Raw files read (path and footer hash) by source.
     pub inputs: BTreeMap<String, Vec<String>>,
     pub stages: BTreeMap<String, StageRun>,

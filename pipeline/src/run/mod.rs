@@ -11,6 +11,7 @@ mod last;
 mod model;
 mod plan;
 mod progress;
+mod pseudonyms;
 mod publish;
 mod raw;
 mod relations;
@@ -24,6 +25,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use strata_udfs::text::{PseudonymKey, PseudonymKeys};
 
 pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
@@ -32,13 +34,14 @@ pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
 pub use last::{CURRENT_RUNS, RUNS, current_runs, last_run, runs_rows};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
+pub use pseudonyms::{FormerResults, Pseudonyms};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{Lake, Lock};
-use crate::project::{Params, Project, Relation, Stage, Store};
+use crate::project::{PSEUDONYM_KEY, Params, Project, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 use execute::Runner;
 use last::Last;
@@ -63,6 +66,10 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// Let published tables lose or retype columns.
     pub allow_breaking: bool,
+    /// The key from which the project's pseudonyms are derived, if it has any.
+    pub pseudonym_key: Option<PseudonymKey>,
+    /// Take another key than the last run's: all pseudonyms become others.
+    pub new_pseudonyms: bool,
     pub engine: EngineOptions,
     /// Stages that may run side by side.
     pub stages_at_once: usize,
@@ -78,6 +85,8 @@ impl Default for RunOptions {
             accept_drift: false,
             dry_run: false,
             allow_breaking: false,
+            pseudonym_key: None,
+            new_pseudonyms: false,
             engine: EngineOptions::default(),
             stages_at_once: 2,
         }
@@ -106,6 +115,7 @@ pub async fn run(
     options: &RunOptions,
     reporter: &Reporter,
 ) -> Result<Outcome> {
+    pseudonyms::check_given(project, options)?;
     lake.claim(&project.name).await?;
     let fence = Lock::acquire(lake).await?;
     let outcome = run_locked(lake, project, options, reporter, &fence).await;
@@ -124,7 +134,9 @@ async fn run_locked(
 ) -> Result<Outcome> {
     let started = Utc::now();
     let cpu_before = cpu::of_process();
-    let engine = Engine::open(lake, options.engine.clone()).await?;
+    let keys = PseudonymKeys::of(options.pseudonym_key.clone());
+    let engine =
+        Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
     let here = engine.here();
     let sources = inspect_sources(lake, project).await?;
     let as_of = options.as_of.resolve(project, here, lake, &sources).await?;
@@ -132,8 +144,11 @@ async fn run_locked(
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let last = Last::open(here, lake, reporter).await?;
+    let pseudonyms = pseudonyms::of_run(lake, project, options, last.run.as_ref(), &as_of_text(micros))?;
+    let former = pseudonyms::former(pseudonyms.as_ref(), &as_of_text(micros));
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
+    params.insert(PSEUDONYM_KEY.into(), pseudonyms::param(pseudonyms.as_ref()));
     let planner = plan::Planner {
         project,
         sources: &sources,
@@ -141,6 +156,7 @@ async fn run_locked(
         as_of: micros,
         last: last.run.as_ref(),
         reset_state: options.reset_state,
+        former,
     };
     let plan = planner.plan();
     reporter.say(&format!(
@@ -158,6 +174,7 @@ async fn run_locked(
         sources: &sources,
         plan: &plan,
         last: &last,
+        former,
         reporter,
         full_refresh: options.full_refresh,
         epoch: fence.epoch(),
@@ -188,6 +205,7 @@ async fn run_locked(
         project: project.name.clone(),
         as_of: as_of.to_rfc3339_opts(SecondsFormat::Micros, true),
         params: project.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
+        pseudonyms: pseudonyms.clone(),
         inputs: identities(&sources),
         stages,
         audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
@@ -388,6 +406,7 @@ pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Res
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(as_of.timestamp_micros()), None));
     params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
     params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
+    params.insert(PSEUDONYM_KEY.into(), pseudonyms::param(run.pseudonyms.as_ref()));
     for (param, stage) in project.models() {
         let Some(carried) = run.models.get(&stage.name) else { continue };
         let model = model::stored(lake, &stage.name, &carried.fingerprint).await?;

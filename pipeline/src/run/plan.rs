@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use super::Sources;
 use super::history::{CarriedModel, RunManifest};
+use super::pseudonyms::FormerResults;
 use crate::project::{Fingerprint, Kind, Params, Project, Refit, Relation, Stage};
 
 /// One partition of a result: a day, or the whole.
@@ -38,6 +39,8 @@ pub struct Planner<'a> {
     /// The last run of the lake.
     pub last: Option<&'a RunManifest>,
     pub reset_state: bool,
+    /// What runs under other pseudonym keys left, if the key changes with this `as_of`.
+    pub former: &'a [FormerResults],
 }
 
 impl Planner<'_> {
@@ -111,7 +114,10 @@ impl Planner<'_> {
                 Relation::Stage(name) => {
                     days.extend(plan.parts.get(name).into_iter().flat_map(|parts| parts.keys().flatten()));
                 }
-                Relation::Quarantine(_) | Relation::Carried(_) | Relation::Previous(_) => {}
+                Relation::Quarantine(_)
+                | Relation::Carried(_)
+                | Relation::Former(_)
+                | Relation::Previous(_) => {}
             }
         }
         days
@@ -179,6 +185,10 @@ impl Planner<'_> {
                 let parts =
                     table.into_iter().flat_map(|table| table.parts.iter().filter(|(part, _)| **part != now));
                 Fingerprint::of(parts.map(|(part, print)| format!("{part} {print}"))).0
+            }
+            Relation::Former(name) => {
+                let results = self.former.iter().filter_map(|results| results.get(name));
+                Fingerprint::of(results.flatten().map(|(part, print)| format!("{part} {print}"))).0
             }
             Relation::Previous(_) => String::new(),
         }

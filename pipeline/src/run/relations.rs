@@ -100,6 +100,10 @@ impl Runner<'_> {
                     .collect();
                 written_table(self.lake, &schema()?, &earlier)
             }
+            Relation::Former(name) => {
+                let files = super::pseudonyms::former_files(self.lake, self.former, name).await?;
+                written_table(self.lake, &schema()?, &files.iter().collect::<Vec<_>>())
+            }
             Relation::Previous(name) => Err(Error::other(format!("{name} has no previous round here"))),
         }
     }

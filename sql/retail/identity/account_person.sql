@@ -22,7 +22,7 @@ matched as (
     select
         account_id,
         person_account,
-        pseudonym(account_id, $pseudonym_salt) as account_key
+        pseudonym(account_id, $pseudonym_key) as account_key
     from identity.matches
 ),
 
@@ -30,7 +30,7 @@ overlaps as (
     select
         m.person_account,
         k.customer_id,
-        pseudonym(m.person_account, $pseudonym_salt) <> k.customer_id as unusual,
+        pseudonym(m.person_account, $pseudonym_key) <> k.customer_id as unusual,
         count(*) as accounts
     from matched as m
     inner join known as k on m.account_key = k.account_key
@@ -67,8 +67,8 @@ kept as (
 persons as (
     select
         person_account,
-        pseudonym(person_account, $pseudonym_salt) as usual_id,
-        pseudonym(concat_ws(' ', person_account, cast($as_of as varchar)), $pseudonym_salt) as other_id
+        pseudonym(person_account, $pseudonym_key) as usual_id,
+        pseudonym(concat_ws(' ', person_account, cast($as_of as varchar)), $pseudonym_key) as other_id
     from identity.matches
     group by person_account
 ),

@@ -2,7 +2,8 @@
 -- grain: as_of, former_id, customer_id
 -- store: table
 -- publish: as_of
--- why: `merged` when the former id has no account any more, so that the other one stands for it; else `split`
+-- why: `merged` when the former id has no account any more, so that the other one stands for it; else `split`; `renamed`
+--    when all ids are new, as the key of pseudonyms was changed
 with
 latest as (
     select max(as_of) as as_of
@@ -21,6 +22,17 @@ moves as (
     group by r.customer_id, n.customer_id
 ),
 
+renamed as (
+    select
+        f.customer_id as former_id,
+        n.customer_id,
+        count(*) as accounts
+    from former.account_person as f
+    inner join identity.account_person as n on f.account_id = n.account_id
+    where f.customer_id <> n.customer_id
+    group by f.customer_id, n.customer_id
+),
+
 living as (
     select customer_id
     from segments.person_registry
@@ -36,3 +48,11 @@ select
 from moves as m
 left join living as l on m.former_id = l.customer_id
 where m.former_id <> m.customer_id
+union all
+select
+    $as_of,
+    former_id,
+    customer_id,
+    'renamed',
+    accounts
+from renamed

@@ -5,6 +5,6 @@
 -- columns: as_of timestamp(6), account_key varchar, customer_id varchar
 select
     $as_of as as_of,
-    pseudonym(account_id, $pseudonym_salt) as account_key,
+    pseudonym(account_id, $pseudonym_key) as account_key,
     customer_id
 from identity.account_person

@@ -83,8 +83,8 @@ select
     c.action,
     cast(c.rows as bigint) as rows,
     cast(c.rows as double) / nullif(t.total, 0) as share,
-    pseudonym(c.first_key, $pseudonym_salt) as first_example,
-    pseudonym(c.last_key, $pseudonym_salt) as last_example,
+    pseudonym(c.first_key, $pseudonym_key) as first_example,
+    pseudonym(c.last_key, $pseudonym_key) as last_example,
     r.meaning
 from counts as c
 inner join totals as t on c.stage = t.stage

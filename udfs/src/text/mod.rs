@@ -18,7 +18,7 @@ pub use latin_name::LatinName;
 pub use normalize_email::{NormalizeEmail, normalize_email_into};
 pub use normalize_name::{NormalizeName, normalize_name_into};
 pub use normalize_phone::NormalizePhone;
-pub use pseudonym::{Pseudonym, pseudonym_into};
+pub use pseudonym::{LEAST_KEY_BYTES, Pseudonym, PseudonymKey, PseudonymKeys, pseudonym_into};
 pub use sentiment::{TextAspects, TextLanguage, TextSentiment, VaderCompound};
 pub use similarity::{Pairs, Similarity, SimilarityFunction};
 pub use split_address::SplitAddress;

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 
 use super::loss::CANCELLED;
+use super::secret::{ClusterSecret, proving_endpoint, refused};
 use super::{MESSAGE_BYTES, NodeCodec};
 use crate::{Context, Error, Result};
 
@@ -54,6 +55,7 @@ pub struct Cluster {
     /// Session of the jobs of this driver.
     session: String,
     job_timeout: Duration,
+    secret: Option<ClusterSecret>,
 }
 
 /// A job of which the scheduler knows; cancelled when it is dropped before it has ended.
@@ -84,19 +86,24 @@ impl Drop for Job {
 
 impl Cluster {
     /// A cluster whose scheduler listens at `address`, `host:port`. Nothing is sent yet.
-    pub(in crate::engine) fn new(address: &str, job_timeout: Duration) -> Cluster {
-        Cluster { address: address.to_owned(), session: uuid::Uuid::new_v4().to_string(), job_timeout }
+    pub(in crate::engine) fn new(
+        address: &str,
+        job_timeout: Duration,
+        secret: Option<ClusterSecret>,
+    ) -> Cluster {
+        Cluster { address: address.to_owned(), session: uuid::Uuid::new_v4().to_string(), job_timeout, secret }
     }
 
     /// Whether the scheduler answers.
     ///
     /// # Errors
-    /// [`Error::EngineLost`] when it does not.
+    /// [`Error::EngineLost`] when it does not; [`Error::Usage`] when it has another secret.
     pub(in crate::engine) async fn check(&self) -> Result<()> {
         let mut scheduler = self.connect().await?;
         let asked = scheduler.get_job_status(GetJobStatusParams { job_id: "none".to_owned() }).await;
         match asked {
             Err(status) if status.code() == tonic::Code::Unavailable => Err(self.lost(&status.message())),
+            Err(status) if status.code() == tonic::Code::Unauthenticated => Err(self.refused(&status)),
             _ => Ok(()),
         }
     }
@@ -158,7 +165,7 @@ impl Cluster {
         let mut job = Job { id, scheduler, ended: false };
         let places = self.wait(&mut job).await?;
         let config = GrpcClientConfig::from(&BallistaConfig::default());
-        let fetched = futures::stream::iter(places).map(|place| fetch(place, &config));
+        let fetched = futures::stream::iter(places).map(|place| self.fetch(place, &config));
         let rows: Result<Vec<Vec<RecordBatch>>> = fetched.buffered(FETCHES_AT_ONCE).try_collect().await;
         let rows = rows.map_err(Failure::Lost)?;
         job.ended = true;
@@ -173,6 +180,8 @@ impl Cluster {
         let endpoint = endpoint.map_err(|error| {
             Error::Usage(format!("--engine ballista://{}: {error}; write ballista://HOST:PORT", self.address))
         })?;
+        let endpoint = proving_endpoint(self.secret.as_ref()).configure_endpoint(endpoint);
+        let endpoint = endpoint.map_err(|error| Error::other(error.to_string()))?;
         let channel = endpoint.connect().await.map_err(|error| self.lost(&error))?;
         Ok(SchedulerGrpcClient::new(channel)
             .max_encoding_message_size(MESSAGE_BYTES)
@@ -216,6 +225,37 @@ impl Cluster {
         }
     }
 
+    /// The rows of one partition, from the executor that holds it.
+    async fn fetch(&self, place: PartitionLocation, config: &GrpcClientConfig) -> Result<Vec<RecordBatch>> {
+        let layout = place.layout();
+        let (Some(executor), Some(partition)) = (place.executor_meta, place.partition_id) else {
+            return Err(Error::other("the scheduler does not say where a result lies"));
+        };
+        let doing = || format!("fetching a result from executor {} at {}", executor.id, executor.host);
+        let port = u16::try_from(executor.port).context(doing())?;
+        let open = async {
+            let client = BallistaClient::try_new(
+                &executor.host,
+                port,
+                MESSAGE_BYTES,
+                false,
+                Some(proving_endpoint(self.secret.as_ref())),
+                config.io_retries_times,
+                config.io_retry_wait_time_ms,
+                0,
+                0,
+            );
+            let partition = partition.into();
+            client.await?.fetch_partition(&executor.id, &partition, place.file_id, layout, true).await
+        };
+        let mut rows = timeout(SILENCE, open).await.context(doing())?.context(doing())?;
+        let mut batches = Vec::new();
+        while let Some(batch) = timeout(SILENCE, rows.next()).await.context(doing())? {
+            batches.push(batch.context(doing())?);
+        }
+        Ok(batches)
+    }
+
     fn lost(&self, why: &dyn std::fmt::Display) -> Error {
         Error::EngineLost(format!(
             "the scheduler at {} does not answer: {why}\nhelp: start one with `strata scheduler`, and name it by --engine \
@@ -227,6 +267,9 @@ impl Cluster {
     fn refused(&self, status: &tonic::Status) -> Error {
         match status.code() {
             tonic::Code::Unavailable | tonic::Code::DeadlineExceeded => self.lost(&status.message()),
+            tonic::Code::Unauthenticated => {
+                refused(&format!("the scheduler at {}", self.address), status.message())
+            }
             _ => {
                 Error::other(format!("the scheduler at {} refused a job: {}", self.address, status.message()))
             }
@@ -259,35 +302,4 @@ impl Failure {
             false => Failure::Other(error),
         }
     }
-}
-
-/// The rows of one partition, from the executor that holds it.
-async fn fetch(place: PartitionLocation, config: &GrpcClientConfig) -> Result<Vec<RecordBatch>> {
-    let layout = place.layout();
-    let (Some(executor), Some(partition)) = (place.executor_meta, place.partition_id) else {
-        return Err(Error::other("the scheduler does not say where a result lies"));
-    };
-    let doing = || format!("fetching a result from executor {} at {}", executor.id, executor.host);
-    let port = u16::try_from(executor.port).context(doing())?;
-    let open = async {
-        let client = BallistaClient::try_new(
-            &executor.host,
-            port,
-            MESSAGE_BYTES,
-            false,
-            None,
-            config.io_retries_times,
-            config.io_retry_wait_time_ms,
-            0,
-            0,
-        );
-        let partition = partition.into();
-        client.await?.fetch_partition(&executor.id, &partition, place.file_id, layout, true).await
-    };
-    let mut rows = timeout(SILENCE, open).await.context(doing())?.context(doing())?;
-    let mut batches = Vec::new();
-    while let Some(batch) = timeout(SILENCE, rows.next()).await.context(doing())? {
-        batches.push(batch.context(doing())?);
-    }
-    Ok(batches)
 }

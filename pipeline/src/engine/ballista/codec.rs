@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
-use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err, not_impl_err};
 use datafusion::execution::TaskContext;
+use datafusion::logical_expr::{ScalarUDF, ScalarUDFImpl};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -12,6 +13,7 @@ use datafusion_proto::physical_plan::{
     AsExecutionPlan, PhysicalExtensionCodec, PhysicalProtoConverterExtension,
 };
 use datafusion_proto::protobuf::PhysicalPlanNode;
+use strata_udfs::text::{Pseudonym, PseudonymKeys};
 
 use crate::engine::joins::{PlannedJoinExec, replaced};
 use crate::engine::lookup::LookupJoinExec;
@@ -93,6 +95,23 @@ impl PhysicalExtensionCodec for NodeCodec {
             return PhysicalPlanNode::try_from_physical_plan(join, self)?.try_encode(bytes);
         }
         self.ballista.try_encode(node, bytes, converter)
+    }
+
+    /// Functions travel by name; `pseudonym` brings its keys, which no other process has.
+    fn try_encode_udf(&self, function: &ScalarUDF, bytes: &mut Vec<u8>) -> Result<()> {
+        if let Some(pseudonym) = function.inner().downcast_ref::<Pseudonym>() {
+            bytes.extend(pseudonym.keys().to_secret_bytes());
+        }
+        Ok(())
+    }
+
+    fn try_decode_udf(&self, name: &str, bytes: &[u8]) -> Result<Arc<ScalarUDF>> {
+        match PseudonymKeys::from_secret_bytes(bytes) {
+            Some(keys) if name == Pseudonym::default().name() => {
+                Ok(Arc::new(Pseudonym::with_keys(keys).into()))
+            }
+            _ => not_impl_err!("this process has no function `{name}`"),
+        }
     }
 }
 

@@ -3,9 +3,13 @@
 
 mod client;
 mod codec;
+mod connections;
+mod executor;
 mod joins;
 mod loss;
+mod secret;
 mod server;
+mod tasks;
 
 use std::sync::Arc;
 
@@ -27,7 +31,9 @@ pub(super) use client::Cluster;
 use codec::NodeCodec;
 pub(super) use codec::travelled;
 use joins::{KeepJoins, PartitionJoins};
-pub use server::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
+pub use executor::{ExecutorOptions, run_executor};
+pub use secret::{ClusterSecret, LEAST_SECRET_BYTES};
+pub use server::{SchedulerOptions, run_scheduler};
 
 /// The largest message between client, scheduler and executors, in bytes: a plan with its files, or a batch.
 const MESSAGE_BYTES: usize = 64 << 20;
