@@ -39,7 +39,7 @@ pub fn set_environment(variables: Vec<(String, String)>) {
 /// A command of the binary, with a quiet environment.
 pub fn strata(args: &[&str]) -> Command {
     let mut command = Command::new(strata_bin());
-    for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE"] {
+    for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE", "STRATA_LOCK_TIMEOUT"] {
         command.env_remove(name);
     }
     command.args(args).current_dir(repository());

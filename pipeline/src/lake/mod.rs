@@ -6,6 +6,7 @@
 //! ```text
 //! _strata.json                                     whose lake this is, and its layout version
 //! locks/<epoch>.{json,beat,done}                   who may write
+//! stages/_runs/<epoch>.json                        what the runs did
 //! stages/<layer>/<stem>/data/<attempt>/...         files of stage results
 //! stages/<layer>/<stem>/manifests/<fingerprint>.json    which files make up a result
 //! stages/<layer>/<stem>/manifests/days/<attempt>.json   the same of the days that one job computed
@@ -14,6 +15,9 @@
 //! ```
 
 mod delta;
+mod disk;
+#[cfg(test)]
+mod faults;
 mod file;
 mod footer;
 mod lock;
@@ -26,10 +30,11 @@ mod store;
 mod writer;
 
 pub use delta::{Replace, TableSnapshot, TableWrite, append, files_at, publish, table_prefix, table_version};
+pub use disk::volatile;
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
-pub use lock::Lock;
-pub use manifest::{DayResults, StageManifest, stage_data_prefix};
+pub use lock::{LOCK_TIMEOUT, Lock};
+pub use manifest::{DayResults, RUN_MANIFESTS, StageManifest, read_or_set_aside, stage_data_prefix};
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;
 pub use sink::{SinkExec, SinkSpec, name_writer, plan_sink, write_batches};

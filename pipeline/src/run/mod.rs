@@ -17,6 +17,7 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::scalar::ScalarValue;
@@ -34,7 +35,7 @@ pub use tables::{source_table, stage_table, written_table};
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
-use crate::lake::{Lake, Lock};
+use crate::lake::{LOCK_TIMEOUT, Lake, Lock};
 use crate::project::{Params, Project, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 use execute::Runner;
@@ -62,6 +63,8 @@ pub struct RunOptions {
     pub engine: EngineOptions,
     /// Stages that may run side by side.
     pub stages_at_once: usize,
+    /// How long the holder of the lake's lock may show no life before this run takes it.
+    pub lock_timeout: Duration,
 }
 
 impl Default for RunOptions {
@@ -76,6 +79,7 @@ impl Default for RunOptions {
             allow_breaking: false,
             engine: EngineOptions::default(),
             stages_at_once: 2,
+            lock_timeout: LOCK_TIMEOUT,
         }
     }
 }
@@ -103,7 +107,7 @@ pub async fn run(
     reporter: &Reporter,
 ) -> Result<Outcome> {
     lake.claim(&project.name).await?;
-    let fence = Lock::acquire(lake).await?;
+    let fence = Lock::acquire_within(lake, options.lock_timeout).await?;
     let outcome = run_locked(lake, project, options, reporter, &fence).await;
     let released = fence.release().await;
     let outcome = outcome?;
@@ -193,6 +197,7 @@ async fn run_locked(
         pace: cost::telling(last.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+        writer: String::new(),
     };
     let path = manifest.save(lake).await?;
     fence.check().await?;

@@ -143,21 +143,7 @@ pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str
 
 /// The manifest of the newest finished run.
 pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
-    let mut newest: Option<i64> = None;
-    for batch in runs_rows(engine, lake).await? {
-        let epochs =
-            batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<Int64Array>().cloned());
-        newest = newest.max(epochs.and_then(|epochs| arrow::compute::max(&epochs)));
-    }
-    match newest {
-        None => Ok(None),
-        Some(epoch) => {
-            let manifest = RunManifest::load(lake, epoch as u64).await?;
-            manifest
-                .map(Some)
-                .ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
-        }
-    }
+    RunManifest::newest(lake, &runs_rows(engine, lake).await?).await
 }
 
 /// All rows of the `runs` table.
