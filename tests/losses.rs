@@ -11,10 +11,10 @@ use crate::support::{fails, ok, run, text};
 
 const RAW: &str = "-- What was sold.\n-- grain: id\n-- event_time: sold_at\n-- clock: true\n\
     create external table raw.sales (\n    id bigint,\n    customer varchar,\n    amount double,\n    pieces int,\n    \
-    sold_at timestamp(6),\n    day date\n)\nstored as csv\npartitioned by (day)\nlocation 'raw/sales/'\n";
+    sold_at timestamp(6),\n    sale_date date\n)\nstored as csv\npartitioned by (sale_date)\nlocation 'raw/sales/'\n";
 
-const STAGING: &str = "-- One row per sale.\n-- grain: day, id\n-- store: daily\n-- day: day\n\
-    select\n    day,\n    id,\n    customer,\n    cast(amount as decimal(18, 2)) as amount\nfrom raw.sales\n\
+const STAGING: &str = "-- One row per sale.\n-- grain: sale_date, id\n-- store: daily\n-- day: sale_date\n\
+    select\n    sale_date,\n    id,\n    customer,\n    cast(amount as decimal(18, 2)) as amount\nfrom raw.sales\n\
     where pieces < $large and amount * $rate < 1e9\n";
 
 const CUSTOMERS: &str = "-- The customers.\n-- grain: customer\n-- store: table\n\
@@ -41,7 +41,7 @@ impl Shop {
         let lake = tempfile::tempdir().unwrap();
         for (day, customer) in [("2025-01-01", "ann"), ("2025-01-02", "bob"), ("2025-01-03", "ann")] {
             let sale = format!("id,customer,amount,pieces,sold_at\n1,{customer},10.50,2,{day}T10:00:00\n");
-            write(lake.path(), &[(&format!("raw/sales/day={day}/a.csv"), &sale)]);
+            write(lake.path(), &[(&format!("raw/sales/sale_date={day}/a.csv"), &sale)]);
         }
         Shop { project, lake }
     }
@@ -88,7 +88,7 @@ fn a_lost_result_is_named_and_computed_again() {
     let shop = Shop::open();
     shop.run("2025-01-04");
     let spend = shop.spend();
-    let sales = |shop: &Shop| rows(shop.lake.path(), "select day, customer, amount from staging.sales order by 1");
+    let sales = |shop: &Shop| rows(shop.lake.path(), "select sale_date, customer, amount from staging.sales order by 1");
     let before = sales(&shop);
     assert_eq!((spend.len(), before.len()), (2, 3));
     let results =
@@ -185,7 +185,7 @@ fn a_world_is_not_written_over_anything_else() {
     let before = files(shop.lake.path());
     for command in ["generate", "demo"] {
         let said = fails(2, &[command, "--lake", text(shop.lake.path())]);
-        assert!(said.contains("raw/sales/day=2025-01-0"), "{said}");
+        assert!(said.contains("raw/sales/sale_date=2025-01-0"), "{said}");
     }
     assert_eq!(files(shop.lake.path()), before);
 }

@@ -96,3 +96,24 @@ impl ObjectStore for Shaky {
         self.inner.copy_opts(from, to, options).await
     }
 }
+
+mod tests {
+    use super::{Answer, Shaky};
+    use crate::lake::Lake;
+
+    #[tokio::test]
+    async fn a_write_whose_answer_was_lost_is_known_by_its_content() {
+        let inner = Lake::open("memory://").unwrap();
+        let shaky = Shaky::new(inner.store().clone());
+        let lake = Lake::over(inner.url().clone(), shaky.clone()).unwrap();
+        for (file, answer) in [("a", Answer::Exists), ("b", Answer::Failure)] {
+            shaky.lose_next(answer);
+            assert!(lake.create(file, "ours".into()).await.unwrap());
+            assert!(!lake.create(file, "theirs".into()).await.unwrap());
+            assert_eq!(lake.get(file).await.unwrap().unwrap(), "ours");
+        }
+        shaky.lose_next(Answer::Failure);
+        lake.claim("retail").await.unwrap();
+        assert!(lake.claim("other").await.unwrap_err().to_string().contains("`retail`"));
+    }
+}

@@ -8,16 +8,15 @@
 //! store has.
 
 use std::collections::BTreeMap;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 use object_store::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::heartbeat::Heartbeat;
 use super::{Lake, RUN_MANIFESTS};
 use crate::{Context, Error, Result};
 
@@ -125,7 +124,7 @@ impl Lock {
         if !lake.create(&file(epoch, "json"), body.into()).await? {
             return Ok(None);
         }
-        let heartbeat = Heartbeat::start(lake, epoch, beat)?;
+        let heartbeat = Heartbeat::start(lake, file(epoch, "beat"), file(epoch, "done"), beat)?;
         let lock = Lock { lake: lake.clone(), epoch, holder, heartbeat };
         // a holder of a later epoch may have cleaned up this number before we created it
         match lock.check().await {
@@ -235,59 +234,6 @@ async fn watch(lake: &Lake, epoch: u64, holder: &Holder, timeout: Duration) -> R
         }
     }
     Ok(Seen::Dead)
-}
-
-/// What shows that a holder lives: a thread with a runtime of its own, since those of the engine may all be busy.
-#[derive(Debug)]
-struct Heartbeat {
-    /// Dropped without a message: the lock was dropped.
-    released: oneshot::Sender<()>,
-    thread: JoinHandle<()>,
-}
-
-impl Heartbeat {
-    fn start(lake: &Lake, epoch: u64, beat: Duration) -> Result<Heartbeat> {
-        let lake = lake.detached()?;
-        let (released, ended) = oneshot::channel();
-        let run = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => runtime.block_on(keep_alive(lake, epoch, beat, ended)),
-                Err(error) => tracing::error!(%error, "the lock's heartbeat could not be started"),
-            }
-        };
-        let thread = std::thread::Builder::new().name("lock".to_owned()).spawn(run);
-        Ok(Heartbeat { released, thread: thread.context("starting the lock's heartbeat")? })
-    }
-
-    /// Ends it: no beat is written any more.
-    async fn stop(self) -> Result<()> {
-        let _ = self.released.send(());
-        let thread = self.thread;
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        ended.context("ending the lock's heartbeat")?.map_err(|_| Error::other("the lock's heartbeat panicked"))
-    }
-}
-
-/// Beats until the lock is released. When it is dropped instead, the lake is let go from here.
-async fn keep_alive(lake: Lake, epoch: u64, beat: Duration, mut ended: oneshot::Receiver<()>) {
-    let beats = async {
-        let mut ticks = tokio::time::interval(beat);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        for number in 1_u64.. {
-            ticks.tick().await;
-            if let Err(error) = lake.put_volatile(&file(epoch, "beat"), number.to_string().into()).await {
-                tracing::warn!(%error, "the lock's heartbeat could not be written");
-            }
-        }
-    };
-    let released = tokio::select! {
-        released = &mut ended => released.is_ok(),
-        () = beats => false,
-    };
-    if !released && let Err(error) = lake.create(&file(epoch, "done"), "{}".into()).await {
-        tracing::warn!(%error, "the lock could not be let go");
-    }
 }
 
 async fn epochs(lake: &Lake) -> Result<BTreeMap<u64, Epoch>> {

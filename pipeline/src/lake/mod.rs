@@ -20,6 +20,7 @@ mod disk;
 mod faults;
 mod file;
 mod footer;
+mod heartbeat;
 mod lock;
 mod manifest;
 mod partition;

@@ -423,7 +423,6 @@ pub fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lake::faults::{Answer, Shaky};
 
     fn local() -> (tempfile::TempDir, Lake) {
         let dir = tempfile::tempdir().unwrap();
@@ -446,22 +445,6 @@ mod tests {
         lake.delete("x/a=1%2F2/f").await.unwrap();
         lake.delete("x/a=1%2F2/f").await.unwrap();
         assert!(lake.list("").await.unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_write_whose_answer_was_lost_is_known_by_its_content() {
-        let inner = Lake::open("memory://").unwrap();
-        let shaky = Shaky::new(inner.store().clone());
-        let lake = Lake::over(inner.url().clone(), shaky.clone()).unwrap();
-        for (file, answer) in [("a", Answer::Exists), ("b", Answer::Failure)] {
-            shaky.lose_next(answer);
-            assert!(lake.create(file, "ours".into()).await.unwrap());
-            assert!(!lake.create(file, "theirs".into()).await.unwrap());
-            assert_eq!(lake.get(file).await.unwrap().unwrap(), "ours");
-        }
-        shaky.lose_next(Answer::Failure);
-        lake.claim("retail").await.unwrap();
-        assert!(lake.claim("other").await.unwrap_err().to_string().contains("`retail`"));
     }
 
     #[tokio::test]

@@ -179,12 +179,18 @@ impl RunRow {
             let found = batch.column_by_name(name).filter(|column| !column.is_null(row));
             found.ok_or_else(|| Error::other(format!("a row of the runs table has no `{name}`")))
         };
-        let text = |name: &str| Ok::<_, Error>(column(name)?.as_string::<i32>().value(row).to_owned());
+        let mistyped = |name: &str| Error::other(format!("column `{name}` of the runs table has another type"));
+        let text = |name: &str| {
+            let texts = column(name)?.as_string_opt::<i32>().ok_or_else(|| mistyped(name))?;
+            Ok::<_, Error>(texts.value(row).to_owned())
+        };
+        let epochs = column("epoch")?.as_primitive_opt::<Int64Type>().ok_or_else(|| mistyped("epoch"))?;
+        let instants = column("as_of")?.as_primitive_opt::<TimestampMicrosecondType>();
         Ok(RunRow {
-            epoch: column("epoch")?.as_primitive::<Int64Type>().value(row).unsigned_abs(),
+            epoch: epochs.value(row).unsigned_abs(),
             run_id: text("run_id")?,
             project: text("project")?,
-            as_of: column("as_of")?.as_primitive::<TimestampMicrosecondType>().value(row),
+            as_of: instants.ok_or_else(|| mistyped("as_of"))?.value(row),
             tables: serde_json::from_str(&text("tables")?).context("reading the runs table")?,
         })
     }
