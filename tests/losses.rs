@@ -61,7 +61,8 @@ impl Shop {
 
     /// The last file below a folder of the lake that ends so.
     fn newest(&self, folder: &str, ending: &str) -> PathBuf {
-        let found = files(&self.lake.path().join(folder)).into_iter().rfind(|file| text(file).ends_with(ending));
+        let found =
+            files(&self.lake.path().join(folder)).into_iter().rfind(|file| text(file).ends_with(ending));
         found.unwrap_or_else(|| panic!("no {ending} below {folder}"))
     }
 
@@ -88,13 +89,22 @@ fn a_lost_result_is_named_and_computed_again() {
     let shop = Shop::open();
     shop.run("2025-01-04");
     let spend = shop.spend();
-    let sales = |shop: &Shop| rows(shop.lake.path(), "select sale_date, customer, amount from staging.sales order by 1");
+    let sales = |shop: &Shop| {
+        rows(shop.lake.path(), "select sale_date, customer, amount from staging.sales order by 1")
+    };
     let before = sales(&shop);
     assert_eq!((spend.len(), before.len()), (2, 3));
-    let results =
-        ["staging/sales/manifests", "staging/sales/data", "staging/customers/manifests", "staging/customers/data"];
-    let mut damaged: Vec<(String, &str)> =
-        results.map(|folder| (format!("stages/{folder}"), if folder.ends_with("data") { ".parquet" } else { ".json" })).into();
+    let results = [
+        "staging/sales/manifests",
+        "staging/sales/data",
+        "staging/customers/manifests",
+        "staging/customers/data",
+    ];
+    let mut damaged: Vec<(String, &str)> = results
+        .map(|folder| {
+            (format!("stages/{folder}"), if folder.ends_with("data") { ".parquet" } else { ".json" })
+        })
+        .into();
     damaged.push(("stages/segments/spend/manifests".into(), ".json"));
     damaged.push(("published/spend/data".into(), ".parquet"));
     for (folder, ending) in damaged {
@@ -103,7 +113,11 @@ fn a_lost_result_is_named_and_computed_again() {
             damage(&file);
             let gone = !file.exists() && ending == ".json";
             let said = shop.run("2025-01-04");
-            assert!(gone || said.contains(shop.relative(&file)), "{} is not named in:\n{said}", file.display());
+            assert!(
+                gone || said.contains(shop.relative(&file)),
+                "{} is not named in:\n{said}",
+                file.display()
+            );
             assert_eq!(shop.spend(), spend, "after the loss of {}", file.display());
             assert_eq!(sales(&shop), before, "after the loss of {}", file.display());
             // and it is whole again

@@ -262,7 +262,8 @@ impl Bench<'_> {
 /// The manifest of the run that was committed last.
 async fn newest_run(lake: &Lake) -> Result<RunManifest> {
     let runs = lake.list(RUN_MANIFESTS).await?;
-    let newest = runs.iter().filter_map(|run| run.location.filename()?.strip_suffix(".json")?.parse().ok()).max();
+    let newest =
+        runs.iter().filter_map(|run| run.location.filename()?.strip_suffix(".json")?.parse().ok()).max();
     let run = match newest {
         Some(epoch) => RunManifest::load(lake, epoch).await?,
         None => None,

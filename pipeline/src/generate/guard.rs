@@ -124,7 +124,8 @@ mod tests {
         };
         let other = WorldSettings { seed: 7, days: 5, ..tiny() };
         refuses(&lake, other, &["days 4 (not 5)", "seed 42 (not 7)"]).await;
-        for stranger in ["raw/orders/order_date=2025-01-02/mine.parquet", "raw/orders.csv", "truth/x.parquet"] {
+        for stranger in ["raw/orders/order_date=2025-01-02/mine.parquet", "raw/orders.csv", "truth/x.parquet"]
+        {
             lake.put(stranger, "1".into()).await.unwrap();
             refuses(&lake, tiny(), &[stranger]).await;
             lake.delete(stranger).await.unwrap();

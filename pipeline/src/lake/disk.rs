@@ -240,7 +240,8 @@ fn note(what: &str, path: &Path) {
 fn note(_: &str, _: &Path) {}
 
 fn folder_of(path: &Path) -> std::io::Result<&Path> {
-    path.parent().ok_or_else(|| IoError::new(ErrorKind::InvalidInput, "the root of the file system is not a file"))
+    path.parent()
+        .ok_or_else(|| IoError::new(ErrorKind::InvalidInput, "the root of the file system is not a file"))
 }
 
 fn naming(path: &Path, error: &IoError) -> IoError {
@@ -291,7 +292,8 @@ mod tests {
         fn steps(&self) -> Vec<String> {
             let root = self.folder.path().display().to_string();
             let mut steps = STEPS.lock().unwrap();
-            let (ours, others) = std::mem::take(&mut *steps).into_iter().partition(|step| step.contains(&root));
+            let (ours, others) =
+                std::mem::take(&mut *steps).into_iter().partition(|step| step.contains(&root));
             *steps = others;
             let ours: Vec<String> = ours;
             ours.iter().map(|step| step.replace(&format!("{root}/"), "").replace(&root, ".")).collect()
@@ -329,7 +331,10 @@ mod tests {
         assert!(of.steps().is_empty());
         upload.complete().await.unwrap();
         assert_eq!(of.steps(), ["sync a/m", "sync a"]);
-        assert_eq!((of.files("a"), of.files("a/b")), (vec!["b".into(), "h".into(), "m".into()], vec!["f".into()]));
+        assert_eq!(
+            (of.files("a"), of.files("a/b")),
+            (vec!["b".into(), "h".into(), "m".into()], vec!["f".into()])
+        );
         for (path, content) in [("a/b/f", "three"), ("a/h", "four"), ("a/m", "five six")] {
             assert_eq!(of.store.get(&of.at(path)).await.unwrap().bytes().await.unwrap(), content);
         }

@@ -59,7 +59,9 @@ impl ObjectStore for Shaky {
         let lost = if conditional { self.lost.lock().unwrap().pop_front() } else { None };
         match lost {
             None => Ok(done),
-            Some(Answer::Exists) => Err(Error::AlreadyExists { path: at.to_string(), source: "there".into() }),
+            Some(Answer::Exists) => {
+                Err(Error::AlreadyExists { path: at.to_string(), source: "there".into() })
+            }
             Some(Answer::Failure) => Err(Error::Generic { store: "Shaky", source: "no answer".into() }),
         }
     }

@@ -37,7 +37,9 @@ impl Heartbeat {
         let _ = self.released.send(());
         let thread = self.thread;
         let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        ended.context("ending the lock's heartbeat")?.map_err(|_| Error::other("the lock's heartbeat panicked"))
+        ended
+            .context("ending the lock's heartbeat")?
+            .map_err(|_| Error::other("the lock's heartbeat panicked"))
     }
 }
 

@@ -230,7 +230,9 @@ async fn watch(lake: &Lake, epoch: u64, holder: &Holder, timeout: Duration) -> R
             said = true;
             let (pid, host) = (holder.pid, &holder.host);
             let left = timeout.saturating_sub(silent).as_secs_f64();
-            tracing::info!("the lake is held by process {pid} on {host}, which shows no life: taking over in {left:.0} s");
+            tracing::info!(
+                "the lake is held by process {pid} on {host}, which shows no life: taking over in {left:.0} s"
+            );
         }
     }
     Ok(Seen::Dead)

@@ -233,7 +233,11 @@ impl DayResults {
 
 /// What a manifest says. One that has lost its content, or that is not a manifest, is set aside: its results are computed
 /// again.
-pub async fn read_or_set_aside<T: DeserializeOwned>(lake: &Lake, path: &str, body: Option<&[u8]>) -> Option<T> {
+pub async fn read_or_set_aside<T: DeserializeOwned>(
+    lake: &Lake,
+    path: &str,
+    body: Option<&[u8]>,
+) -> Option<T> {
     match serde_json::from_slice(body?) {
         Ok(manifest) => Some(manifest),
         Err(error) => {
@@ -401,7 +405,10 @@ mod tests {
         lake.put(&at, "".into()).await.unwrap();
         let prints = BTreeMap::from([("2025-01-02".to_owned(), "a".to_owned())]);
         for _ in 0..2 {
-            assert_eq!(StageManifest::load_parts(&lake, "facts.daily", &prints).await.unwrap(), [day.clone()]);
+            assert_eq!(
+                StageManifest::load_parts(&lake, "facts.daily", &prints).await.unwrap(),
+                [day.clone()]
+            );
         }
         assert_eq!(lake.get(&at).await.unwrap(), None);
         assert!(lake.get(&format!("{at}.broken")).await.unwrap().is_some());

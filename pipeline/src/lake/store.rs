@@ -152,7 +152,11 @@ impl Lake {
         let path = create_folder(&self.url)?.join(folder);
         disk::make_private(&path).map_err(|error| {
             let doing = format!("creating {}", path.display());
-            if is_denied(&error) { denied(doing, error) } else { Error::Other { context: doing, source: error.into() } }
+            if is_denied(&error) {
+                denied(doing, error)
+            } else {
+                Error::Other { context: doing, source: error.into() }
+            }
         })
     }
 

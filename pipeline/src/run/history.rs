@@ -179,7 +179,8 @@ impl RunRow {
             let found = batch.column_by_name(name).filter(|column| !column.is_null(row));
             found.ok_or_else(|| Error::other(format!("a row of the runs table has no `{name}`")))
         };
-        let mistyped = |name: &str| Error::other(format!("column `{name}` of the runs table has another type"));
+        let mistyped =
+            |name: &str| Error::other(format!("column `{name}` of the runs table has another type"));
         let text = |name: &str| {
             let texts = column(name)?.as_string_opt::<i32>().ok_or_else(|| mistyped(name))?;
             Ok::<_, Error>(texts.value(row).to_owned())
