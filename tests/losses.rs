@@ -1,4 +1,5 @@
-//! What a loss of power or a careless hand took from a lake: named, and computed again. And who may read what.
+//! What a loss of power or a careless hand took from a lake: named, and computed again. And who may read
+//! what.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -10,8 +10,8 @@ use crate::{Context, Error, Result};
 /// The file that says which world a lake holds: its settings.
 const MARKER: &str = "truth/world.json";
 
-/// Writes a world to a lake that is empty or that holds the same world, files of it or all. What the truth tells of
-/// persons lies in a folder that its owner alone may read.
+/// Writes a world to a lake that is empty or that holds the same world, files of it or all. What the truth
+/// tells of persons lies in a folder that its owner alone may read.
 ///
 /// # Errors
 /// [`Error::Usage`] when the lake holds another world or anything else, and what [`generate`] refuses.

@@ -160,9 +160,10 @@ impl Task {
     }
 }
 
-/// Writes a world: `ROOT/raw/TABLE/...parquet`, those that arrive within `settings.arrived`, and `ROOT/truth/*.parquet`,
-/// always whole. Files already there are replaced; [`generate_into`] looks first whose they are. Runs on a Tokio runtime, `settings.threads` files at a time; memory
-/// is bounded by about 150 bytes a person and 300 MB a thread at any scale.
+/// Writes a world: `ROOT/raw/TABLE/...parquet`, those that arrive within `settings.arrived`, and
+/// `ROOT/truth/*.parquet`, always whole. Files already there are replaced; [`generate_into`] looks first
+/// whose they are. Runs on a Tokio runtime, `settings.threads` files at a time; memory is bounded by about
+/// 150 bytes a person and 300 MB a thread at any scale.
 ///
 /// # Errors
 /// [`crate::Error::Usage`] when a setting is outside its limits; otherwise what the store reports, with the file's path.

@@ -1,4 +1,5 @@
-//! A store for tests that does what it is asked and answers wrongly: the answer to a write is lost, the clock is behind.
+//! A store for tests that does what it is asked and answers wrongly: the answer to a write is lost, the clock
+//! is behind.
 
 use std::collections::VecDeque;
 use std::fmt::{Display, Formatter};

@@ -1,11 +1,11 @@
 //! The lock of a lake: numbered epochs, each made by whoever creates its file first.
 //!
-//! `locks/<epoch>.json` says who took the epoch, `<epoch>.beat` changes while the holder lives, `<epoch>.done` says
-//! that it let go. The newest epoch counts. Whether its holder lives is seen by watching the beat: when it changes the
-//! holder lives, when it does not for as long as the watcher waits the holder is dead, and the watcher creates the next
-//! epoch. No clock but the watcher's own decides, and no process table. A holder that was only slow then finds a newer
-//! epoch ([`Lock::check`]) and must not commit. Only `create if absent` is needed, the one conditional write that every
-//! store has.
+//! `locks/<epoch>.json` says who took the epoch, `<epoch>.beat` changes while the holder lives,
+//! `<epoch>.done` says that it let go. The newest epoch counts. Whether its holder lives is seen by watching
+//! the beat: when it changes the holder lives, when it does not for as long as the watcher waits the holder
+//! is dead, and the watcher creates the next epoch. No clock but the watcher's own decides, and no process
+//! table. A holder that was only slow then finds a newer epoch ([`Lock::check`]) and must not commit. Only
+//! `create if absent` is needed, the one conditional write that every store has.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,8 @@ use crate::{Context, Error, Result};
 
 const FOLDER: &str = "locks";
 
-/// How often a holder shows that it lives; more often where it would be taken for dead after less than ten beats.
+/// How often a holder shows that it lives; more often where it would be taken for dead after less than ten
+/// beats.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// A holder whose beat has not changed for so long is dead, unless the run says otherwise.
@@ -327,7 +328,8 @@ mod tests {
         assert!(left.iter().all(|file| file.location.as_ref().contains("/0000000003.")), "{left:?}");
     }
 
-    /// What decided once: this boot, a process id that nobody has, and the time at which the store wrote the beat.
+    /// What decided once: this boot, a process id that nobody has, and the time at which the store wrote the
+    /// beat.
     #[tokio::test]
     async fn a_holder_that_beats_lives_whatever_process_tables_and_clocks_say() {
         let (dir, _) = lake();

@@ -100,8 +100,9 @@ impl StageManifest {
         Some(Arc::new(Schema::new(schema.fields().iter().cloned().chain([rule]).collect::<Vec<_>>())))
     }
 
-    /// Makes this the result of its stage and fingerprint and returns it. When another attempt was first, that one's
-    /// manifest stands and is returned instead, unless it is broken; the files of this attempt are then nobody's.
+    /// Makes this the result of its stage and fingerprint and returns it. When another attempt was first,
+    /// that one's manifest stands and is returned instead, unless it is broken; the files of this attempt are
+    /// then orphans.
     pub async fn create(self, lake: &Lake) -> Result<StageManifest> {
         let path = path(&self.stage, &self.fingerprint)?;
         if lake.create(&path, self.to_json()?).await? {
@@ -125,15 +126,16 @@ impl StageManifest {
         Ok(body.into())
     }
 
-    /// The result of a stage that is kept whole, if it is finished. A manifest that cannot be read is set aside.
+    /// The result of a stage that is kept whole, if it is finished. A manifest that cannot be read is set
+    /// aside.
     pub async fn load(lake: &Lake, stage: &str, fingerprint: &str) -> Result<Option<StageManifest>> {
         let path = path(stage, fingerprint)?;
         let body = lake.get(&path).await?;
         Ok(read_or_set_aside(lake, &path, body.as_deref()).await)
     }
 
-    /// Takes away the results that have lost a data file, or hold one of another size than was written. Each data folder
-    /// is listed once.
+    /// Takes away the results that have lost a data file, or hold one of another size than was written. Each
+    /// data folder is listed once.
     pub async fn retain_whole(lake: &Lake, results: Vec<StageManifest>) -> Result<Vec<StageManifest>> {
         let files = results.iter().flat_map(|result| &result.files);
         let folders: BTreeSet<&str> = files.map(|file| data_folder(&file.path)).collect();
@@ -231,8 +233,8 @@ impl DayResults {
     }
 }
 
-/// What a manifest says. One that has lost its content, or that is not a manifest, is set aside: its results are computed
-/// again.
+/// What a manifest says. One that has lost its content, or that is not a manifest, is set aside: its results
+/// are computed again.
 pub async fn read_or_set_aside<T: DeserializeOwned>(
     lake: &Lake,
     path: &str,

@@ -70,7 +70,8 @@ impl Lake {
         Ok(Lake { url, store, store_url, root, opened: false })
     }
 
-    /// The same lake for another Tokio runtime: connections of S3 clients live on the runtime that opened them.
+    /// The same lake for another Tokio runtime: connections of S3 clients live on the runtime that opened
+    /// them.
     pub fn detached(&self) -> Result<Lake> {
         let store = match self.url.scheme() {
             "s3" if self.opened => s3_client(&self.url)?,
@@ -143,8 +144,8 @@ impl Lake {
         path.as_ref().strip_prefix(self.root.as_ref())?.strip_prefix('/')
     }
 
-    /// Makes a folder of a local lake that its owner alone may read, unless it is there; on other stores, whose access
-    /// rules are theirs, it does nothing.
+    /// Makes a folder of a local lake that its owner alone may read, unless it is there; on other stores,
+    /// whose access rules are theirs, it does nothing.
     pub fn make_private(&self, folder: &str) -> Result<()> {
         if self.url.scheme() != "file" {
             return Ok(());
@@ -160,8 +161,8 @@ impl Lake {
         })
     }
 
-    /// Marks the lake as `project`'s own, or refuses when it holds another project or another layout. Stage results, which
-    /// may hold names and addresses, get a folder that its owner alone may read.
+    /// Marks the lake as `project`'s own, or refuses when it holds another project or another layout. Stage
+    /// results, which may hold names and addresses, get a folder that its owner alone may read.
     pub async fn claim(&self, project: &str) -> Result<()> {
         self.make_private("stages")?;
         let ours = Claim { project: project.to_owned(), layout_version: LAYOUT_VERSION };
@@ -212,8 +213,9 @@ impl Lake {
         done.map(drop).map_err(|e| store_error(format!("writing {}{rel}", self.url), e))
     }
 
-    /// Writes a file unless it exists; `false` when it exists with another content. Of concurrent callers with different
-    /// contents one gets `true`, even if the store's answer to it was lost: what is there is read back and compared.
+    /// Writes a file unless it exists; `false` when it exists with another content. Of concurrent callers
+    /// with different contents one gets `true`, even if the store's answer to it was lost: what is there is
+    /// read back and compared.
     pub async fn create(&self, rel: &str, body: Bytes) -> Result<bool> {
         use object_store::Error::AlreadyExists;
         let put = self.store.put_opts(&self.path(rel), body.clone().into(), PutMode::Create.into()).await;
@@ -226,7 +228,8 @@ impl Lake {
         }
     }
 
-    /// Moves a file that cannot be used to a name that is never read, and warns. A reader that may not move it leaves it.
+    /// Moves a file that cannot be used to a name that is never read, and warns. A reader that may not move
+    /// it leaves it.
     pub async fn set_aside(&self, rel: &str, why: impl Display) {
         let aside = format!("{rel}.broken");
         match self.store.rename(&self.path(rel), &self.path(&aside)).await {

@@ -119,9 +119,9 @@ impl RunManifest {
         Ok(read_or_set_aside(lake, &path, body.as_deref()).await)
     }
 
-    /// The manifest of the run that committed last, by the rows of the table `runs`. When it is lost, what it said of
-    /// published tables is taken from these rows, and the rest (the models that the next run inherits) from the newest
-    /// manifest that is left; its results of stages are unknown then.
+    /// The manifest of the run that committed last, by the rows of the table `runs`. When it is lost, what it
+    /// said of published tables is taken from these rows, and the rest (the models that the next run
+    /// inherits) from the newest manifest that is left; its results of stages are unknown then.
     pub async fn newest(lake: &Lake, runs: &[RecordBatch]) -> Result<Option<RunManifest>> {
         let mut rows = RunRow::of(runs)?;
         rows.sort_by_key(|row| std::cmp::Reverse(row.epoch));
@@ -196,8 +196,8 @@ impl RunRow {
         })
     }
 
-    /// The manifest of this run made up from `rows`, those of all runs since `before`. What stages read of published
-    /// tables has other fingerprints then, so that nothing old is taken for it.
+    /// The manifest of this run made up from `rows`, those of all runs since `before`. What stages read of
+    /// published tables has other fingerprints then, so that nothing old is taken for it.
     fn without_manifest(&self, rows: &[RunRow], before: RunManifest) -> RunManifest {
         let mut published = BTreeMap::new();
         for (name, version) in &self.tables {
