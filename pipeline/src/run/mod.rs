@@ -109,10 +109,10 @@ pub async fn run(
     lake.claim(&project.name).await?;
     let fence = Lock::acquire_within(lake, options.lock_timeout).await?;
     let outcome = run_locked(lake, project, options, reporter, &fence).await;
-    let released = fence.release().await;
-    let outcome = outcome?;
-    released?;
-    Ok(outcome)
+    if let Err(error) = fence.release().await {
+        tracing::warn!(%error, "the lock could not be released: the next run waits until it counts as dead");
+    }
+    outcome
 }
 
 async fn run_locked(
