@@ -48,7 +48,7 @@ impl Disk {
     /// Makes the folder of a file that is to be written by another call.
     async fn prepare(&self, location: &Location) -> Result<()> {
         let path = self.files.path_to_filesystem(location)?;
-        blocking(move || make_folder(folder_of(&path)?)).await
+        blocking(move || sync_all(&make_folder(folder_of(&path)?)?)).await
     }
 }
 
@@ -158,14 +158,14 @@ pub fn make_private(folder: &Path) -> std::io::Result<()> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(folder) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        done => done.and_then(|()| sync(folder_of(folder)?)),
+        done => done.and_then(|()| sync_folder(folder_of(folder)?)),
     }
 }
 
 /// Writes a file under another name, syncs it, and gives it its name.
 fn write(path: &Path, body: &PutPayload, create: bool) -> std::io::Result<()> {
     let folder = folder_of(path)?;
-    make_folder(folder)?;
+    let above = make_folder(folder)?;
     let (mut file, temporary) = open_temporary(path)?;
     let named = body.iter().try_for_each(|piece| file.write_all(piece)).and_then(|()| {
         sync_open(&file, &temporary)?;
@@ -180,7 +180,9 @@ fn write(path: &Path, body: &PutPayload, create: bool) -> std::io::Result<()> {
         let _ = std::fs::remove_file(&temporary);
     }
     named.map_err(|error| naming(path, &error))?;
-    sync(folder)
+    // of folders after all of them: a journal then writes once
+    sync_folder(folder)?;
+    sync_all(&above)
 }
 
 /// A new file beside `path`, under a name that [`LocalFileSystem`] never lists.
@@ -197,29 +199,33 @@ fn open_temporary(path: &Path) -> std::io::Result<(File, PathBuf)> {
     }
 }
 
-/// Makes a folder and those above it; the name of each new one is synced.
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    if folder.exists() {
-        return Ok(());
+/// Makes a folder and those above it. Returns the folders that have new names in them, to be synced.
+fn make_folder(folder: &Path) -> std::io::Result<Vec<&Path>> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    if !missing.is_empty() {
+        std::fs::create_dir_all(folder).map_err(|error| naming(folder, &error))?;
     }
-    let above = folder_of(folder)?;
-    make_folder(above)?;
-    match std::fs::create_dir(folder) {
-        Ok(()) => {
-            note("name", folder);
-            sync(above)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(naming(folder, &error)),
-    }
+    Ok(missing.iter().filter_map(|folder| folder.parent()).collect())
+}
+
+fn sync_all(folders: &[&Path]) -> std::io::Result<()> {
+    folders.iter().try_for_each(|folder| sync_folder(folder))
 }
 
 fn settle(path: &Path) -> std::io::Result<()> {
     sync(path)?;
-    sync(folder_of(path)?)
+    sync_folder(folder_of(path)?)
 }
 
-/// Syncs a file or a folder.
+/// Syncs a folder, where the file system can do so and this user may open it.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    use ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    match sync(folder) {
+        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
+        done => done,
+    }
+}
+
 fn sync(path: &Path) -> std::io::Result<()> {
     File::open(path).and_then(|file| sync_open(&file, path)).map_err(|error| naming(path, &error))
 }
@@ -314,8 +320,7 @@ mod tests {
         let of = Folder::new();
         let create = || PutOptions::from(PutMode::Create);
         of.store.put_opts(&of.at("a/b/f"), "one".into(), create()).await.unwrap();
-        let folders = ["name a", "sync .", "name a/b", "sync a"];
-        assert_eq!(of.steps(), [&folders[..], &["sync a/b/f#1", "name a/b/f", "sync a/b"]].concat());
+        assert_eq!(of.steps(), ["sync a/b/f#1", "name a/b/f", "sync a/b", "sync a", "sync ."]);
         let again = of.store.put_opts(&of.at("a/b/f"), "two".into(), create()).await.unwrap_err();
         assert!(matches!(again, Error::AlreadyExists { .. }), "{again}");
         assert_eq!(of.steps(), ["sync a/b/f#1"]);
