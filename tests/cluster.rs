@@ -110,7 +110,8 @@ fn an_executor_that_is_silent_counts_as_lost() {
 #[test]
 fn a_driver_killed_at_any_moment_is_resumed_on_s3() {
     let s3 = S3::start();
-    set_environment(s3.environment("admin"));
+    // a second to see that the last driver is dead
+    set_environment([s3.environment("admin"), vec![("STRATA_LOCK_TIMEOUT".into(), "1".into())]].concat());
     let cluster = Cluster::start(2);
     let engine = cluster.engine();
     let lake = "s3://lake/killed";
@@ -120,7 +121,7 @@ fn a_driver_killed_at_any_moment_is_resumed_on_s3() {
     let mut killed = 0;
     for _ in 0..10 {
         let mut driver = Running::start(&run);
-        std::thread::sleep(Duration::from_millis(200 + random.below(2500) as u64));
+        std::thread::sleep(Duration::from_millis(1200 + random.below(2500) as u64));
         killed += usize::from(driver.is_killed());
     }
     assert!(killed >= 5, "only {killed} drivers were killed before they ended");

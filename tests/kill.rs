@@ -19,7 +19,7 @@ use crate::support::process::Running;
 use crate::support::world::{
     PUBLISHED, copy, files, last_run, published_hashes, rows, small_lake, small_run,
 };
-use crate::support::{ok, text};
+use crate::support::{ok, set_environment, text};
 
 /// A kill is tried again on a new copy of the lake when the run ended before it, so often.
 const TRIES: usize = 20;
@@ -231,8 +231,14 @@ fn kill_points(count: usize, steps: usize, seed: u64) -> Vec<usize> {
     (0..count).map(|stretch| 1 + ((stretch as f64 + random()) * width) as usize).collect()
 }
 
+/// Runs take the lock of one that was killed as soon as they may.
+fn take_over_soon() {
+    set_environment(vec![("STRATA_LOCK_TIMEOUT".into(), "1".into())]);
+}
+
 #[test]
 fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
+    take_over_soon();
     let raw = small_lake();
     ok(&["run", "--lake", text(raw.path()), "--as-of", "2025-02-27"]);
     let folder = tempfile::tempdir().unwrap();
@@ -254,6 +260,7 @@ fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
 
 #[test]
 fn a_first_run_killed_at_4_points_shows_nothing_until_it_is_whole() {
+    take_over_soon();
     let raw = small_lake();
     let run = Run::of(raw.path(), small_run());
     assert_eq!(run.old, None);

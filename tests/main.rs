@@ -104,6 +104,9 @@ mod accounting;
 // Broken files, columns, values and lakes: refused with the way out, or set apart row by row.
 mod bad_input;
 
+// Lost files and manifests, removed locks, worlds over other files, and who may read what.
+mod losses;
+
 // CSV files with wrong columns, values, encodings.
 mod bad_csv;
 

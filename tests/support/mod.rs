@@ -51,7 +51,7 @@ pub fn pseudonym_keys() -> PseudonymKeys {
 pub fn strata(args: &[&str]) -> Command {
     let mut command = Command::new(strata_bin());
     command.env("STRATA_PSEUDONYM_KEY", PSEUDONYM_KEY);
-    for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE"] {
+    for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE", "STRATA_LOCK_TIMEOUT"] {
         command.env_remove(name);
     }
     command.args(args).current_dir(repository());

@@ -18,7 +18,7 @@ pub use page::page;
 pub use process::{Usage, measure, measure_within};
 
 use crate::engine::planning_state;
-use crate::lake::Lake;
+use crate::lake::{Lake, RUN_MANIFESTS};
 use crate::project::Project;
 use crate::run::{Amount, Expected, Forecast, RunManifest};
 use crate::{Context, Error, Result};
@@ -261,9 +261,9 @@ impl Bench<'_> {
 
 /// The manifest of the run that was committed last.
 async fn newest_run(lake: &Lake) -> Result<RunManifest> {
-    let mut runs = lake.list("stages/_runs").await?;
-    runs.sort_by(|a, b| a.location.cmp(&b.location));
-    let newest = runs.last().and_then(|run| run.location.filename()?.trim_end_matches(".json").parse().ok());
+    let runs = lake.list(RUN_MANIFESTS).await?;
+    let newest =
+        runs.iter().filter_map(|run| run.location.filename()?.strip_suffix(".json")?.parse().ok()).max();
     let run = match newest {
         Some(epoch) => RunManifest::load(lake, epoch).await?,
         None => None,

@@ -1,7 +1,7 @@
 //! `strata demo`: a small world, a run, and a look at its segments.
 
 use crate::engine::{EngineOptions, planning_state};
-use crate::generate::{WorldSettings, generate};
+use crate::generate::{WorldSettings, generate_into};
 use crate::lake::Lake;
 use crate::project::Project;
 use crate::query::Reader;
@@ -30,7 +30,7 @@ pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
     let reporter = Reporter::new(lines);
     reporter.say(&format!("generating a retail world of scale {SCALE} in {}", lake.url()));
     let settings = WorldSettings { scale: SCALE, ..WorldSettings::default() };
-    let world = generate(&settings, lake.store().clone(), &lake.path("")).await?;
+    let world = generate_into(&lake, &settings).await?;
     reporter.say(world.to_string().trim_end());
     let project = Project::load("retail", &planning_state()?)?;
     let options = RunOptions {

@@ -1,7 +1,10 @@
 //! `strata run`.
 
+use std::time::Duration;
+
 use crate::Result;
 use crate::engine::planning_state;
+use crate::lake::LOCK_TIMEOUT;
 use crate::project::Project;
 use crate::run::{Amount, AsOf, Outcome, Reporter, RunManifest, RunOptions};
 
@@ -52,6 +55,10 @@ pub struct RunArgs {
     /// Derive pseudonyms from another key than the last run did, and publish which became which.
     #[arg(long)]
     new_pseudonyms: bool,
+    /// Seconds without a sign of life after which the run that holds the lake counts as dead.
+    #[arg(long, env = "STRATA_LOCK_TIMEOUT", default_value_t = LOCK_TIMEOUT.as_secs(),
+        value_parser = clap::value_parser!(u64).range(1..))]
+    lock_timeout: u64,
 }
 
 fn parse_times(text: &str) -> std::result::Result<f64, String> {
@@ -80,6 +87,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         pseudonym_key,
         new_pseudonyms: args.new_pseudonyms,
         engine: args.engine.on(machine)?,
+        lock_timeout: Duration::from_secs(args.lock_timeout),
         ..RunOptions::default()
     };
     match crate::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {

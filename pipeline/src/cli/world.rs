@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::generate::{WorldSettings, generate as generate_world};
+use crate::generate::{WorldSettings, generate_into};
 use crate::{Error, Result};
 use chrono::NaiveDate;
 
@@ -59,6 +59,6 @@ pub async fn generate(args: GenerateArgs) -> Result<()> {
     if !settings.scale.is_finite() || settings.scale <= 0.0 {
         return Err(Error::Usage("--scale: give a number above 0".into()));
     }
-    let summary = generate_world(&settings, lake.store().clone(), &lake.path("")).await?;
+    let summary = generate_into(&lake, &settings).await?;
     print(summary)
 }

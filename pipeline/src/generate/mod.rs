@@ -23,6 +23,7 @@ mod delivery;
 mod erasures;
 mod events;
 mod formats;
+mod guard;
 mod holders;
 mod identity;
 mod intent;
@@ -57,12 +58,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use futures::StreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{ObjectStore, PutPayload};
 
+pub use guard::generate_into;
 pub use mess::Kind as MessKind;
 pub use settings::{MessRates, WorldSettings};
 
-use crate::lake::store_error;
+use crate::lake::{store_error, volatile};
 use crate::{Context, Result};
 use truth::TruthFile;
 use world::World;
@@ -158,9 +160,10 @@ impl Task {
     }
 }
 
-/// Writes a world: `ROOT/raw/TABLE/...parquet`, those that arrive within `settings.arrived`, and `ROOT/truth/*.parquet`,
-/// always whole. Files already there are replaced. Runs on a Tokio runtime, `settings.threads` files at a time; memory
-/// is bounded by about 150 bytes a person and 300 MB a thread at any scale.
+/// Writes a world: `ROOT/raw/TABLE/...parquet`, those that arrive within `settings.arrived`, and
+/// `ROOT/truth/*.parquet`, always whole. Files already there are replaced; [`generate_into`] looks first
+/// whose they are. Runs on a Tokio runtime, `settings.threads` files at a time; memory is bounded by about
+/// 150 bytes a person and 300 MB a thread at any scale.
 ///
 /// # Errors
 /// [`crate::Error::Usage`] when a setting is outside its limits; otherwise what the store reports, with the file's path.
@@ -219,7 +222,7 @@ async fn make_and_put(
         let path = Path::from_iter(root.parts().chain(file.path.parts()));
         let bytes = file.bytes.len() as u64;
         written.push((file.table, TableSummary { rows: file.rows, bytes, files: 1 }));
-        let put = store.put(&path, PutPayload::from_bytes(file.bytes)).await;
+        let put = store.put_opts(&path, PutPayload::from_bytes(file.bytes), volatile()).await;
         put.map_err(|error| store_error(format!("writing {path}"), error))?;
     }
     Ok(Written { written, truth: made.truth })

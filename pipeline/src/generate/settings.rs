@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use chrono::NaiveDate;
+use serde::Serialize;
 
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ pub const MAX_DAYS: u32 = 4000;
 pub const MAX_SCALE: f64 = 1000.0;
 
 /// Which world to make. The same settings (`arrived` and `threads` apart) give the same rows on every machine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct WorldSettings {
     /// Size: 1 is 100,000 persons and, over 365 days, about 20 million events, 1 million orders and 0.6 GB of Parquet.
     /// Events and orders grow with persons and days.
@@ -27,12 +28,14 @@ pub struct WorldSettings {
     /// Number of local days. What would arrive after the last of them is not delivered.
     pub days: u32,
     /// Write only raw files that arrive on a local day in `[start, end)`; `None` writes all. Truth is always whole.
+    #[serde(skip)]
     pub arrived: Option<Range<NaiveDate>>,
     /// Share of persons who ask to be erased while the world runs.
     pub erasures: f64,
     /// How messy the world is.
     pub mess: MessRates,
     /// Number of blocking tasks that make files at the same time.
+    #[serde(skip)]
     pub threads: usize,
 }
 
@@ -90,7 +93,7 @@ impl WorldSettings {
 
 /// Rates of planted mess. Unless another base is named, a rate is the share of rows of its table; a row bears at most
 /// one kind, so the rates of a table must not sum to more than 1.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MessRates {
     /// Events delivered twice, with the same id; the copy is ingested later, the same day or two days on.
     pub duplicate_event: f64,

@@ -1,18 +1,22 @@
 //! Manifests: which files make up the result of a finished stage. A result exists when its manifest does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::partition::escape;
 use super::{DataFile, Lake};
 use crate::{Context, Error, Result};
+
+/// The folder of the manifests of runs, each `<epoch>.json`.
+pub const RUN_MANIFESTS: &str = "stages/_runs";
 
 /// Manifests read at the same time.
 const READS_AT_ONCE: usize = 16;
@@ -97,15 +101,18 @@ impl StageManifest {
         Some(Arc::new(Schema::new(schema.fields().iter().cloned().chain([rule]).collect::<Vec<_>>())))
     }
 
-    /// Makes this the result of its stage and fingerprint and returns it. When another attempt was first, that one's
-    /// manifest stands and is returned instead; the files of this attempt are then nobody's.
+    /// Makes this the result of its stage and fingerprint and returns it. When another attempt was first,
+    /// that one's manifest stands and is returned instead, unless it is broken; the files of this attempt are
+    /// then orphans.
     pub async fn create(self, lake: &Lake) -> Result<StageManifest> {
         let path = path(&self.stage, &self.fingerprint)?;
         if lake.create(&path, self.to_json()?).await? {
             return Ok(self);
         }
-        let first = StageManifest::load(lake, &self.stage, &self.fingerprint).await?;
-        first.ok_or_else(|| Error::other(format!("manifest {path} vanished while it was read; run again")))
+        match StageManifest::load(lake, &self.stage, &self.fingerprint).await? {
+            Some(first) => Ok(first),
+            None => self.replace(lake).await,
+        }
     }
 
     /// Makes this the result in place of what is there.
@@ -120,15 +127,43 @@ impl StageManifest {
         Ok(body.into())
     }
 
-    /// The result of a stage that is kept whole, if it is finished.
+    /// The result of a stage that is kept whole, if it is finished. A manifest that cannot be read is set
+    /// aside.
     pub async fn load(lake: &Lake, stage: &str, fingerprint: &str) -> Result<Option<StageManifest>> {
         let path = path(stage, fingerprint)?;
-        let Some(body) = lake.get(&path).await? else {
-            return Ok(None);
-        };
-        let manifest =
-            serde_json::from_slice(&body).context(format!("{}{path} is no manifest", lake.url()))?;
-        Ok(Some(manifest))
+        let body = lake.get(&path).await?;
+        Ok(read_or_set_aside(lake, &path, body.as_deref()).await)
+    }
+
+    /// Takes away the results that have lost a data file, or hold one of another size than was written. Each
+    /// data folder is listed once.
+    pub async fn retain_whole(lake: &Lake, results: Vec<StageManifest>) -> Result<Vec<StageManifest>> {
+        let files = results.iter().flat_map(|result| &result.files);
+        let folders: BTreeSet<&str> = files.map(|file| data_folder(&file.path)).collect();
+        let mut there = BTreeMap::new();
+        for folder in folders {
+            for found in lake.list(folder).await? {
+                there.insert(lake.relative(&found.location).unwrap_or_default().to_owned(), found.size);
+            }
+        }
+        let mut whole = Vec::with_capacity(results.len());
+        for result in results {
+            let broken = result.files.iter().find(|file| there.get(&file.path) != Some(&file.bytes));
+            let Some(file) = broken else {
+                whole.push(result);
+                continue;
+            };
+            let why = match there.get(&file.path) {
+                None => format!("names {}, which is missing", file.path),
+                Some(bytes) => format!("names {}, which has {bytes} bytes, not {}", file.path, file.bytes),
+            };
+            match &result.day {
+                // the manifest is that of other days, too; the one of the next attempt counts
+                Some(day) => tracing::warn!("{} of {day} {why}: it is computed again", result.stage),
+                None => lake.set_aside(&path(&result.stage, &result.fingerprint)?, why).await,
+            }
+        }
+        Ok(whole)
     }
 
     /// Those of the parts of a stage's result that are finished. `fingerprints` has one entry a day, or one for the
@@ -201,16 +236,15 @@ impl DayResults {
     /// All finished days of a stage, by day and fingerprint.
     async fn load(lake: &Lake, stage: &str) -> Result<BTreeMap<(String, String), StageManifest>> {
         let listed = lake.list(&days_folder(stage)?).await?;
-        let read = futures::stream::iter(listed).map(|meta| async move {
-            let name = lake.relative(&meta.location).unwrap_or_default().to_owned();
-            let body = lake.get(&name).await?.unwrap_or_default();
-            let results: DayResults =
-                serde_json::from_slice(&body).context(format!("{}{name} is no manifest", lake.url()))?;
-            Ok::<_, Error>(results)
+        let names = listed.iter().filter_map(|meta| lake.relative(&meta.location));
+        let names: Vec<String> = names.filter(|name| name.ends_with(".json")).map(str::to_owned).collect();
+        let read = futures::stream::iter(names).map(|name| async move {
+            let body = lake.get(&name).await?;
+            Ok::<_, Error>(read_or_set_aside::<DayResults>(lake, &name, body.as_deref()).await)
         });
-        let all: Vec<DayResults> = read.buffered(READS_AT_ONCE).try_collect().await?;
+        let all: Vec<Option<DayResults>> = read.buffered(READS_AT_ONCE).try_collect().await?;
         let mut found = BTreeMap::new();
-        for day in all.into_iter().flat_map(DayResults::into_days) {
+        for day in all.into_iter().flatten().flat_map(DayResults::into_days) {
             found.insert((day.day.clone().unwrap_or_default(), day.fingerprint.clone()), day);
         }
         Ok(found)
@@ -223,7 +257,7 @@ pub struct StoredManifest {
     /// Path relative to the lake.
     pub path: String,
     pub meta: ObjectMeta,
-    /// The result, or those of several days.
+    /// The result, or those of several days; none when it is broken.
     pub results: Vec<StageManifest>,
 }
 
@@ -236,14 +270,35 @@ pub async fn stored_manifests(lake: &Lake) -> Result<Vec<StoredManifest>> {
     });
     let read = futures::stream::iter(listed).map(|(path, meta)| async move {
         let body = lake.get(&path).await?.unwrap_or_default();
-        let broken = || format!("{}{path} is not a manifest", lake.url());
+        // one that cannot be read is no result
         let results = match path.split('/').nth(4) {
-            Some("days") => serde_json::from_slice::<DayResults>(&body).context(broken())?.into_days(),
-            _ => vec![serde_json::from_slice::<StageManifest>(&body).context(broken())?],
+            Some("days") => serde_json::from_slice(&body).map(DayResults::into_days).unwrap_or_default(),
+            _ => serde_json::from_slice(&body).into_iter().collect(),
         };
         Ok::<_, Error>(StoredManifest { path, meta, results })
     });
     read.buffered(READS_AT_ONCE).try_collect().await
+}
+
+/// What a manifest says. One that has lost its content, or that is not a manifest, is set aside: its results
+/// are computed again.
+pub async fn read_or_set_aside<T: DeserializeOwned>(
+    lake: &Lake,
+    path: &str,
+    body: Option<&[u8]>,
+) -> Option<T> {
+    match serde_json::from_slice(body?) {
+        Ok(manifest) => Some(manifest),
+        Err(error) => {
+            lake.set_aside(path, format!("is not a manifest ({error})")).await;
+            None
+        }
+    }
+}
+
+/// The folder of all attempts at a stage, of which `path` is a file.
+fn data_folder(path: &str) -> &str {
+    path.find("/data/").map_or(path, |end| &path[..end + "/data".len()])
 }
 
 /// The folder for the data files of one attempt at a stage, relative to the lake.
@@ -304,6 +359,7 @@ mod schema_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lake::faults::{Answer, Shaky};
 
     fn file(path: &str, quarantined: bool) -> DataFile {
         let by_rule = if quarantined { BTreeMap::from([("late".to_owned(), 2)]) } else { BTreeMap::new() };
@@ -345,7 +401,8 @@ mod tests {
         let first = [result("2025-01-02", "a", "1"), result("odd/day", "a", "2")];
         let both_days = [&first[0], &first[1]];
         DayResults::save(&lake, "facts.daily", "0000000001-x", &both_days).await.unwrap();
-        assert!(DayResults::save(&lake, "facts.daily", "0000000001-x", &both_days).await.is_err());
+        let other = DayResults::save(&lake, "facts.daily", "0000000001-x", &both_days[..1]).await;
+        assert!(other.unwrap_err().to_string().contains("exists already"));
         DayResults::save(&lake, "facts.daily_other", "0000000009-x", &both_days[..1]).await.unwrap();
         assert_eq!(StageManifest::load_parts(&lake, "facts.daily", &both).await.unwrap(), first);
         let again = result("odd/day", "a", "3");
@@ -357,5 +414,84 @@ mod tests {
         assert!(StageManifest::load_parts(&lake, "nonsense", &other).await.is_err());
         let prefix = stage_data_prefix("facts.daily", "x").unwrap();
         assert_eq!(prefix, "stages/facts/daily/data/x");
+    }
+
+    #[tokio::test]
+    async fn a_manifest_whose_answer_was_lost_is_there() {
+        for answer in [Answer::Exists, Answer::Failure] {
+            let inner = Lake::open("memory://").unwrap();
+            let shaky = Shaky::new(inner.store().clone());
+            let lake = Lake::over(inner.url().clone(), shaky.clone()).unwrap();
+            let day = StageManifest::of_files("facts.daily", Some("2025-01-02"), "a", vec![file("a", false)]);
+            shaky.lose_next(answer);
+            DayResults::save(&lake, "facts.daily", "0000000001-x", &[&day]).await.unwrap();
+            let whole = StageManifest::of_files("facts.whole", None, "a", vec![file("b", false)]);
+            shaky.lose_next(answer);
+            assert_eq!(whole.clone().create(&lake).await.unwrap(), whole);
+            let prints = BTreeMap::from([("2025-01-02".to_owned(), "a".to_owned())]);
+            assert_eq!(StageManifest::load_parts(&lake, "facts.daily", &prints).await.unwrap(), [day]);
+        }
+    }
+
+    #[tokio::test]
+    async fn broken_manifests_are_set_aside_and_made_again() {
+        let lake = Lake::open("memory://").unwrap();
+        let at = path("facts.whole", "a").unwrap();
+        for broken in ["", "{\"stage\": \"facts.who", "[]"] {
+            lake.put(&at, broken.into()).await.unwrap();
+            assert_eq!(StageManifest::load(&lake, "facts.whole", "a").await.unwrap(), None);
+            assert_eq!(lake.get(&at).await.unwrap(), None);
+            assert_eq!(lake.get(&format!("{at}.broken")).await.unwrap().unwrap(), broken);
+            // it broke after it was looked for
+            lake.put(&at, broken.into()).await.unwrap();
+            let again = StageManifest::of_files("facts.whole", None, "a", vec![file("b", false)]);
+            assert_eq!(again.clone().create(&lake).await.unwrap(), again);
+            assert_eq!(StageManifest::load(&lake, "facts.whole", "a").await.unwrap(), Some(again));
+        }
+        let day = StageManifest::of_files("facts.daily", Some("2025-01-02"), "a", vec![file("a", false)]);
+        DayResults::save(&lake, "facts.daily", "0000000002-x", &[&day]).await.unwrap();
+        let at = format!("{}/0000000003-y.json", days_folder("facts.daily").unwrap());
+        lake.put(&at, "".into()).await.unwrap();
+        let prints = BTreeMap::from([("2025-01-02".to_owned(), "a".to_owned())]);
+        for _ in 0..2 {
+            assert_eq!(
+                StageManifest::load_parts(&lake, "facts.daily", &prints).await.unwrap(),
+                [day.clone()]
+            );
+        }
+        assert_eq!(lake.get(&at).await.unwrap(), None);
+        assert!(lake.get(&format!("{at}.broken")).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_result_without_one_of_its_files_is_not_there() {
+        let lake = Lake::open("memory://").unwrap();
+        let written = async |path: &str| {
+            lake.put(path, "12345".into()).await.unwrap();
+            DataFile { bytes: 5, ..file(path, false) }
+        };
+        let stages = "stages/facts/daily/data/0000000001-x";
+        let mut days = Vec::new();
+        for day in ["2025-01-01", "2025-01-02", "2025-01-03"] {
+            let files = vec![written(&format!("{stages}/{day}.parquet")).await];
+            days.push(StageManifest::of_files("facts.daily", Some(day), "a", files));
+        }
+        let published = written("published/t/data/0000000001-x/as_of=1/f.parquet").await;
+        let whole = StageManifest::of_files("segments.t", None, "b", vec![published.clone()]);
+        let model = StageManifest::of_files("models.m", None, "c", Vec::new());
+        whole.clone().create(&lake).await.unwrap();
+        let all = [days.clone(), vec![whole.clone(), model.clone()]].concat();
+        assert_eq!(StageManifest::retain_whole(&lake, all.clone()).await.unwrap(), all);
+
+        lake.delete(&format!("{stages}/2025-01-01.parquet")).await.unwrap();
+        lake.put(&format!("{stages}/2025-01-03.parquet"), "".into()).await.unwrap();
+        let left = StageManifest::retain_whole(&lake, all.clone()).await.unwrap();
+        assert_eq!(left, [days[1].clone(), whole.clone(), model.clone()]);
+
+        lake.put(&published.path, "1234".into()).await.unwrap();
+        let left = StageManifest::retain_whole(&lake, vec![whole.clone(), model.clone()]).await.unwrap();
+        assert_eq!(left, [model]);
+        // its manifest does not stand in the way of the next attempt
+        assert_eq!(StageManifest::load(&lake, "segments.t", "b").await.unwrap(), None);
     }
 }

@@ -6,6 +6,7 @@
 //! ```text
 //! _strata.json                                     whose lake this is, and its layout version
 //! locks/<epoch>.{json,beat,done}                   who may write
+//! stages/_runs/<epoch>.json                        what the runs did
 //! stages/<layer>/<stem>/data/<attempt>/...         files of stage results
 //! stages/<layer>/<stem>/manifests/<fingerprint>.json    which files make up a result
 //! stages/<layer>/<stem>/manifests/days/<attempt>.json   the same of the days that one job computed
@@ -14,9 +15,13 @@
 //! ```
 
 mod delta;
+mod disk;
+#[cfg(test)]
+mod faults;
 mod fence;
 mod file;
 mod footer;
+mod heartbeat;
 mod lock;
 mod manifest;
 mod partition;
@@ -30,11 +35,14 @@ pub use delta::{
     LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_at, set_aside_torn_commit,
     table_prefix, table_version,
 };
+pub use disk::volatile;
 pub use fence::LakeStores;
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
-pub use lock::Lock;
-pub use manifest::{DayResults, StageManifest, StoredManifest, stage_data_prefix, stored_manifests};
+pub use lock::{LOCK_TIMEOUT, Lock};
+pub use manifest::{
+    DayResults, RUN_MANIFESTS, StageManifest, StoredManifest, read_or_set_aside, stage_data_prefix, stored_manifests,
+};
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;
 pub use sink::{SinkExec, SinkSpec, name_writer, plan_sink, write_batches};

@@ -12,7 +12,6 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::{ObjectStoreRegistry, ObjectStoreUrl};
 use futures::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
-use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -21,6 +20,7 @@ use object_store::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::disk::{self, Disk};
 use crate::{Context, Error, Result};
 
 /// Version of the layout of a lake. A lake of another version is refused.
@@ -42,6 +42,8 @@ pub struct Lake {
     store: Arc<dyn ObjectStore>,
     store_url: ObjectStoreUrl,
     root: Path,
+    /// Whether the store was made from the URL, and can be made again.
+    opened: bool,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -59,13 +61,23 @@ impl Lake {
             create_folder(&url)?;
         }
         let store = store_for(&url)?;
-        Lake::over(url, store)
+        Ok(Lake { opened: true, ..Lake::over(url, store)? })
     }
 
     /// The lake at `url` in a store that is there already.
     pub fn over(url: Url, store: Arc<dyn ObjectStore>) -> Result<Lake> {
         let (store_url, root) = locate(&url)?;
-        Ok(Lake { url, store, store_url, root })
+        Ok(Lake { url, store, store_url, root, opened: false })
+    }
+
+    /// The same lake for another Tokio runtime: connections of S3 clients live on the runtime that opened
+    /// them.
+    pub fn detached(&self) -> Result<Lake> {
+        let store = match self.url.scheme() {
+            "s3" if self.opened => s3_client(&self.url)?,
+            _ => self.store.clone(),
+        };
+        Ok(Lake { store, ..self.clone() })
     }
 
     /// Opens the lake at `url` and looks whether its store can be reached.
@@ -132,8 +144,27 @@ impl Lake {
         path.as_ref().strip_prefix(self.root.as_ref())?.strip_prefix('/')
     }
 
-    /// Marks the lake as `project`'s own, or refuses when it holds another project or another layout.
+    /// Makes a folder of a local lake that its owner alone may read, unless it is there; on other stores,
+    /// whose access rules are theirs, it does nothing.
+    pub fn make_private(&self, folder: &str) -> Result<()> {
+        if self.url.scheme() != "file" {
+            return Ok(());
+        }
+        let path = create_folder(&self.url)?.join(folder);
+        disk::make_private(&path).map_err(|error| {
+            let doing = format!("creating {}", path.display());
+            if is_denied(&error) {
+                denied(doing, error)
+            } else {
+                Error::Other { context: doing, source: error.into() }
+            }
+        })
+    }
+
+    /// Marks the lake as `project`'s own, or refuses when it holds another project or another layout. Stage
+    /// results, which may hold names and addresses, get a folder that its owner alone may read.
     pub async fn claim(&self, project: &str) -> Result<()> {
+        self.make_private("stages")?;
         let ours = Claim { project: project.to_owned(), layout_version: LAYOUT_VERSION };
         let body = serde_json::to_vec_pretty(&ours).context("writing the claim of the lake")?;
         if self.create(CLAIM_FILE, body.into()).await? {
@@ -176,12 +207,34 @@ impl Lake {
         done.map(drop).map_err(|e| store_error(format!("writing {}{rel}", self.url), e))
     }
 
-    /// Writes a file unless it exists; `false` when it exists. Of concurrent callers one gets `true`.
+    /// Writes a file that no other file relies on, replacing what is there: it may be lost with the power.
+    pub async fn put_volatile(&self, rel: &str, body: Bytes) -> Result<()> {
+        let done = self.store.put_opts(&self.path(rel), body.into(), disk::volatile()).await;
+        done.map(drop).map_err(|e| store_error(format!("writing {}{rel}", self.url), e))
+    }
+
+    /// Writes a file unless it exists; `false` when it exists with another content. Of concurrent callers
+    /// with different contents one gets `true`, even if the store's answer to it was lost: what is there is
+    /// read back and compared.
     pub async fn create(&self, rel: &str, body: Bytes) -> Result<bool> {
-        match self.store.put_opts(&self.path(rel), body.into(), PutMode::Create.into()).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            Err(e) => Err(store_error(format!("writing {}{rel}", self.url), e)),
+        use object_store::Error::AlreadyExists;
+        let put = self.store.put_opts(&self.path(rel), body.clone().into(), PutMode::Create.into()).await;
+        let Err(error) = put else { return Ok(true) };
+        match self.get(rel).await {
+            Ok(Some(found)) => Ok(found == body),
+            // a file that was deleted since
+            Ok(None) if matches!(error, AlreadyExists { .. }) => Ok(false),
+            _ => Err(store_error(format!("writing {}{rel}", self.url), error)),
+        }
+    }
+
+    /// Moves a file that cannot be used to a name that is never read, and warns. A reader that may not move
+    /// it leaves it.
+    pub async fn set_aside(&self, rel: &str, why: impl Display) {
+        let aside = format!("{rel}.broken");
+        match self.store.rename(&self.path(rel), &self.path(&aside)).await {
+            Ok(()) => tracing::warn!("{}{rel} {why}: it is set aside as {aside}", self.url),
+            Err(error) => tracing::warn!("{}{rel} {why}, and cannot be moved to {aside}: {error}", self.url),
         }
     }
 
@@ -191,6 +244,14 @@ impl Lake {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(store_error(format!("deleting {}{rel}", self.url), e)),
         }
+    }
+
+    /// Some file below the folder `rel`, as a path relative to the lake.
+    pub async fn first(&self, rel: &str) -> Result<Option<String>> {
+        let prefix = self.path(rel);
+        let found = self.store.list(Some(&prefix)).try_next().await;
+        let found = found.map_err(|e| store_error(format!("listing {}{rel}", self.url), e))?;
+        Ok(found.and_then(|found| self.relative(&found.location).map(str::to_owned)))
     }
 
     /// Every file below the folder `rel`, sorted by path; none when the folder does not exist.
@@ -215,7 +276,7 @@ pub fn store_error(doing: String, error: object_store::Error) -> Error {
 /// file system's root, not at the lake.
 pub fn store_for(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     match url.scheme() {
-        "file" => Ok(Arc::new(LocalFileSystem::new())),
+        "file" => Ok(Arc::new(Disk::new())),
         "memory" => Ok(Arc::new(InMemory::new())),
         "s3" => s3(url),
         other => Err(Error::Usage(format!(
@@ -235,6 +296,13 @@ fn s3(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     if let Some(client) = clients.get(bucket) {
         return Ok(client.clone());
     }
+    let client = s3_client(url)?;
+    clients.insert(bucket.to_owned(), client.clone());
+    Ok(client)
+}
+
+fn s3_client(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    let bucket = url.host_str().unwrap_or_default();
     let retry = RetryConfig {
         max_retries: S3_RETRIES,
         retry_timeout: S3_RETRY_TIMEOUT,
@@ -250,9 +318,7 @@ fn s3(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     let store = builder.build().map_err(|error| {
         Error::Usage(format!("lake {url}: {error}\nhelp: S3 is set up by AWS_* variables of the environment"))
     })?;
-    let store: Arc<dyn ObjectStore> = Arc::new(store);
-    clients.insert(bucket.to_owned(), store.clone());
-    Ok(store)
+    Ok(Arc::new(store))
 }
 
 /// The stores of an engine: those registered, and any other made when its URL is first met.

@@ -133,6 +133,7 @@ impl Runner<'_> {
     ) -> Result<BTreeMap<Part, StageManifest>> {
         let prints = wanted.iter().map(|(part, print)| (part_name(part), print.0.clone())).collect();
         let found = StageManifest::load_parts(self.lake, &stage.name, &prints).await?;
+        let found = StageManifest::retain_whole(self.lake, found).await?;
         let mut found: BTreeMap<String, StageManifest> =
             found.into_iter().map(|part| (part.day.clone().unwrap_or_default(), part)).collect();
         Ok(wanted.keys().filter_map(|part| Some((*part, found.remove(&part_name(part))?))).collect())

@@ -132,8 +132,8 @@ impl Garbage {
             stored.results.iter().partition(|result| !old || is_needed(result));
         needed_files.extend(kept.iter().flat_map(|result| &result.files).map(|file| file.path.clone()));
         match (kept.is_empty(), dropped.is_empty()) {
-            (true, _) => self.results.push(stored.meta),
-            (false, true) => {}
+            (true, _) if old => self.results.push(stored.meta),
+            (true, _) | (false, true) => {}
             (false, false) => self.shrunk.push((stored.path.clone(), DayResults::of(&kept))),
         }
     }

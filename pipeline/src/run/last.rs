@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::datasource::provider_as_source;
@@ -113,14 +113,7 @@ fn forget_parts(
 async fn newest(engine: &Engine, lake: &Lake) -> Result<Option<(RunManifest, i64)>> {
     let Some(snapshot) = files_at(lake, RUNS, None).await? else { return Ok(None) };
     let rows = rows_of(engine, lake, &snapshot).await?;
-    let epochs = rows.iter().filter_map(|batch| {
-        let epochs = batch.column_by_name("epoch")?.as_any().downcast_ref::<Int64Array>()?;
-        arrow::compute::max(epochs)
-    });
-    let Some(epoch) = epochs.max() else { return Ok(None) };
-    let manifest = RunManifest::load(lake, epoch as u64).await?;
-    let manifest =
-        manifest.ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))?;
+    let Some(manifest) = RunManifest::newest(lake, &rows).await? else { return Ok(None) };
     Ok(Some((manifest, snapshot.version)))
 }
 

@@ -20,6 +20,7 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use datafusion::scalar::ScalarValue;
@@ -40,7 +41,7 @@ pub use tables::{source_table, stage_table, written_table};
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
-use crate::lake::{Lake, Lock};
+use crate::lake::{LOCK_TIMEOUT, Lake, Lock};
 use crate::project::{PSEUDONYM_KEY, Params, Project, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 use execute::Runner;
@@ -73,6 +74,8 @@ pub struct RunOptions {
     pub engine: EngineOptions,
     /// Stages that may run side by side.
     pub stages_at_once: usize,
+    /// How long the holder of the lake's lock may show no life before this run takes it.
+    pub lock_timeout: Duration,
 }
 
 impl Default for RunOptions {
@@ -89,6 +92,7 @@ impl Default for RunOptions {
             new_pseudonyms: false,
             engine: EngineOptions::default(),
             stages_at_once: 2,
+            lock_timeout: LOCK_TIMEOUT,
         }
     }
 }
@@ -117,12 +121,12 @@ pub async fn run(
 ) -> Result<Outcome> {
     pseudonyms::check_given(project, options)?;
     lake.claim(&project.name).await?;
-    let fence = Lock::acquire(lake).await?;
+    let fence = Lock::acquire_within(lake, options.lock_timeout).await?;
     let outcome = run_locked(lake, project, options, reporter, &fence).await;
-    let released = fence.release().await;
-    let outcome = outcome?;
-    released?;
-    Ok(outcome)
+    if let Err(error) = fence.release().await {
+        tracing::warn!(%error, "the lock could not be released: the next run waits until it counts as dead");
+    }
+    outcome
 }
 
 async fn run_locked(
@@ -215,6 +219,7 @@ async fn run_locked(
         pace: cost::telling(last.run.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+        writer: String::new(),
     };
     let path = manifest.save(lake).await?;
     publish::commit_run(lake, &manifest, &path, &last, fence).await?;
