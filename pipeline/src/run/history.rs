@@ -1,18 +1,19 @@
-//! What earlier runs left: the manifest of each run, and the state that the next run inherits.
+//! What earlier runs left: the manifest of each run, and the models that the next run inherits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::cost::{Cost, Pace};
+use super::plan::as_of_text;
 use crate::engine::ScanMetrics;
 use crate::lake::Lake;
-use crate::{Context, Result};
+use crate::{Context, Error, Result};
 
 /// A model as carried from run to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriedModel {
-    /// Hash of the model stage's definition; another definition is trained anew.
+    /// Hash of the model stage's definition; a stage with another definition is trained again.
     pub definition: String,
     /// The fingerprint under which the model's result lies.
     pub fingerprint: String,
@@ -22,6 +23,117 @@ pub struct CarriedModel {
     /// The fingerprint of the model that it followed, which a repeated run for the same `as_of` follows again.
     #[serde(default)]
     pub before: Option<String>,
+    /// Whether that one had the same definition, so that it may stay.
+    #[serde(default)]
+    pub before_is_alike: bool,
+    /// Segments that continue none got ids from this one on.
+    #[serde(default)]
+    pub ids_from: i32,
+    /// The latest `as_of` for which it, or a model that it follows, was made.
+    #[serde(default)]
+    pub knows_until: String,
+}
+
+/// The models that a lake carries from run to run. A run for an earlier instant than the last one uses them, and leaves
+/// them as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedState {
+    /// The latest `as_of` of the runs since the last reset.
+    pub as_of: String,
+    /// The models of that run, by stage.
+    pub models: BTreeMap<String, CarriedModel>,
+    /// The first segment id that no run has ever used, by model stage.
+    pub next_segments: BTreeMap<String, i32>,
+}
+
+/// Which models a run starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StateOf {
+    /// Those that the lake carries.
+    #[default]
+    Lake,
+    /// Those that had been made by the instant of the run, whatever later runs made.
+    Then,
+    /// None: all are trained.
+    Nothing,
+}
+
+/// What a run inherits.
+#[derive(Debug, Clone, Default)]
+pub struct Inherited {
+    /// The last run of the lake.
+    pub last: Option<RunManifest>,
+    /// The last run for the same `as_of`.
+    pub again: Option<RunManifest>,
+    /// The models to start from, by stage.
+    pub models: BTreeMap<String, CarriedModel>,
+}
+
+impl Inherited {
+    /// Reads what a run for `as_of` (µs since 1970 UTC) inherits; `epochs` are the finished runs.
+    ///
+    /// # Errors
+    /// When the manifest of a run that it needs is gone.
+    pub async fn read(lake: &Lake, epochs: &[FinishedRun], as_of: i64, from: StateOf) -> Result<Inherited> {
+        let newest = epochs.iter().max_by_key(|run| run.epoch);
+        let same = epochs.iter().filter(|run| run.as_of == as_of).max_by_key(|run| run.epoch);
+        let last = RunManifest::of(lake, newest).await?;
+        let again = match same == newest {
+            true => last.clone().filter(|_| same.is_some()),
+            false => RunManifest::of(lake, same).await?,
+        };
+        let models = match from {
+            StateOf::Nothing => BTreeMap::new(),
+            StateOf::Lake => last.as_ref().map(|last| last.carried.models.clone()).unwrap_or_default(),
+            StateOf::Then => known_then(lake, epochs, as_of).await?,
+        };
+        Ok(Inherited { last, again, models })
+    }
+
+    /// The state that the last run left.
+    pub fn state(&self) -> CarriedState {
+        self.last.as_ref().map(|last| last.carried.clone()).unwrap_or_default()
+    }
+
+    /// The first segment id that no run has ever used, of a model stage.
+    pub fn next_segment(&self, stage: &str) -> i32 {
+        let last = self.last.as_ref().and_then(|last| last.carried.next_segments.get(stage));
+        last.copied().unwrap_or_default()
+    }
+}
+
+/// A finished run, as the table `runs` lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinishedRun {
+    /// µs since 1970 UTC.
+    pub as_of: i64,
+    pub epoch: u64,
+}
+
+/// The model of each stage that the latest run up to `as_of` used, runs whose model knew of later ones left out.
+async fn known_then(
+    lake: &Lake,
+    epochs: &[FinishedRun],
+    as_of: i64,
+) -> Result<BTreeMap<String, CarriedModel>> {
+    let mut runs: Vec<FinishedRun> = epochs.iter().filter(|run| run.as_of <= as_of).copied().collect();
+    runs.sort_by_key(|run| std::cmp::Reverse((run.as_of, run.epoch)));
+    let now = as_of_text(as_of);
+    let mut found: BTreeMap<String, CarriedModel> = BTreeMap::new();
+    let mut wanted: Option<BTreeSet<String>> = None;
+    for run in &runs {
+        let Some(manifest) = RunManifest::of(lake, Some(run)).await? else { continue };
+        for (stage, model) in &manifest.models {
+            if model.knows_until <= now && !found.contains_key(stage) {
+                found.insert(stage.clone(), model.clone());
+            }
+        }
+        let wanted = wanted.get_or_insert_with(|| manifest.models.keys().cloned().collect());
+        if wanted.iter().all(|stage| found.contains_key(stage)) {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// A published table after a run.
@@ -67,7 +179,11 @@ pub struct RunManifest {
     pub inputs: BTreeMap<String, Vec<String>>,
     pub stages: BTreeMap<String, StageRun>,
     pub audits: Vec<String>,
+    /// The models that it used, by stage.
     pub models: BTreeMap<String, CarriedModel>,
+    /// What the next run inherits.
+    #[serde(default)]
+    pub carried: CarriedState,
     pub published: BTreeMap<String, PublishedTable>,
     pub engine: String,
     /// Of this run, or of the last one that computed more.
@@ -88,6 +204,13 @@ impl RunManifest {
         let body = serde_json::to_vec_pretty(self).context("cannot write the run's manifest")?;
         lake.put(&path, body.into()).await?;
         Ok(path)
+    }
+
+    /// The manifest of a finished run.
+    pub(super) async fn of(lake: &Lake, run: Option<&FinishedRun>) -> Result<Option<RunManifest>> {
+        let Some(FinishedRun { epoch, .. }) = run else { return Ok(None) };
+        let manifest = RunManifest::load(lake, *epoch).await?;
+        manifest.map(Some).ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
     }
 
     /// The manifest of the run that committed under `epoch`.

@@ -25,19 +25,22 @@ use futures::stream::FuturesUnordered;
 
 pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
-pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
+pub use history::{
+    CarriedModel, CarriedState, FinishedRun, Inherited, PublishedTable, RunManifest, StageRun, StateOf,
+};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
-pub use publish::{RUNS, last_run, runs_rows};
+pub use publish::{RUNS, finished_runs, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{Lake, Lock};
-use crate::project::{Params, Project, Relation, Stage, Store};
+use crate::project::{MODELS, ModelUse, Params, Project, Relation, Stage, Store, models_value};
 use crate::{Context, Error, Result};
 use execute::Runner;
+use model::StoredModel;
 use plan::Part;
 
 /// The raw files of each source, by source name.
@@ -51,8 +54,8 @@ pub struct RunOptions {
     pub select: Vec<String>,
     /// Compute everything anew; carried state stays.
     pub full_refresh: bool,
-    /// Forget carried state: models are trained anew.
-    pub reset_state: bool,
+    /// Which models to start from.
+    pub state: StateOf,
     /// Publish although a model's population has drifted: `$accept_drift` of audits.
     pub accept_drift: bool,
     /// Say what would be computed, and stop.
@@ -70,7 +73,7 @@ impl Default for RunOptions {
             as_of: AsOf::Latest,
             select: Vec::new(),
             full_refresh: false,
-            reset_state: false,
+            state: StateOf::Lake,
             accept_drift: false,
             dry_run: false,
             allow_breaking: false,
@@ -127,7 +130,9 @@ async fn run_locked(
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
-    let last = last_run(here, lake).await?;
+    let finished = finished_runs(here, lake).await?;
+    let inherited = Inherited::read(lake, &finished, micros, options.state).await?;
+    let last = inherited.last.as_ref();
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {
@@ -135,8 +140,8 @@ async fn run_locked(
         sources: &sources,
         params: &params,
         as_of: micros,
-        last: last.as_ref(),
-        reset_state: options.reset_state,
+        inherited: &inherited,
+        resets: options.state == StateOf::Nothing,
     };
     let plan = planner.plan();
     reporter.say(&format!(
@@ -153,7 +158,7 @@ async fn run_locked(
         engine: &engine,
         sources: &sources,
         plan: &plan,
-        last: last.as_ref(),
+        inherited: &inherited,
         reporter,
         full_refresh: options.full_refresh,
         epoch: fence.epoch(),
@@ -188,9 +193,10 @@ async fn run_locked(
         stages,
         audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
         models: plan.models.clone(),
+        carried: CarriedState { next_segments: runner.next_segments()?, ..plan.carried.clone() },
         published,
         engine: "local".into(),
-        pace: cost::telling(last.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
+        pace: cost::telling(last.and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
     };
@@ -354,8 +360,7 @@ fn audit_needs(project: &Project, audit: &str) -> BTreeSet<String> {
         })
         .collect();
     for param in project.params_used(audit) {
-        needs
-            .extend(project.models().filter(|(name, _)| *name == param).map(|(_, stage)| stage.name.clone()));
+        needs.extend(project.models_of(&param).map(|stage| stage.name.clone()));
     }
     needs
 }
@@ -380,11 +385,14 @@ pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Res
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(as_of.timestamp_micros()), None));
     params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
     params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
+    let mut used = Vec::new();
     for (param, stage) in project.models() {
         let Some(carried) = run.models.get(&stage.name) else { continue };
-        let model = model::stored(lake, &stage.name, &carried.fingerprint).await?;
+        let model = StoredModel::load(lake, &stage.name, &carried.fingerprint).await?;
         let model = model.ok_or_else(|| Error::other(format!("the model of {} is gone", stage.name)))?;
-        params.insert(param.to_string(), model);
+        used.extend(ModelUse::of(stage, model.of.trained_as_of, model.of.follows_as_of));
+        params.insert(param.to_string(), model.value);
     }
+    params.insert(MODELS.into(), models_value(&used));
     Ok(params)
 }

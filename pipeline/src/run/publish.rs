@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use chrono::DateTime;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::execute::{Runner, lock};
-use super::history::{PublishedTable, RunManifest};
+use super::history::{FinishedRun, PublishedTable, RunManifest};
 use super::plan::as_of_text;
 use super::tables::written_table;
 use crate::engine::Engine;
@@ -24,7 +24,7 @@ use crate::{Context, Error, Result};
 pub const RUNS: &str = "runs";
 
 /// The part name of a table that is replaced whole.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
 impl Runner<'_> {
     /// Commits every published table. Readers still see the versions of the last `runs` row.
@@ -76,10 +76,11 @@ impl Runner<'_> {
             allow_breaking,
         };
         let version = publish(self.lake, &write, &replace).await?;
-        let mut parts = match (how, self.last.and_then(|last| last.published.get(&stage.stem))) {
-            (Publish::AsOf, Some(table)) => table.parts.clone(),
-            _ => BTreeMap::new(),
-        };
+        let mut parts =
+            match (how, self.inherited.last.as_ref().and_then(|last| last.published.get(&stage.stem))) {
+                (Publish::AsOf, Some(table)) => table.parts.clone(),
+                _ => BTreeMap::new(),
+            };
         parts.insert(part, print);
         Ok(PublishedTable { version, parts })
     }
@@ -143,21 +144,24 @@ pub async fn commit_run(lake: &Lake, manifest: &RunManifest, manifest_path: &str
 
 /// The manifest of the newest finished run.
 pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
-    let mut newest: Option<i64> = None;
+    let finished = finished_runs(engine, lake).await?;
+    RunManifest::of(lake, finished.iter().max_by_key(|run| run.epoch)).await
+}
+
+/// All finished runs, in no order.
+pub async fn finished_runs(engine: &Engine, lake: &Lake) -> Result<Vec<FinishedRun>> {
+    let mut finished = Vec::new();
     for batch in runs_rows(engine, lake).await? {
-        let epochs =
-            batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<Int64Array>().cloned());
-        newest = newest.max(epochs.and_then(|epochs| arrow::compute::max(&epochs)));
+        let column = |name: &str| batch.column_by_name(name);
+        let epochs = column("epoch").and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let instants = column("as_of").and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        let (Some(epochs), Some(instants)) = (epochs, instants) else {
+            return Err(Error::other(format!("the table {RUNS} lacks `epoch` or `as_of`")));
+        };
+        let rows = epochs.iter().zip(instants).filter_map(|(epoch, as_of)| Some((epoch?, as_of?)));
+        finished.extend(rows.map(|(epoch, as_of)| FinishedRun { as_of, epoch: epoch as u64 }));
     }
-    match newest {
-        None => Ok(None),
-        Some(epoch) => {
-            let manifest = RunManifest::load(lake, epoch as u64).await?;
-            manifest
-                .map(Some)
-                .ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
-        }
-    }
+    Ok(finished)
 }
 
 /// All rows of the `runs` table.
