@@ -48,7 +48,7 @@ pub enum Relation {
     Stage(String),
     /// The rows a stage rejected, `quarantine.stem`; holds the stage's name.
     Quarantine(String),
-    /// A published table as earlier runs left it, without this run's `as_of`; holds the stage's name.
+    /// A published table as of earlier instants, for a stage of `publish: all` of all others; holds the stage's name.
     Carried(String),
     /// The previous round of a fixpoint stage; holds the stage's name.
     Previous(String),

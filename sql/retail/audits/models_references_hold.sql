@@ -1,4 +1,5 @@
--- Cut points that are kept though customers have moved beyond the limits: `refit: drifted` in the model's header lets them follow.
+-- Cut points that are kept although customers have moved beyond the limits; `refit: drifted` lets them
+--    follow.
 -- severity: warning
 select
     model,

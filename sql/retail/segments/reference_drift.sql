@@ -1,10 +1,11 @@
--- Which cut points RFM scores go by, since when, and how far each column has moved away from the customers they were taken from.
+-- The cut points that RFM scores go by: as of when they were taken, and how far customers have moved since,
+--    by column.
 -- grain: as_of, model, feature
 -- store: table
 -- publish: as_of
--- why: the stability index compares the shares of customers with each score, and without one, then and now: below .1
---    nothing has changed, from .25 on the customers are others; types follow the means. Beyond a limit the reference is
---    retrained by the next run, or kept by `refit: never`
+-- why: the stability index compares the shares of customers with each score, and without one, then and now:
+--    below .1 they are stable, from .25 on the customers are others; types go by the means. Beyond a limit,
+--    `refit: drifted` takes new cut points and `refit: never` keeps these
 with
 reference as (
     select
@@ -44,7 +45,9 @@ scored as (
     select
         customer['feature'] as feature,
         -- the bin behind the scores is that of customers without one
-        coalesce(cast(customer['score'] as bigint), cast(array_length($rfm_reference['quantiles']) as bigint) + 2) as bin,
+        coalesce(
+            cast(customer['score'] as bigint), cast(array_length($rfm_reference['quantiles']) as bigint) + 2
+        ) as bin,
         count(*) as customers,
         count(customer['value']) as known,
         fixed_sum(customer['value']) as total

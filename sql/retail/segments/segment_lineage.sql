@@ -1,13 +1,13 @@
--- What became of each segment of each family between the run before and this one: continued, renewed, split, merged, born
---    or died.
+-- What became of each segment of each family between the run before and this one: continued, renewed, split,
+--    merged, born or died.
 -- grain: as_of, family, segment
 -- store: table
 -- publish: as_of
--- why: a segment is the same when its id is: `continued` with some of its members, `renewed` with none of them. Of a new
---    one, `split` from the segment that most of its members were in if it has at least half of those who were there
---    before, and they are at least half of the new segment; else `born`. A vanished one is `merged` into the segment that
---    most of its members went to, by the same rule; else `died`. `other_segment` is the one meant by split and merged, the
---    nearest one for born and died
+-- why: a segment is the same when its id is: `continued` with some of its members, `renewed` with none of
+--    them. Of a new one, `split` from the segment that most of its members were in if it has at least half of
+--    those who were there before, and they are at least half of the new segment; else `born`. A vanished one
+--    is `merged` into the segment that most of its members went to, by the same rule; else `died`.
+--    `other_segment` is the one meant by split and merged, the nearest one for born and died
 with
 latest as (
     select max(from_as_of) as from_as_of
