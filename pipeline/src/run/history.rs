@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::cost::{Cost, Pace};
+use super::model::{StoredModel, next_segment};
 use super::plan::as_of_text;
 use crate::engine::ScanMetrics;
 use crate::lake::Lake;
@@ -77,10 +78,14 @@ impl Inherited {
     pub async fn read(lake: &Lake, epochs: &[FinishedRun], as_of: i64, from: StateOf) -> Result<Inherited> {
         let newest = epochs.iter().max_by_key(|run| run.epoch);
         let same = epochs.iter().filter(|run| run.as_of == as_of).max_by_key(|run| run.epoch);
-        let last = RunManifest::of(lake, newest).await?;
-        let again = match same == newest {
-            true => last.clone().filter(|_| same.is_some()),
-            false => RunManifest::of(lake, same).await?,
+        let mut last = RunManifest::of(lake, newest).await?;
+        if let Some(last) = last.as_mut().filter(|last| last.carried.as_of.is_empty()) {
+            last.carried = last.state_before_there_was_one(lake, newest).await?;
+        }
+        // one that retention has removed tells nothing
+        let again = match same {
+            Some(run) => RunManifest::load(lake, run.epoch).await?,
+            None => None,
         };
         let models = match from {
             StateOf::Nothing => BTreeMap::new(),
@@ -124,7 +129,7 @@ async fn known_then(
     for run in &runs {
         let Some(manifest) = RunManifest::of(lake, Some(run)).await? else { continue };
         for (stage, model) in &manifest.models {
-            if model.knows_until <= now && !found.contains_key(stage) {
+            if model.as_of.as_str().max(&model.knows_until) <= now.as_str() && !found.contains_key(stage) {
                 found.insert(stage.clone(), model.clone());
             }
         }
@@ -211,6 +216,22 @@ impl RunManifest {
         let Some(FinishedRun { epoch, .. }) = run else { return Ok(None) };
         let manifest = RunManifest::load(lake, *epoch).await?;
         manifest.map(Some).ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
+    }
+
+    /// What a run of a version that did not write `carried` left.
+    async fn state_before_there_was_one(
+        &self,
+        lake: &Lake,
+        run: Option<&FinishedRun>,
+    ) -> Result<CarriedState> {
+        let mut next_segments = BTreeMap::new();
+        for (stage, model) in &self.models {
+            let stored = StoredModel::load(lake, stage, &model.fingerprint).await?;
+            let next = stored.and_then(|model| next_segment(&model.value));
+            next_segments.extend(next.map(|next| (stage.clone(), next)));
+        }
+        let as_of = run.map(|run| as_of_text(run.as_of)).unwrap_or_default();
+        Ok(CarriedState { as_of, models: self.models.clone(), next_segments })
     }
 
     /// The manifest of the run that committed under `epoch`.

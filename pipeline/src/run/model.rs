@@ -76,7 +76,8 @@ impl StoredModel {
     pub fn of(manifest: &StageManifest) -> Result<Option<StoredModel>> {
         let Some(stored) = &manifest.model else { return Ok(None) };
         let broken = format!("the model of {} is broken", manifest.stage);
-        let of = serde_json::from_value(stored[TIMES].clone()).context(&broken)?;
+        let of = stored.get(TIMES).cloned().map(serde_json::from_value);
+        let of = of.transpose().context(&broken)?.unwrap_or_default();
         Ok(Some(StoredModel { value: from_json(stored).context(broken)?, of }))
     }
 
