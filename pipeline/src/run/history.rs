@@ -1,6 +1,6 @@
 //! What earlier runs left: the manifest of each run, and the models that the next run inherits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -71,13 +71,13 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// Reads what a run for `as_of` (µs since 1970 UTC) inherits; `epochs` are the finished runs.
+    /// Reads what a run for `as_of` (µs since 1970 UTC) inherits; `finished` are all runs.
     ///
     /// # Errors
     /// When the manifest of a run that it needs is gone.
-    pub async fn read(lake: &Lake, epochs: &[FinishedRun], as_of: i64, from: StateOf) -> Result<Inherited> {
-        let newest = epochs.iter().max_by_key(|run| run.epoch);
-        let same = epochs.iter().filter(|run| run.as_of == as_of).max_by_key(|run| run.epoch);
+    pub async fn read(lake: &Lake, finished: &[FinishedRun], as_of: i64, from: StateOf) -> Result<Inherited> {
+        let newest = finished.iter().max_by_key(|run| run.epoch);
+        let same = finished.iter().filter(|run| run.as_of == as_of).max_by_key(|run| run.epoch);
         let mut last = RunManifest::of(lake, newest).await?;
         if let Some(last) = last.as_mut().filter(|last| last.carried.as_of.is_empty()) {
             last.carried = last.state_before_there_was_one(lake, newest).await?;
@@ -90,7 +90,7 @@ impl Inherited {
         let models = match from {
             StateOf::Nothing => BTreeMap::new(),
             StateOf::Lake => last.as_ref().map(|last| last.carried.models.clone()).unwrap_or_default(),
-            StateOf::Then => known_then(lake, epochs, as_of).await?,
+            StateOf::Then => known_then(lake, finished, as_of).await?,
         };
         Ok(Inherited { last, again, models })
     }
@@ -115,30 +115,22 @@ pub struct FinishedRun {
     pub epoch: u64,
 }
 
-/// The model of each stage that the latest run up to `as_of` used, runs whose model knew of later ones left out.
+/// The models of the latest run up to `as_of` that used none made for a later instant; none when there is no such run.
 async fn known_then(
     lake: &Lake,
-    epochs: &[FinishedRun],
+    finished: &[FinishedRun],
     as_of: i64,
 ) -> Result<BTreeMap<String, CarriedModel>> {
-    let mut runs: Vec<FinishedRun> = epochs.iter().filter(|run| run.as_of <= as_of).copied().collect();
+    let mut runs: Vec<&FinishedRun> = finished.iter().filter(|run| run.as_of <= as_of).collect();
     runs.sort_by_key(|run| std::cmp::Reverse((run.as_of, run.epoch)));
-    let now = as_of_text(as_of);
-    let mut found: BTreeMap<String, CarriedModel> = BTreeMap::new();
-    let mut wanted: Option<BTreeSet<String>> = None;
-    for run in &runs {
+    for run in runs {
         let Some(manifest) = RunManifest::of(lake, Some(run)).await? else { continue };
-        for (stage, model) in &manifest.models {
-            if model.as_of.as_str().max(&model.knows_until) <= now.as_str() && !found.contains_key(stage) {
-                found.insert(stage.clone(), model.clone());
-            }
-        }
-        let wanted = wanted.get_or_insert_with(|| manifest.models.keys().cloned().collect());
-        if wanted.iter().all(|stage| found.contains_key(stage)) {
-            break;
+        let now = as_of_text(run.as_of);
+        if manifest.models.values().all(|model| model.as_of <= now && model.knows_until <= now) {
+            return Ok(manifest.models);
         }
     }
-    Ok(found)
+    Ok(BTreeMap::new())
 }
 
 /// A published table after a run.
