@@ -7,20 +7,24 @@
 --    below .1 they are stable, from .25 on the customers are others; types go by the means. Beyond a limit,
 --    `refit: drifted` takes new cut points and `refit: never` keeps these
 with
+models as (
+    select unnest($models) as model
+),
+
 reference as (
     select
         model['refit'] as refit,
         model['trained_as_of'] as trained_as_of,
         model['max_drift'] as max_drift,
         model['max_move'] as max_move
-    from (select unnest($models) as model)
+    from models
     where model['model'] = 'rfm_reference'
 ),
 
 customers as (
     select
         unnest(
-            [
+            make_array(
                 named_struct(
                     'feature', 'recency_days',
                     'value', recency_days,
@@ -36,7 +40,7 @@ customers as (
                     'value', monetary,
                     'score', quantile_score(monetary, $rfm_reference, 'monetary')
                 )
-            ]
+            )
         ) as customer
     from features.rfm_window
 ),
