@@ -29,7 +29,7 @@ fn cdnow_run() -> &'static Path {
     .path()
 }
 
-fn master_file() -> std::path::PathBuf {
+pub fn master_file() -> std::path::PathBuf {
     python::package_file("lifetimes==0.11.3", "lifetimes/datasets/CDNOW_master.txt")
 }
 

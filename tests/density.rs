@@ -55,7 +55,7 @@ fn train(settings: DensitySettings, points: &[Vec<f64>]) -> TrainedDensity {
     let preparation = Preparation { scale: Scale::None, ..Preparation::default() };
     let settings = DensitySettings { preparation, ..settings };
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(train_density(&settings, stream(points), None)).unwrap()
+    runtime.block_on(train_density(&settings, stream(points), None, 0)).unwrap()
 }
 
 /// The adjusted Rand index of two partitions (Hubert and Arabie 1985).

@@ -50,6 +50,9 @@ mod preferences;
 // RFM scores by frozen cut points, and by new ones when the header says so.
 mod rfm;
 
+// Models and ids that runs carry: backfills, references that drift, resets.
+mod carried;
+
 // Customers like those of a list, ranked by distance.
 mod lookalikes;
 

@@ -11,16 +11,16 @@ use crate::support::{ok, repository, text};
 fn cut_points_stay_frozen_until_the_header_says_refit() {
     for (header, expected) in [
         ("-- refit: never\n", "first"),
-        ("-- refit: drifted\n-- max_move: 1000\n", "first"),
-        // from 45 days on to 60, sums grow by more than a tenth
-        ("-- refit: drifted\n", "own"),
+        ("-- refit: drifted\n-- max_drift: 1000\n-- max_move: 1000\n", "first"),
+        // from 45 days on to 60, sums grow by more than a tenth; who says nothing means this
+        ("", "own"),
         ("-- refit: always\n", "own"),
     ] {
         let (project, lake, folder) =
             (tempfile::tempdir().unwrap(), small_lake(), tempfile::tempdir().unwrap());
         let reference =
             std::fs::read_to_string(repository().join("sql/retail/models/rfm_reference.sql")).unwrap();
-        let reference = reference.replace("-- kind: reference\n", &format!("-- kind: reference\n{header}"));
+        let reference = reference.replace("-- refit: drifted\n", header);
         let toml = "name = \"own\"\nextends = \"retail\"\n";
         write(project.path(), &[("project.toml", toml), ("models/rfm_reference.sql", &reference)]);
         for as_of in ["2025-02-15", "latest"] {

@@ -15,10 +15,11 @@ use strata_udfs::model::{
 
 use crate::cluster::{
     DensityQuality, DensitySettings, FactorsSettings, Followed, KmeansQuality, KmeansSettings,
-    ReferenceSettings, density_gate, follow_kmeans, gate, moved, polish, train_density, train_factors,
-    train_reference,
+    ReferenceSettings, density_gate, follow_kmeans, gate, outgrown, polish, tally, train_density,
+    train_factors, train_reference,
 };
 use crate::linkage::{LinkageSettings, train_linkage};
+use crate::project::Refit;
 use crate::{Context, Error, Result};
 
 /// What turns the rows of a model stage into a model.
@@ -45,11 +46,18 @@ pub struct Trained {
     pub quality: Option<Quality>,
     /// What the user should know of the training rows and of the model before, a line each.
     pub notes: Vec<String>,
+    /// Whether it is the model of an earlier run, which stays.
+    pub kept: bool,
 }
 
 impl Trained {
     fn plain(model: ScalarValue) -> Self {
-        Trained { model, quality: None, notes: Vec::new() }
+        Trained { model, quality: None, notes: Vec::new(), kept: false }
+    }
+
+    fn kept(model: ScalarValue) -> Self {
+        let notes = vec!["kept: the population has not drifted".into()];
+        Trained { notes, kept: true, ..Trained::plain(model) }
     }
 }
 
@@ -60,13 +68,15 @@ pub enum Quality {
     Density(DensityQuality),
 }
 
-/// The model that an earlier run left.
-#[derive(Debug, Clone, PartialEq)]
+/// What earlier runs left of a model.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Before {
-    /// The model, of the type that it had then.
-    pub model: ScalarValue,
+    /// The model to follow, of the type that it had then.
+    pub model: Option<ScalarValue>,
     /// Whether it stays while the population has not drifted.
     pub unless_drifted: bool,
+    /// The first segment id that no run has ever used.
+    pub ids_from: i32,
 }
 
 impl Trainer {
@@ -98,7 +108,7 @@ impl Trainer {
         }
     }
 
-    /// Whether a model depends on the one before it.
+    /// Whether it finds segments, whose ids continue those of the model before.
     pub fn follows(&self) -> bool {
         matches!(self, Trainer::Kmeans(_) | Trainer::Hdbscan(_))
     }
@@ -106,6 +116,42 @@ impl Trainer {
     /// Whether it can tell that a model still fits, so that a stage may say `refit: drifted`.
     pub fn drifts(&self) -> bool {
         matches!(self, Trainer::Kmeans(_) | Trainer::Reference(_))
+    }
+
+    /// When a stage that does not say `refit` trains again: cut points follow their population.
+    pub fn usual_refit(&self) -> Refit {
+        match self {
+            Trainer::Reference(_) => Refit::Drifted,
+            _ => Refit::Never,
+        }
+    }
+
+    /// The population stability index of a column beyond which a model that drifts no longer fits.
+    pub fn max_drift(&self) -> Option<f64> {
+        match self {
+            Trainer::Kmeans(settings) => Some(settings.drift.max_drift),
+            Trainer::Reference(settings) => Some(settings.max_drift),
+            _ => None,
+        }
+    }
+
+    /// The move of a column's mean, as a share of its value, beyond which a reference no longer fits.
+    pub fn max_move(&self) -> Option<f64> {
+        match self {
+            Trainer::Reference(settings) => Some(settings.max_move),
+            _ => None,
+        }
+    }
+
+    /// The word for it in `kind`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Trainer::Kmeans(_) => "kmeans",
+            Trainer::Hdbscan(_) => "hdbscan",
+            Trainer::Factors(_) => "factors",
+            Trainer::Reference(_) => "reference",
+            Trainer::Linkage(_) => "linkage",
+        }
     }
 
     /// The most rows that it learns from; `None` when it learns from all.
@@ -130,7 +176,7 @@ impl Trainer {
     }
 
     /// Trains on the stage's rows, whose columns are a key and then the features, or patterns of agreement for a
-    /// linkage model. `open` starts the stage's query from the beginning: once, or up to four times for a reference.
+    /// linkage model. `open` starts the stage's query from the beginning: once, or up to six times for a reference.
     /// A model that [`Trainer::follows`] the one before it, or stays unless its rows have drifted, needs that to be of the
     /// type of today.
     ///
@@ -141,27 +187,31 @@ impl Trainer {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<SendableRecordBatchStream>>,
     {
+        let model_before = before.and_then(|before| before.model.as_ref());
+        let ids_from = before.map_or(0, |before| before.ids_from);
         match self {
             Trainer::Kmeans(settings) => {
-                let model = before.and_then(|before| KmeansModel::from_scalar(&before.model).ok());
-                let unless_drifted = before.is_some_and(|before| before.unless_drifted);
-                let followed = follow_kmeans(settings, open().await?, model.as_ref(), unless_drifted).await?;
+                let model = model_before.and_then(|model| KmeansModel::from_scalar(model).ok());
+                let (rows, unless_drifted) = (open().await?, before.is_some_and(|b| b.unless_drifted));
+                let followed =
+                    follow_kmeans(settings, rows, model.as_ref(), unless_drifted, ids_from).await?;
                 Ok(match (followed, model) {
                     (Followed::Trained(trained, why), _) => Trained {
                         model: trained.model.to_scalar(),
                         quality: Some(Quality::Kmeans(trained.quality)),
-                        notes: why.map(|why| format!("trained anew: {why}")).into_iter().collect(),
+                        notes: why.map(|why| format!("retrained: {why}")).into_iter().collect(),
+                        kept: false,
                     },
-                    (Followed::Kept, Some(model)) => Trained {
-                        notes: vec!["kept: the population has not drifted".into()],
-                        ..Trained::plain(model.to_scalar())
-                    },
+                    (Followed::Kept, Some(mut model)) => {
+                        model.next_segment = model.next_segment.max(ids_from);
+                        Trained::kept(model.to_scalar())
+                    }
                     (Followed::Kept, None) => return Err(Error::other("no model was there to be kept")),
                 })
             }
             Trainer::Hdbscan(settings) => {
-                let model = before.and_then(|before| DensityModel::from_scalar(&before.model).ok());
-                let trained = train_density(settings, open().await?, model.as_ref()).await?;
+                let model = model_before.and_then(|model| DensityModel::from_scalar(model).ok());
+                let trained = train_density(settings, open().await?, model.as_ref(), ids_from).await?;
                 let quality = Some(Quality::Density(trained.quality));
                 Ok(Trained { quality, ..Trained::plain(trained.model.to_scalar()) })
             }
@@ -170,16 +220,20 @@ impl Trainer {
                 Ok(Trained { notes: trained.notes, ..Trained::plain(trained.model.to_scalar()) })
             }
             Trainer::Reference(settings) => {
-                let model = train_reference(settings, columns.get(1..).unwrap_or_default(), open).await?;
-                let kept = before.filter(|before| before.unless_drifted);
-                let Some(kept) = kept.and_then(|kept| ReferenceModel::from_scalar(&kept.model).ok()) else {
-                    return Ok(Trained::plain(model.to_scalar()));
-                };
-                let (model, note) = match moved(&kept, &model, settings.max_move) {
-                    None => (kept, "kept: the population has not drifted".into()),
-                    Some(why) => (model, format!("trained anew: {why}")),
-                };
-                Ok(Trained { notes: vec![note], ..Trained::plain(model.to_scalar()) })
+                let columns = columns.get(1..).unwrap_or_default();
+                let kept = model_before.filter(|_| before.is_some_and(|before| before.unless_drifted));
+                let kept = kept.and_then(|kept| ReferenceModel::from_scalar(kept).ok());
+                let kept =
+                    kept.filter(|kept| kept.columns == columns && kept.quantiles == settings.quantiles);
+                let mut notes = Vec::new();
+                if let Some(kept) = kept {
+                    match outgrown(&kept, &tally(&kept, open().await?).await?, settings) {
+                        None => return Ok(Trained::kept(kept.to_scalar())),
+                        Some(why) => notes.push(format!("retrained: {why}")),
+                    }
+                }
+                let model = train_reference(settings, columns, open).await?;
+                Ok(Trained { notes, ..Trained::plain(model.to_scalar()) })
             }
             Trainer::Linkage(settings) => {
                 let model = match train_linkage(settings, open().await?).await? {

@@ -23,6 +23,8 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_summary", "as_of, family, segment"),
     ("model_selection", "as_of, model, k"),
     ("model_drift", "as_of, model, feature"),
+    ("models_used", "as_of, model"),
+    ("reference_drift", "as_of, model, feature"),
     ("segment_profiles", "as_of, segment, feature"),
     ("segment_portraits", "as_of, family, segment, trait, value"),
     ("segment_contrasts", "as_of, family, segment, other_segment, trait, value"),

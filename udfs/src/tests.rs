@@ -224,6 +224,7 @@ async fn models_as_parameters() {
         quantiles: vec![0.5],
         cuts: vec![Some(2.0)],
         means: vec![Some(2.5)],
+        shares: vec![0.5, 0.5, 0.0],
     };
     let parameters: Vec<(&str, ScalarValue)> = vec![("k", kmeans.to_scalar()), ("r", reference.to_scalar())];
     let sql = "select x, a['segment'] as segment, a['margin'] as margin, kmeans_segment_name(a['segment'], $k) as name,

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::engine::planning_state;
 use crate::lake::LOCK_TIMEOUT;
 use crate::project::Project;
-use crate::run::{Amount, AsOf, Outcome, Reporter, RunManifest, RunOptions};
+use crate::run::{Amount, AsOf, Outcome, Reporter, RunManifest, RunOptions, StateOf};
 
 use super::forecast::{Scenario, describe};
 use super::print::print;
@@ -32,9 +32,12 @@ pub struct RunArgs {
     /// Compute everything anew; models and other carried state stay.
     #[arg(long)]
     full_refresh: bool,
-    /// Forget carried state: models are trained and cut points taken anew.
-    #[arg(long)]
+    /// Forget the models and cut points that the lake carries: all are trained again. Segments get ids that none had before.
+    #[arg(long, conflicts_with = "as_known_then")]
     reset_state: bool,
+    /// For an earlier instant than the last run: use the models that there were then; what there was not is trained.
+    #[arg(long)]
+    as_known_then: bool,
     /// Publish although customers have drifted away from those that a kept model was trained on.
     #[arg(long)]
     accept_drift: bool,
@@ -80,7 +83,11 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         as_of: args.as_of,
         select: args.select,
         full_refresh: args.full_refresh,
-        reset_state: args.reset_state,
+        state: match (args.reset_state, args.as_known_then) {
+            (true, _) => StateOf::Nothing,
+            (false, true) => StateOf::Then,
+            (false, false) => StateOf::Lake,
+        },
         accept_drift: args.accept_drift,
         dry_run: args.dry_run,
         allow_breaking: args.allow_breaking,

@@ -18,9 +18,10 @@ pub(crate) struct Before<'a> {
 }
 
 impl<'a> Before<'a> {
-    /// Those of a model's ids and first id unused, where there is a model.
-    pub fn of(ids: Option<(&'a [i32], i32)>, places: &'a [Option<usize>]) -> Self {
-        ids.map_or_else(Before::default, |(segments, next_segment)| Before { segments, next_segment, places })
+    /// Those of a model's ids and first id unused, where there is a model; ids below `ids_from` are not given again.
+    pub fn of(ids: Option<(&'a [i32], i32)>, ids_from: i32, places: &'a [Option<usize>]) -> Self {
+        let (segments, next_segment) = ids.unwrap_or_default();
+        Before { segments, next_segment: next_segment.max(ids_from), places }
     }
 }
 

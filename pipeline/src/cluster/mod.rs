@@ -20,6 +20,7 @@ mod screen;
 mod selection;
 mod settings;
 mod stability;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -34,8 +35,9 @@ pub use naming::Naming;
 pub(crate) use polish::polish;
 pub use preparation::{Preparation, Scale};
 pub use quality::{KmeansQuality, gate};
-pub use quantiles::{moved, train_reference};
+pub use quantiles::train_reference;
 pub use scale::Matrix;
 pub use screen::{BLOCK, Screen};
 pub use settings::{ChooseBy, DriftLimits, Gate, KmeansSettings, ReferenceSettings};
+pub use tally::{outgrown, tally};
 pub use train::{Followed, TrainedKmeans, follow_kmeans, train_kmeans};

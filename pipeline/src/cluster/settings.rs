@@ -218,13 +218,7 @@ impl KmeansSettings {
             naming: Naming::from_header(header)?,
             gate: Gate::from_header(header)?,
             drift: DriftLimits {
-                max_drift: number(
-                    header,
-                    "max_drift",
-                    default.drift.max_drift,
-                    |d| *d > 0.0,
-                    "a number above 0",
-                )?,
+                max_drift: max_drift(header, default.drift.max_drift)?,
                 min_margin: share(header, "min_margin", default.drift.min_margin)?,
             },
             threads: default.threads,
@@ -258,6 +252,11 @@ impl KmeansSettings {
     }
 }
 
+/// Largest population stability index at which a model is kept.
+fn max_drift(header: &Header, default: f64) -> Result<f64> {
+    number(header, "max_drift", default, |index| *index > 0.0, "a number above 0")
+}
+
 /// Samples that stability is the mean of.
 pub(super) fn bootstraps(header: &Header, default: usize) -> Result<usize> {
     number(header, "bootstraps", default, |n| *n <= 1000, "a whole number, 0 to 1000")
@@ -288,14 +287,21 @@ fn choose_by(header: &Header) -> Result<ChooseBy> {
 pub struct ReferenceSettings {
     /// Probabilities, ascending, each inside (0, 1). Header key `quantiles`, `.2, .4, .6, .8` by default.
     pub quantiles: Vec<f64>,
-    /// When a stage that says `refit: drifted` trains anew: a cut point or mean has moved by more than this share of its
-    /// value. Header key `max_move`, .1 by default.
+    /// Largest population stability index of a column's scores at which a reference is kept. Header key `max_drift`,
+    /// .25 by default.
+    pub max_drift: f64,
+    /// Largest move of a column's mean, as a share of its value, at which a reference is kept. Header key `max_move`,
+    /// .1 by default.
     pub max_move: f64,
 }
 
 impl Default for ReferenceSettings {
     fn default() -> Self {
-        ReferenceSettings { quantiles: vec![0.2, 0.4, 0.6, 0.8], max_move: 0.1 }
+        ReferenceSettings {
+            quantiles: vec![0.2, 0.4, 0.6, 0.8],
+            max_drift: DriftLimits::default().max_drift,
+            max_move: 0.1,
+        }
     }
 }
 
@@ -303,20 +309,21 @@ impl ReferenceSettings {
     /// Reads the settings from those keys of a stage's header that are not the stage's own.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an unknown key, for quantiles that are not ascending numbers inside (0, 1), or for a
-    /// `max_move` that is no number from 0.
+    /// [`Error::Usage`] for an unknown key, for quantiles that are not ascending numbers inside (0, 1), for a `max_drift`
+    /// that is not a number above 0, or for a `max_move` that is not a number from 0.
     pub fn from_header(header: &Header) -> Result<Self> {
-        refuse_unknown(header, "reference", &["quantiles", "max_move"])?;
+        refuse_unknown(header, "reference", &["quantiles", "max_drift", "max_move"])?;
         let default = Self::default();
         let from_0 = |n: &f64| *n >= 0.0 && n.is_finite();
+        let max_drift = max_drift(header, default.max_drift)?;
         let max_move = number(header, "max_move", default.max_move, from_0, "a number from 0")?;
         let Some(text) = header.get("quantiles") else {
-            return Ok(ReferenceSettings { max_move, ..default });
+            return Ok(ReferenceSettings { max_drift, max_move, ..default });
         };
         let quantiles: Option<Vec<f64>> = text.split(',').map(|q| q.trim().parse().ok()).collect();
         match quantiles {
             Some(q) if q.iter().all(|q| *q > 0.0 && *q < 1.0) && q.windows(2).all(|w| w[0] < w[1]) => {
-                Ok(ReferenceSettings { quantiles: q, max_move })
+                Ok(ReferenceSettings { quantiles: q, max_drift, max_move })
             }
             _ => Err(bad("quantiles", text, "ascending numbers between 0 and 1, like .2, .4, .6, .8")),
         }
@@ -325,7 +332,8 @@ impl ReferenceSettings {
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
         let quantiles: Vec<String> = self.quantiles.iter().map(f64::to_string).collect();
-        format!("reference quantiles={} max_move={}", quantiles.join(","), self.max_move)
+        let quantiles = quantiles.join(",");
+        format!("reference quantiles={quantiles} max_drift={} max_move={}", self.max_drift, self.max_move)
     }
 }
 

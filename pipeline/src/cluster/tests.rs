@@ -348,7 +348,7 @@ async fn a_model_stays_until_its_population_drifts() {
     let first = groups(&[0.0, 10.0, 20.0], 1);
     let model = train_kmeans(&settings, first.stream(100), None).await.unwrap().model;
     let follow = async |table: Table, unless_drifted: bool| {
-        follow_kmeans(&settings, table.stream(100), Some(&model), unless_drifted).await.unwrap()
+        follow_kmeans(&settings, table.stream(100), Some(&model), unless_drifted, 0).await.unwrap()
     };
     assert_eq!(follow(groups(&[0.0, 10.0, 20.0], 2), true).await, Followed::Kept);
     let why = |followed: Followed| match followed {

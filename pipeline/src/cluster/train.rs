@@ -59,13 +59,14 @@ pub async fn train_kmeans(
     rows: SendableRecordBatchStream,
     before: Option<&KmeansModel>,
 ) -> Result<TrainedKmeans> {
-    match follow_kmeans(settings, rows, before, false).await? {
+    match follow_kmeans(settings, rows, before, false, 0).await? {
         Followed::Trained(trained, _) => Ok(*trained),
         Followed::Kept => Err(Error::other("a model was kept that was to be trained")),
     }
 }
 
-/// As [`train_kmeans`], but keeps the model before when `unless_drifted` and its population has not drifted.
+/// As [`train_kmeans`], but keeps the model before when `unless_drifted` and its population has not drifted. Segments that
+/// continue none get ids from `ids_from` on.
 ///
 /// # Errors
 /// Those of [`train_kmeans`].
@@ -74,6 +75,7 @@ pub async fn follow_kmeans(
     rows: SendableRecordBatchStream,
     before: Option<&KmeansModel>,
     unless_drifted: bool,
+    ids_from: i32,
 ) -> Result<Followed> {
     let sample = collect(rows, settings.sample_rows, &settings.naming.tags).await?;
     let (settings, before) = (settings.clone(), before.cloned());
@@ -86,13 +88,18 @@ pub async fn follow_kmeans(
             },
             _ => None,
         };
-        Ok(Followed::Trained(Box::new(fit(&settings, &sample, before.as_ref())?), why))
+        Ok(Followed::Trained(Box::new(fit(&settings, &sample, before.as_ref(), ids_from)?), why))
     };
     SpawnedTask::spawn_blocking(work).await.context("train k-means")?
 }
 
 /// Trains on a sample that is in its canonical order.
-fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>) -> Result<TrainedKmeans> {
+fn fit(
+    settings: &KmeansSettings,
+    sample: &Sample,
+    before: Option<&KmeansModel>,
+    ids_from: i32,
+) -> Result<TrainedKmeans> {
     let (scaling, points) = learn_scaling(&settings.preparation, sample, settings.threads)?;
     let judged = points.first_rows(JUDGED_ROWS);
     let fewest = *settings.k.start();
@@ -116,7 +123,7 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
     };
     let ordered = assign(&screen, canonical(&best, points.width), settings.threads)?;
     let ordered = Fit { iterations: best.iterations, ..ordered };
-    let (ordered, segments, next_segment) = with_ids(ordered, sample, before, points.width);
+    let (ordered, segments, next_segment) = with_ids(ordered, sample, (before, ids_from), points.width);
     let unscaled = settings.preparation.scale == Scale::None;
     let quality = KmeansQuality { stability, ..KmeansQuality::of(&points, &ordered, sample.seen, unscaled) };
     let labels: Vec<Option<u32>> = ordered.labels.iter().map(|label| Some(*label)).collect();
@@ -137,10 +144,16 @@ fn fit(settings: &KmeansSettings, sample: &Sample, before: Option<&KmeansModel>)
 }
 
 /// Gives each cluster its segment's id and orders them by it: (fit, ids, the first id unused).
-fn with_ids(fit: Fit, sample: &Sample, before: Option<&KmeansModel>, width: usize) -> (Fit, Vec<i32>, i32) {
+fn with_ids(
+    fit: Fit,
+    sample: &Sample,
+    (before, ids_from): (Option<&KmeansModel>, i32),
+    width: usize,
+) -> (Fit, Vec<i32>, i32) {
     let k = fit.centroids.len() / width;
     let places = before.map(|before| places_in(before, sample)).unwrap_or_default();
-    let known = Before::of(before.map(|before| (&before.segments[..], before.next_segment)), &places);
+    let ids = before.map(|before| (&before.segments[..], before.next_segment));
+    let known = Before::of(ids, ids_from, &places);
     let labels: Vec<Option<u32>> = fit.labels.iter().map(|label| Some(*label)).collect();
     let (ids, next) = continued_ids(&known, &labels, k);
     let (order, ranks) = by_id(&ids);

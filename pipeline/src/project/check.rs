@@ -6,11 +6,11 @@ use arrow::datatypes::DataType;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::files::ProjectFiles;
-use super::{Project, Publish, Relation, Stage, StageSql, Store};
+use super::{MODELS, Project, Publish, Relation, Stage, StageSql, Store};
 use crate::Result;
 
 /// Parameters that differ from run to run, so that days computed once may not depend on them.
-const OF_THE_RUN: &[&str] = &["as_of", "run_id"];
+const OF_THE_RUN: &[&str] = &["as_of", "run_id", MODELS];
 
 /// What is let pass changes no result, so only audits may ask.
 fn check_accepted(stage: &Stage) -> Result<()> {

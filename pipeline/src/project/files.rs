@@ -9,15 +9,16 @@ use datafusion::scalar::ScalarValue;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
-use super::Params;
 use super::diagnostic::{Diagnostic, Place, nearest};
+use super::{MODELS, Params};
 use crate::{Context, Error, Result};
 
 /// The keys of `project.toml`.
 const KEYS: &[&str] = &["name", "extends", "time_zone", "absent", "settings"];
 
 /// Parameters that every run sets itself.
-const RESERVED: &[&str] = &["accept_drift", "as_of", "run_id", "time_zone", "absent", "tags"];
+pub(super) const RESERVED: &[&str] =
+    &["accept_drift", "as_of", "run_id", "time_zone", "absent", "tags", MODELS];
 
 /// Names under which a project's files may not keep a value: it would be a secret.
 const SECRETS: &[&str] = &["pseudonym_key", "pseudonym_salt"];

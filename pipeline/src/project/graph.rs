@@ -53,13 +53,9 @@ impl Project {
             })
             .collect();
         for (param, _) in &stage.sql.params {
-            needs.extend(self.models_all().filter(|(name, _)| name == param).map(|(_, s)| s.name.clone()));
+            needs.extend(self.models_of(param).map(|model| model.name.clone()));
         }
         needs
-    }
-
-    fn models_all(&self) -> impl Iterator<Item = (String, &Stage)> {
-        self.models().map(|(name, stage)| (name.to_string(), stage))
     }
 
     /// The graph in the given format.
@@ -88,7 +84,7 @@ impl Project {
                 }
             }
             for (param, _) in &stage.sql.params {
-                for (_, model) in self.models().filter(|(name, _)| name == param) {
+                for model in self.models_of(param) {
                     edges.push((model.name.clone(), stage.name.clone()));
                 }
             }

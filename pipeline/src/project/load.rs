@@ -9,7 +9,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::SessionState;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
-use super::files::ProjectFiles;
+use super::files::{ProjectFiles, RESERVED};
 use super::lint::{lint_plan, lint_sql};
 use super::source::{TYPES, columns_of};
 use super::stage::{Audit, Kind, LAYERS, Stage, Store};
@@ -91,6 +91,12 @@ impl Project {
     fn check_stems(&self) -> Result<()> {
         let groups: [fn(&Stage) -> bool; 3] =
             [Stage::is_model, |s| s.quarantine.is_some(), |s| s.publish.is_some()];
+        if let Some(stage) = self.stages.iter().find(|s| s.is_model() && RESERVED.contains(&s.stem.as_str()))
+        {
+            let message = format!("`{}` is a parameter of every run and cannot be a model", stage.stem);
+            let help = "rename the file: a model is read as `$stem`";
+            return Err(stage.sql.refuse(Place::TOP, message, help).into());
+        }
         for in_group in groups {
             let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
             for stage in self.stages.iter().filter(|s| in_group(s)) {
@@ -196,8 +202,8 @@ impl Project {
         if !params.contains_key(param) {
             let help = match nearest(param, params.keys().map(String::as_str)) {
                 Some(candidate) => format!("did you mean `${candidate}`?"),
-                None => "parameters are $as_of, $run_id, $time_zone, $absent, $tags, $pseudonym_key, the settings of \
-                         project.toml and models"
+                None => "parameters are $as_of, $run_id, $time_zone, $absent, $tags, $models, $pseudonym_key, each model, and the \
+                         settings of project.toml"
                     .into(),
             };
             return Err(sql.refuse(place, format!("there is no parameter `${param}`"), help).into());

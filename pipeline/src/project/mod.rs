@@ -8,6 +8,7 @@ mod graph;
 mod header;
 mod lint;
 mod load;
+mod models;
 mod plan;
 mod source;
 mod sql;
@@ -30,10 +31,11 @@ pub use diagnostic::nearest;
 pub use files::{ProjectFiles, built_in_names};
 pub use fingerprint::{Fingerprint, engine_hash};
 pub use graph::GraphFormat;
+pub use models::{MODELS, ModelUse, models_type, models_value};
 pub use plan::{Params, PlanNames, plan_select, refuse_plan};
 pub use source::{Format, Source};
 pub use sql::{PREVIOUS, StageSql};
-pub use stage::{Audit, Kind, LAYERS, Publish, Refit, Stage, Store};
+pub use stage::{Audit, Kind, LAYERS, Publish, Refit, Severity, Stage, Store};
 pub use tags::{Domain, Tag, tags_type, tags_value};
 
 use crate::Result;
@@ -53,7 +55,7 @@ pub enum Relation {
     /// The result of a stage, `former.stem`, as the run before left it when this run's pseudonyms come from another key; else
     /// without rows. Holds the stage's name.
     Former(String),
-    /// A published table as earlier runs left it, without this run's `as_of`; holds the stage's name.
+    /// A published table as of earlier instants, for a stage of `publish: all` of all others; holds the stage's name.
     Carried(String),
     /// The previous round of a fixpoint stage; holds the stage's name.
     Previous(String),
@@ -158,6 +160,11 @@ impl Project {
         self.stages.iter().filter(|stage| stage.is_model()).map(|stage| (stage.stem.as_str(), stage))
     }
 
+    /// The model stages that a parameter asks for: all of them for `models`.
+    pub fn models_of(&self, param: &str) -> impl Iterator<Item = &Stage> {
+        self.models().filter(move |(name, _)| *name == param || param == MODELS).map(|(_, stage)| stage)
+    }
+
     /// Whether a relation comes by day.
     pub fn by_day(&self, relation: &Relation) -> bool {
         match relation {
@@ -220,6 +227,9 @@ impl Project {
         params.insert("run_id".into(), ScalarValue::Utf8(Some("0000000000000000".into())));
         params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
         params.insert(PSEUDONYM_KEY.into(), ScalarValue::Utf8(Some(PseudonymKey::demo().fingerprint())));
+        let models: Vec<ModelUse> =
+            self.models().filter_map(|(_, stage)| ModelUse::of(stage, None, None)).collect();
+        params.insert(MODELS.into(), models_value(&models));
         for (name, stage) in self.models() {
             if let Kind::Model { trainer, .. } = &stage.kind {
                 let value = ScalarValue::try_from(&trainer.output_type()).unwrap_or(ScalarValue::Null);

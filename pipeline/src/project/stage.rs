@@ -114,6 +114,17 @@ pub struct Stage {
     pub schema: SchemaRef,
 }
 
+impl Refit {
+    /// The word for it in headers.
+    pub fn word(self) -> &'static str {
+        match self {
+            Refit::Never => "never",
+            Refit::Drifted => "drifted",
+            Refit::Always => "always",
+        }
+    }
+}
+
 impl Stage {
     /// Reads one stage file; its schema and `by_day` follow when its inputs are known.
     pub fn parse(file: &str, text: &str, layer: &str, stem: &str) -> Result<Stage> {
@@ -212,7 +223,8 @@ fn parse_kind(header: &Header, sql: &StageSql) -> Result<Kind> {
             let trainer =
                 Trainer::from_header(kind, &keys).map_err(|error| refuse_kind(header, sql, kind, &error))?;
             let refit = match header.get("refit") {
-                None | Some("never") => Refit::Never,
+                None => trainer.usual_refit(),
+                Some("never") => Refit::Never,
                 Some("drifted") if trainer.drifts() => Refit::Drifted,
                 Some("always") => Refit::Always,
                 Some(other) => {
@@ -277,10 +289,20 @@ fn parse_publish(
     }
 }
 
+/// What offending rows of an audit lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing is published.
+    Error,
+    /// The run shows them and goes on.
+    Warning,
+}
+
 /// An audit: a SELECT of offending rows.
 #[derive(Debug, Clone)]
 pub struct Audit {
     pub name: String,
+    pub severity: Severity,
     pub header: Header,
     pub sql: StageSql,
 }
@@ -289,12 +311,20 @@ impl Audit {
     /// Reads one audit file.
     pub fn parse(file: &str, text: &str, stem: &str) -> Result<Audit> {
         let header = Header::parse(file, text)?;
-        header.refuse_unknown(file, text, &["why"])?;
+        header.refuse_unknown(file, text, &["why", "severity"])?;
         header.require(file, text, &[])?;
         let sql = StageSql::parse(file, text)?;
         if sql.relations.is_empty() {
             return Err(sql.refuse(Place::TOP, "the audit reads no relation", "select from a stage").into());
         }
-        Ok(Audit { name: stem.to_string(), header, sql })
+        let severity = match header.get("severity") {
+            None | Some("error") => Severity::Error,
+            Some("warning") => Severity::Warning,
+            Some(other) => {
+                let message = format!("unknown severity `{other}`");
+                return Err(sql.refuse(header.place("severity"), message, "use error or warning").into());
+            }
+        };
+        Ok(Audit { name: stem.to_string(), severity, header, sql })
     }
 }

@@ -1,8 +1,9 @@
-//! Audits: a run publishes only when every audit returns no row.
+//! Audits: a run publishes only when every audit but those that warn returns no row.
 
 use std::collections::BTreeMap;
 
 use super::execute::Runner;
+use crate::project::Severity;
 use crate::{Context, Error, Result};
 
 /// Offending rows that an error shows.
@@ -12,7 +13,7 @@ impl Runner<'_> {
     /// Runs one audit, `audits.stem`.
     ///
     /// # Errors
-    /// [`Error::Audit`] shows the first offending rows.
+    /// [`Error::Audit`] shows the first offending rows, unless the audit only warns.
     pub async fn run_audit(&self, name: &str) -> Result<()> {
         let Some(audit) = self.project.audit(name) else { return Ok(()) };
         let plan = self.logical_plan(name, None, &BTreeMap::new()).await?;
@@ -27,6 +28,12 @@ impl Runner<'_> {
         }
         let shown =
             arrow::util::pretty::pretty_format_batches(&rows).context("cannot show offending rows")?;
+        if audit.severity == Severity::Warning {
+            let said = &audit.header.description;
+            self.reporter
+                .say(&format!("warning: {}: {said}\n{shown}\nhelp: see {}", audit.name, audit.sql.file));
+            return Ok(());
+        }
         Err(Error::Audit(format!(
             "audit {} failed: {}\n{shown}\nhelp: nothing was published; see {}",
             audit.name, audit.header.description, audit.sql.file

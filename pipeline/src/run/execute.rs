@@ -12,8 +12,8 @@ use datafusion::logical_expr::{LogicalPlanBuilder, lit};
 
 use super::Sources;
 use super::cost::{Cost, Forecast, StageForecast};
-use super::history::StageRun;
-use super::last::Last;
+use super::history::{Inherited, RunManifest, StageRun};
+use super::model::{ModelTimes, StoredModel};
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
 use super::pseudonyms::FormerResults;
@@ -21,8 +21,7 @@ use super::tables::{source_table, written_table};
 use crate::cpu::Meter;
 use crate::engine::{Engine, ScanMetrics};
 use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, stage_data_prefix};
-use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Refit, Relation, Stage, Store};
-use crate::trainer::Before;
+use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
 use crate::{Context, Error, Result};
 
 /// Everything a stage's job needs; shared by the stages that run side by side.
@@ -32,7 +31,7 @@ pub struct Runner<'a> {
     pub engine: &'a Engine,
     pub sources: &'a Sources,
     pub plan: &'a RunPlan,
-    pub last: &'a Last,
+    pub inherited: &'a Inherited,
     /// What runs under other pseudonym keys left, if the key changes with this `as_of`.
     pub former: &'a [FormerResults],
     pub reporter: &'a Reporter,
@@ -80,8 +79,7 @@ impl Runner<'_> {
             written_bytes,
         };
         let known = !missing.is_empty() && self.engine.options().cluster.is_none();
-        let earlier =
-            self.last.run.as_ref().and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
+        let earlier = self.last().and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
         let cost = super::cost::telling(earlier, known.then_some(cost), |cost| cost.parts);
         let mut run = StageRun { computed: missing.len(), scan, cost, ..StageRun::default() };
         for (part, manifest) in &done {
@@ -94,10 +92,9 @@ impl Runner<'_> {
             }
         }
         run.elapsed_ms = report.finish(missing.len(), reused, run.rows, run.quarantined).as_millis() as u64;
-        if let Some(model) = done.get(&None).and_then(|manifest| manifest.model.as_ref()) {
-            let value =
-                super::model::from_json(model).context(format!("the model of {} is broken", stage.name))?;
-            lock(&self.params)?.insert(stage.stem.clone(), value);
+        if let Some(model) = done.get(&None).map_or(Ok(None), StoredModel::of)? {
+            self.say_later(stage, model.of);
+            lock(&self.params)?.insert(stage.stem.clone(), model.value);
         }
         lock(&self.results)?.insert(stage.name.clone(), done);
         Ok(run)
@@ -109,21 +106,22 @@ impl Runner<'_> {
         for stage in self.project.stages.iter().filter(|stage| wanted.contains(&stage.name)) {
             let Some(parts) = self.plan.parts.get(&stage.name) else { continue };
             let there = if self.recomputes(stage) { 0 } else { self.finished(stage, parts).await?.len() };
-            stages.push(StageForecast::of(stage, parts.len() - there, parts.len(), self.last.run.as_ref()));
+            stages.push(StageForecast::of(stage, parts.len() - there, parts.len(), self.last()));
         }
-        Ok(Forecast { stages, pace: self.last.run.as_ref().and_then(|last| last.pace) })
+        Ok(Forecast { stages, pace: self.last().and_then(|last| last.pace) })
     }
 
-    /// A full refresh computes all but models that are carried.
+    /// The last run of the lake.
+    fn last(&self) -> Option<&RunManifest> {
+        self.inherited.last.run.as_ref()
+    }
+
+    /// A full refresh computes all but models that earlier runs made.
     fn recomputes(&self, stage: &Stage) -> bool {
-        let carried = self.plan.models.get(&stage.name).is_some_and(|model| {
-            self.last
-                .run
-                .as_ref()
-                .and_then(|last| last.models.get(&stage.name))
-                .is_some_and(|last| last == model)
-        });
-        self.full_refresh && !carried
+        let again = self.inherited.again.as_ref().and_then(|run| run.models.get(&stage.name));
+        let earlier = self.inherited.models.get(&stage.name).into_iter().chain(again);
+        let model = self.plan.models.get(&stage.name);
+        self.full_refresh && !earlier.into_iter().any(|earlier| Some(earlier) == model)
     }
 
     async fn finished(
@@ -292,9 +290,9 @@ impl Runner<'_> {
             lock(&read)?.push(plan.clone());
             self.engine.start(plan).await
         };
-        let before = self.model_before(stage, *refit == Refit::Drifted).await?;
+        let (before, of_before) = self.model_before(stage, *refit).await?;
         let trained = trainer
-            .train(&columns, open, before.as_ref())
+            .train(&columns, open, Some(&before))
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
         for note in &trained.notes {
@@ -310,11 +308,19 @@ impl Runner<'_> {
             .polish(trained, &plan, step)
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
+        let of = match (trained.kept, trainer.follows()) {
+            (true, _) => of_before,
+            (false, follows) => ModelTimes {
+                trained_as_of: Some(self.plan.as_of),
+                follows_as_of: of_before.trained_as_of.filter(|_| follows),
+            },
+        };
+        let model = StoredModel { value: trained.model, of }.to_json()?;
         let mut manifests = Vec::new();
         for (part, print) in job {
             let mut manifest = StageManifest::of_files(&stage.name, None, &print.0, Vec::new());
             manifest.schema = Some(stage.schema.clone());
-            manifest.model = Some(super::model::to_json(&trained.model)?);
+            manifest.model = Some(model.clone());
             manifests.push((*part, self.save(manifest).await?));
         }
         let mut scan = ScanMetrics::default();
@@ -322,14 +328,6 @@ impl Runner<'_> {
             scan.add(&self.engine.scan_metrics(plan.as_ref()));
         }
         Ok((manifests, scan))
-    }
-
-    /// The model that an earlier run left and that this run's follows; none when its files are gone.
-    async fn model_before(&self, stage: &Stage, unless_drifted: bool) -> Result<Option<Before>> {
-        let before = self.plan.models.get(&stage.name).and_then(|model| model.before.as_ref());
-        let Some(fingerprint) = before else { return Ok(None) };
-        let model = super::model::stored(self.lake, &stage.name, fingerprint).await?;
-        Ok(model.map(|model| Before { model, unless_drifted }))
     }
 
     /// Rounds until none changes a row. Each round is written before the next reads it.
@@ -349,7 +347,7 @@ impl Runner<'_> {
                 let plan = self.logical_plan(view, None, &BTreeMap::new()).await?;
                 Arc::new(ViewTable::new(plan, None)) as Arc<dyn TableProvider>
             }
-            Some(relation) => self.provide(relation, None, None).await?,
+            Some(relation) => self.provide(Some(stage), relation, None, None).await?,
             None => return Err(Error::other(format!("stage {} starts from nowhere", stage.name))),
         };
         for _ in 0..max_rounds {

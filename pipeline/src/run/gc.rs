@@ -9,13 +9,13 @@ use chrono::{DateTime, Duration, Utc};
 use object_store::ObjectMeta;
 
 use super::history::RunManifest;
-use super::last::runs_rows;
+use super::last::{FinishedRun, runs_rows};
 use crate::engine::Engine;
 use crate::lake::{
     DayResults, Lake, Lock, LogFiles, StageManifest, StoredManifest, files_at, stored_manifests,
     table_version,
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// Deletions under way at the same time.
 const DELETED_AT_ONCE: usize = 16;
@@ -164,18 +164,13 @@ async fn kept_runs(
     keep: &Retention,
     now: DateTime<Utc>,
 ) -> Result<Vec<RunManifest>> {
-    let mut epochs = BTreeSet::new();
-    for batch in runs_rows(engine, lake).await? {
-        let column = batch.column_by_name("epoch");
-        let column = column.ok_or_else(|| Error::other("table `runs` has no column `epoch`"))?;
-        let column = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(column);
-        epochs.extend(column.iter().flatten());
-    }
+    let mut finished = FinishedRun::of(&runs_rows(engine, lake).await?)?;
+    finished.sort_by_key(|run| std::cmp::Reverse(run.epoch));
     let mut kept = Vec::new();
     // when the run after this one finished: from then on no reader begins with this one
     let mut superseded: Option<DateTime<Utc>> = None;
-    for epoch in epochs.into_iter().rev() {
-        let Some(run) = RunManifest::load(lake, epoch as u64).await? else { continue };
+    for FinishedRun { epoch, .. } in finished {
+        let Some(run) = RunManifest::load(lake, epoch).await? else { continue };
         let finished = DateTime::parse_from_rfc3339(&run.finished_at).map(|at| at.with_timezone(&Utc)).ok();
         let is_young = |at: Option<DateTime<Utc>>, age: Duration| at.is_none_or(|at| at > now - age);
         let by_age = keep.age.is_some_and(|age| is_young(finished, age));

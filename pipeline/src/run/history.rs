@@ -1,14 +1,14 @@
-//! What earlier runs left: the manifest of each run, and the state that the next run inherits.
+//! What earlier runs left: the manifest of each run, and the models that the next run inherits.
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cost::{Cost, Pace};
+use super::last::{FinishedRun, Last};
+use super::model::{StoredModel, next_segment};
 use super::plan::as_of_text;
 use super::pseudonyms::Pseudonyms;
 use crate::engine::ScanMetrics;
@@ -18,7 +18,7 @@ use crate::{Context, Error, Result};
 /// A model as carried from run to run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CarriedModel {
-    /// Hash of the model stage's definition; another definition is trained anew.
+    /// Hash of the model stage's definition; a stage with another definition is trained again.
     pub definition: String,
     /// The fingerprint under which the model's result lies.
     pub fingerprint: String,
@@ -28,6 +28,104 @@ pub struct CarriedModel {
     /// The fingerprint of the model that it followed, which a repeated run for the same `as_of` follows again.
     #[serde(default)]
     pub before: Option<String>,
+    /// Whether that one had the same definition, so that it may stay.
+    #[serde(default)]
+    pub before_is_alike: bool,
+    /// Segments that continue none got ids from this one on.
+    #[serde(default)]
+    pub ids_from: i32,
+    /// The latest `as_of` for which it, or a model that it follows, was made.
+    #[serde(default)]
+    pub knows_until: String,
+}
+
+/// The models that a lake carries from run to run. A run for an earlier instant than the last one uses them, and leaves
+/// them as they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarriedState {
+    /// The latest `as_of` of the runs since the last reset.
+    pub as_of: String,
+    /// The models of that run, by stage.
+    pub models: BTreeMap<String, CarriedModel>,
+    /// The first segment id that no run has ever used, by model stage.
+    pub next_segments: BTreeMap<String, i32>,
+}
+
+/// Which models a run starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StateOf {
+    /// Those that the lake carries.
+    #[default]
+    Lake,
+    /// Those that had been made by the instant of the run, whatever later runs made.
+    Then,
+    /// None: all are trained.
+    Nothing,
+}
+
+/// What a run inherits.
+#[derive(Debug, Clone, Default)]
+pub struct Inherited {
+    /// What the last run of the lake left.
+    pub last: Last,
+    /// The last run for the same `as_of`.
+    pub again: Option<RunManifest>,
+    /// The models to start from, by stage.
+    pub models: BTreeMap<String, CarriedModel>,
+}
+
+impl Inherited {
+    /// Reads what a run for `as_of` (µs since 1970 UTC) inherits.
+    ///
+    /// # Errors
+    /// When the manifest of a run that it needs is gone.
+    pub async fn read(lake: &Lake, mut last: Last, as_of: i64, from: StateOf) -> Result<Inherited> {
+        let newest = last.finished.iter().max_by_key(|run| run.epoch);
+        let same = last.finished.iter().filter(|run| run.as_of == as_of).max_by_key(|run| run.epoch);
+        if let Some(run) = last.run.as_mut().filter(|run| run.carried.as_of.is_empty()) {
+            run.carried = run.state_before_there_was_one(lake, newest).await?;
+        }
+        // one that retention has removed tells nothing
+        let again = match same {
+            Some(run) => RunManifest::load(lake, run.epoch).await?,
+            None => None,
+        };
+        let models = match from {
+            StateOf::Nothing => BTreeMap::new(),
+            StateOf::Lake => last.run.as_ref().map(|run| run.carried.models.clone()).unwrap_or_default(),
+            StateOf::Then => known_then(lake, &last.finished, as_of).await?,
+        };
+        Ok(Inherited { last, again, models })
+    }
+
+    /// The state that the last run left.
+    pub fn state(&self) -> CarriedState {
+        self.last.run.as_ref().map(|run| run.carried.clone()).unwrap_or_default()
+    }
+
+    /// The first segment id that no run has ever used, of a model stage.
+    pub fn next_segment(&self, stage: &str) -> i32 {
+        let last = self.last.run.as_ref().and_then(|run| run.carried.next_segments.get(stage));
+        last.copied().unwrap_or_default()
+    }
+}
+
+/// The models of the latest run up to `as_of` that used none made for a later instant; none when there is no such run.
+async fn known_then(
+    lake: &Lake,
+    finished: &[FinishedRun],
+    as_of: i64,
+) -> Result<BTreeMap<String, CarriedModel>> {
+    let mut runs: Vec<&FinishedRun> = finished.iter().filter(|run| run.as_of <= as_of).collect();
+    runs.sort_by_key(|run| std::cmp::Reverse((run.as_of, run.epoch)));
+    for run in runs {
+        let Some(manifest) = RunManifest::of(lake, Some(run)).await? else { continue };
+        let now = as_of_text(run.as_of);
+        if manifest.models.values().all(|model| model.as_of <= now && model.knows_until <= now) {
+            return Ok(manifest.models);
+        }
+    }
+    Ok(BTreeMap::new())
 }
 
 /// A published table after a run.
@@ -76,7 +174,11 @@ pub struct RunManifest {
     pub inputs: BTreeMap<String, Vec<String>>,
     pub stages: BTreeMap<String, StageRun>,
     pub audits: Vec<String>,
+    /// The models that it used, by stage.
     pub models: BTreeMap<String, CarriedModel>,
+    /// What the next run inherits.
+    #[serde(default)]
+    pub carried: CarriedState,
     pub published: BTreeMap<String, PublishedTable>,
     pub engine: String,
     /// Of this run, or of the last one that computed more.
@@ -116,6 +218,29 @@ impl RunManifest {
         )))
     }
 
+    /// The manifest of a finished run.
+    pub(super) async fn of(lake: &Lake, run: Option<&FinishedRun>) -> Result<Option<RunManifest>> {
+        let Some(FinishedRun { epoch, .. }) = run else { return Ok(None) };
+        let manifest = RunManifest::load(lake, *epoch).await?;
+        manifest.map(Some).ok_or_else(|| Error::other(format!("the manifest of run epoch {epoch} is gone")))
+    }
+
+    /// What a run of a version that did not write `carried` left.
+    async fn state_before_there_was_one(
+        &self,
+        lake: &Lake,
+        run: Option<&FinishedRun>,
+    ) -> Result<CarriedState> {
+        let mut next_segments = BTreeMap::new();
+        for (stage, model) in &self.models {
+            let stored = StoredModel::load(lake, stage, &model.fingerprint).await?;
+            let next = stored.and_then(|model| next_segment(&model.value));
+            next_segments.extend(next.map(|next| (stage.clone(), next)));
+        }
+        let as_of = run.map(|run| as_of_text(run.as_of)).unwrap_or_default();
+        Ok(CarriedState { as_of, models: self.models.clone(), next_segments })
+    }
+
     /// The manifest of the run that committed under `epoch`. One that cannot be read is set aside.
     pub async fn load(lake: &Lake, epoch: u64) -> Result<Option<RunManifest>> {
         let path = Self::path(epoch);
@@ -126,8 +251,8 @@ impl RunManifest {
     /// The manifest of the run that committed last, by the rows of the table `runs`. When it is lost, what it
     /// said of published tables is taken from these rows, and the rest (the models that the next run
     /// inherits) from the newest manifest that is left; its results of stages are unknown then.
-    pub async fn newest(lake: &Lake, runs: &[RecordBatch]) -> Result<Option<RunManifest>> {
-        let mut rows = RunRow::of(runs)?;
+    pub async fn newest(lake: &Lake, finished: &[FinishedRun]) -> Result<Option<RunManifest>> {
+        let mut rows = finished.to_vec();
         rows.sort_by_key(|row| std::cmp::Reverse(row.epoch));
         let Some(last) = rows.first() else { return Ok(None) };
         let mut found = None;
@@ -156,53 +281,10 @@ impl RunManifest {
     }
 }
 
-/// What the table `runs` says of a run.
-struct RunRow {
-    epoch: u64,
-    run_id: String,
-    project: String,
-    /// µs since 1970 UTC.
-    as_of: i64,
-    /// Version by table.
-    tables: BTreeMap<String, i64>,
-}
-
-impl RunRow {
-    fn of(batches: &[RecordBatch]) -> Result<Vec<RunRow>> {
-        let mut rows = Vec::new();
-        for batch in batches {
-            for row in 0..batch.num_rows() {
-                rows.push(Self::at(batch, row)?);
-            }
-        }
-        Ok(rows)
-    }
-
-    fn at(batch: &RecordBatch, row: usize) -> Result<RunRow> {
-        let column = |name: &str| {
-            let found = batch.column_by_name(name).filter(|column| !column.is_null(row));
-            found.ok_or_else(|| Error::other(format!("a row of the runs table has no `{name}`")))
-        };
-        let mistyped =
-            |name: &str| Error::other(format!("column `{name}` of the runs table has another type"));
-        let text = |name: &str| {
-            let texts = column(name)?.as_string_opt::<i32>().ok_or_else(|| mistyped(name))?;
-            Ok::<_, Error>(texts.value(row).to_owned())
-        };
-        let epochs = column("epoch")?.as_primitive_opt::<Int64Type>().ok_or_else(|| mistyped("epoch"))?;
-        let instants = column("as_of")?.as_primitive_opt::<TimestampMicrosecondType>();
-        Ok(RunRow {
-            epoch: epochs.value(row).unsigned_abs(),
-            run_id: text("run_id")?,
-            project: text("project")?,
-            as_of: instants.ok_or_else(|| mistyped("as_of"))?.value(row),
-            tables: serde_json::from_str(&text("tables")?).context("reading the runs table")?,
-        })
-    }
-
+impl FinishedRun {
     /// The manifest of this run made up from `rows`, those of all runs since `before`. What stages read of
     /// published tables has other fingerprints then, so that nothing old is taken for it.
-    fn without_manifest(&self, rows: &[RunRow], before: RunManifest) -> RunManifest {
+    fn without_manifest(&self, rows: &[FinishedRun], before: RunManifest) -> RunManifest {
         let mut published = BTreeMap::new();
         for (name, version) in &self.tables {
             let mut parts = before.published.get(name).map(|table| table.parts.clone()).unwrap_or_default();

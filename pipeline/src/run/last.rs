@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 use datafusion::datasource::provider_as_source;
@@ -27,12 +27,14 @@ pub const CURRENT_RUNS: &str = "current_runs";
 const OPENED_AT_ONCE: usize = 8;
 
 /// The last whole state of a lake. What runs that did not finish have committed since is no part of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Last {
     /// The manifest of the last finished run; none before the first.
     pub run: Option<RunManifest>,
     /// Its published tables, each at the version that the run's row names, without parts whose files are gone.
     pub tables: BTreeMap<String, TableSnapshot>,
+    /// All finished runs, in no order.
+    pub finished: Vec<FinishedRun>,
     /// The version of `runs` that was read; none when there is no such table.
     pub runs_version: Option<i64>,
 }
@@ -45,7 +47,12 @@ impl Last {
                 "the newest row of `{RUNS}` was torn by a loss of power: its run does not count ({aside})"
             ));
         }
-        let Some((mut run, runs_version)) = newest(engine, lake).await? else { return Ok(Last::default()) };
+        let Some(runs) = files_at(lake, RUNS, None).await? else { return Ok(Last::default()) };
+        let finished = FinishedRun::of(&rows_of(engine, lake, &runs).await?)?;
+        let runs_version = Some(runs.version);
+        let Some(mut run) = RunManifest::newest(lake, &finished).await? else {
+            return Ok(Last { runs_version, ..Last::default() });
+        };
         let versions: Vec<(String, i64)> =
             run.published.iter().map(|(name, table)| (name.clone(), table.version)).collect();
         let opened = futures::stream::iter(versions).map(|(name, version)| async move {
@@ -69,7 +76,7 @@ impl Last {
             }
             tables.insert(name, snapshot);
         }
-        Ok(Last { run: Some(run), tables, runs_version: Some(runs_version) })
+        Ok(Last { run: Some(run), tables, finished, runs_version })
     }
 
     /// What the last run says of one of its published tables.
@@ -109,17 +116,56 @@ fn forget_parts(
     snapshot.files.retain(|file| !parts.contains(&part_of(file)));
 }
 
-/// The manifest of the newest finished run, and the version of `runs` that names it.
-async fn newest(engine: &Engine, lake: &Lake) -> Result<Option<(RunManifest, i64)>> {
-    let Some(snapshot) = files_at(lake, RUNS, None).await? else { return Ok(None) };
-    let rows = rows_of(engine, lake, &snapshot).await?;
-    let Some(manifest) = RunManifest::newest(lake, &rows).await? else { return Ok(None) };
-    Ok(Some((manifest, snapshot.version)))
+/// A finished run, as the table `runs` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FinishedRun {
+    pub epoch: u64,
+    pub run_id: String,
+    pub project: String,
+    /// µs since 1970 UTC.
+    pub as_of: i64,
+    /// Version by table.
+    pub tables: BTreeMap<String, i64>,
+}
+
+impl FinishedRun {
+    /// The rows of the table `runs`.
+    pub(super) fn of(batches: &[RecordBatch]) -> Result<Vec<FinishedRun>> {
+        let mut rows = Vec::new();
+        for batch in batches {
+            for row in 0..batch.num_rows() {
+                rows.push(Self::at(batch, row)?);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn at(batch: &RecordBatch, row: usize) -> Result<FinishedRun> {
+        let column = |name: &str| {
+            let found = batch.column_by_name(name).filter(|column| !column.is_null(row));
+            found.ok_or_else(|| Error::other(format!("a row of the runs table has no `{name}`")))
+        };
+        let mistyped =
+            |name: &str| Error::other(format!("column `{name}` of the runs table has another type"));
+        let text = |name: &str| {
+            let texts = column(name)?.as_string_opt::<i32>().ok_or_else(|| mistyped(name))?;
+            Ok::<_, Error>(texts.value(row).to_owned())
+        };
+        let epochs = column("epoch")?.as_primitive_opt::<Int64Type>().ok_or_else(|| mistyped("epoch"))?;
+        let instants = column("as_of")?.as_primitive_opt::<TimestampMicrosecondType>();
+        Ok(FinishedRun {
+            epoch: epochs.value(row).unsigned_abs(),
+            run_id: text("run_id")?,
+            project: text("project")?,
+            as_of: instants.ok_or_else(|| mistyped("as_of"))?.value(row),
+            tables: serde_json::from_str(&text("tables")?).context("reading the runs table")?,
+        })
+    }
 }
 
 /// The manifest of the newest finished run.
 pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest>> {
-    Ok(newest(engine, lake).await?.map(|(manifest, _)| manifest))
+    RunManifest::newest(lake, &FinishedRun::of(&runs_rows(engine, lake).await?)?).await
 }
 
 /// All rows of the `runs` table.

@@ -31,8 +31,8 @@ use strata_udfs::text::{PseudonymKey, PseudonymKeys};
 pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
 pub use gc::{Garbage, Retention};
-pub use history::{CarriedModel, PublishedTable, RunManifest, StageRun};
-pub use last::{CURRENT_RUNS, RUNS, current_runs, last_run, runs_rows};
+pub use history::{CarriedModel, CarriedState, Inherited, PublishedTable, RunManifest, StageRun, StateOf};
+pub use last::{CURRENT_RUNS, FinishedRun, Last, RUNS, current_runs, last_run, runs_rows};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
 pub use pseudonyms::{FormerResults, Pseudonyms};
@@ -42,10 +42,10 @@ pub use tables::{source_table, stage_table, written_table};
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{LOCK_TIMEOUT, Lake, Lock};
-use crate::project::{PSEUDONYM_KEY, Params, Project, Relation, Stage, Store};
+use crate::project::{MODELS, ModelUse, PSEUDONYM_KEY, Params, Project, Relation, Stage, Store, models_value};
 use crate::{Context, Error, Result};
 use execute::Runner;
-use last::Last;
+use model::StoredModel;
 use plan::Part;
 
 /// The raw files of each source, by source name.
@@ -59,8 +59,8 @@ pub struct RunOptions {
     pub select: Vec<String>,
     /// Compute everything anew; carried state stays.
     pub full_refresh: bool,
-    /// Forget carried state: models are trained anew.
-    pub reset_state: bool,
+    /// Which models to start from.
+    pub state: StateOf,
     /// Publish although a model's population has drifted: `$accept_drift` of audits.
     pub accept_drift: bool,
     /// Say what would be computed, and stop.
@@ -84,7 +84,7 @@ impl Default for RunOptions {
             as_of: AsOf::Latest,
             select: Vec::new(),
             full_refresh: false,
-            reset_state: false,
+            state: StateOf::Lake,
             accept_drift: false,
             dry_run: false,
             allow_breaking: false,
@@ -148,7 +148,9 @@ async fn run_locked(
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let last = Last::open(here, lake, reporter).await?;
-    let pseudonyms = pseudonyms::of_run(lake, project, options, last.run.as_ref(), &as_of_text(micros))?;
+    let inherited = Inherited::read(lake, last, micros, options.state).await?;
+    let last = inherited.last.run.as_ref();
+    let pseudonyms = pseudonyms::of_run(lake, project, options, last, &as_of_text(micros))?;
     let former = pseudonyms::former(pseudonyms.as_ref(), &as_of_text(micros));
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
@@ -158,8 +160,8 @@ async fn run_locked(
         sources: &sources,
         params: &params,
         as_of: micros,
-        last: last.run.as_ref(),
-        reset_state: options.reset_state,
+        inherited: &inherited,
+        resets: options.state == StateOf::Nothing,
         former,
     };
     let plan = planner.plan();
@@ -177,7 +179,7 @@ async fn run_locked(
         engine: &engine,
         sources: &sources,
         plan: &plan,
-        last: &last,
+        inherited: &inherited,
         former,
         reporter,
         full_refresh: options.full_refresh,
@@ -214,15 +216,16 @@ async fn run_locked(
         stages,
         audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
         models: plan.models.clone(),
+        carried: CarriedState { next_segments: runner.next_segments()?, ..plan.carried.clone() },
         published,
         engine: "local".into(),
-        pace: cost::telling(last.run.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
+        pace: cost::telling(last.and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
         writer: String::new(),
     };
     let path = manifest.save(lake).await?;
-    publish::commit_run(lake, &manifest, &path, &last, fence).await?;
+    publish::commit_run(lake, &manifest, &path, &inherited.last, fence).await?;
     if let Err(error) = publish::commit_current_runs(here, lake, fence).await {
         reporter.say(&format!(
             "the run is published, but not table `{CURRENT_RUNS}`; the next run does that ({error})"
@@ -385,8 +388,7 @@ fn audit_needs(project: &Project, audit: &str) -> BTreeSet<String> {
         })
         .collect();
     for param in project.params_used(audit) {
-        needs
-            .extend(project.models().filter(|(name, _)| *name == param).map(|(_, stage)| stage.name.clone()));
+        needs.extend(project.models_of(&param).map(|stage| stage.name.clone()));
     }
     needs
 }
@@ -412,11 +414,14 @@ pub async fn params_of(lake: &Lake, project: &Project, run: &RunManifest) -> Res
     params.insert("run_id".into(), ScalarValue::Utf8(Some(run.run_id.clone())));
     params.insert("accept_drift".into(), ScalarValue::Boolean(Some(false)));
     params.insert(PSEUDONYM_KEY.into(), pseudonyms::param(run.pseudonyms.as_ref()));
+    let mut used = Vec::new();
     for (param, stage) in project.models() {
         let Some(carried) = run.models.get(&stage.name) else { continue };
-        let model = model::stored(lake, &stage.name, &carried.fingerprint).await?;
+        let model = StoredModel::load(lake, &stage.name, &carried.fingerprint).await?;
         let model = model.ok_or_else(|| Error::other(format!("the model of {} is gone", stage.name)))?;
-        params.insert(param.to_string(), model);
+        used.extend(ModelUse::of(stage, model.of.trained_as_of, model.of.follows_as_of));
+        params.insert(param.to_string(), model.value);
     }
+    params.insert(MODELS.into(), models_value(&used));
     Ok(params)
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::NaiveDate;
 
 use super::Sources;
-use super::history::{CarriedModel, RunManifest};
+use super::history::{CarriedModel, CarriedState, Inherited};
 use super::pseudonyms::FormerResults;
-use crate::project::{Fingerprint, Kind, Params, Project, Refit, Relation, Stage};
+use super::publish::ALL;
+use crate::project::{Fingerprint, Kind, MODELS, Params, Project, Publish, Refit, Relation, Stage};
 
 /// One partition of a result: a day, or the whole.
 pub type Part = Option<NaiveDate>;
@@ -27,6 +28,8 @@ pub struct RunPlan {
     pub parts: BTreeMap<String, BTreeMap<Part, Fingerprint>>,
     /// The models this run uses, by stage: carried ones keep their fingerprint.
     pub models: BTreeMap<String, CarriedModel>,
+    /// What the next run inherits.
+    pub carried: CarriedState,
 }
 
 /// What fingerprints are made from.
@@ -36,9 +39,9 @@ pub struct Planner<'a> {
     /// Values of the parameters, models left out.
     pub params: &'a Params,
     pub as_of: i64,
-    /// The last run of the lake.
-    pub last: Option<&'a RunManifest>,
-    pub reset_state: bool,
+    pub inherited: &'a Inherited,
+    /// Whether the lake forgets the models that it carries.
+    pub resets: bool,
     /// What runs under other pseudonym keys left, if the key changes with this `as_of`.
     pub former: &'a [FormerResults],
 }
@@ -51,6 +54,7 @@ impl Planner<'_> {
             run_id: String::new(),
             parts: BTreeMap::new(),
             models: BTreeMap::new(),
+            carried: CarriedState::default(),
         };
         for stage in self.project.stages.iter().filter(|s| s.store != crate::project::Store::View) {
             if stage.is_model() {
@@ -65,31 +69,72 @@ impl Planner<'_> {
                 plan.parts.insert(stage.name.clone(), parts);
             }
         }
+        plan.carried = self.carried(&plan);
         plan.run_id = self.run_id();
         plan
     }
 
-    /// A carried model keeps its fingerprint, whatever its inputs became, until its definition changes, or with every run
-    /// for a stage that may train it anew. A model that follows the one before depends on it.
+    /// A model that is never retrained keeps its fingerprint, whatever its inputs became, until its definition changes. Every
+    /// other one is made for each run; one that follows the model before it, or may stay, depends on that.
     fn model(&self, stage: &Stage, plan: &RunPlan) -> CarriedModel {
         let definition = self.project.definition(&stage.name).0;
         let Kind::Model { trainer, refit } = &stage.kind else { return CarriedModel::default() };
-        let carried = self.last.and_then(|last| last.models.get(&stage.name)).filter(|_| !self.reset_state);
-        match carried {
-            Some(model) if *refit == Refit::Never && model.definition == definition => model.clone(),
-            _ => {
-                let as_of = as_of_text(self.as_of);
-                let needed = trainer.follows() || *refit == Refit::Drifted;
-                let before = carried.filter(|_| needed).and_then(|model| {
-                    if model.as_of == as_of { model.before.clone() } else { Some(model.fingerprint.clone()) }
-                });
-                let mut fingerprint = self.fingerprint(stage, None, plan);
-                if let Some(before) = &before {
-                    fingerprint = Fingerprint::of([fingerprint.0, before.clone()]);
-                }
-                CarriedModel { definition, fingerprint: fingerprint.0, as_of, before }
-            }
+        let carried = self.inherited.models.get(&stage.name);
+        let alike = carried.filter(|model| model.definition == definition);
+        if let (Some(model), Refit::Never) = (alike, refit) {
+            return model.clone();
         }
+        let as_of = as_of_text(self.as_of);
+        let made = |follows: CarriedModel| {
+            let may_stay = *refit == Refit::Drifted && follows.before_is_alike;
+            let parts = [
+                self.fingerprint(stage, None, plan).0,
+                as_of.clone(),
+                follows.before.clone().unwrap_or_default(),
+                may_stay.to_string(),
+                follows.ids_from.to_string(),
+            ];
+            CarriedModel {
+                definition: definition.clone(),
+                fingerprint: Fingerprint::of(parts).0,
+                as_of: as_of.clone(),
+                knows_until: as_of.clone().max(follows.knows_until.clone()),
+                ..follows
+            }
+        };
+        // A run for the same instant does what that one did.
+        if let Some(model) = alike.filter(|model| model.as_of == as_of) {
+            return made(model.clone());
+        }
+        let followed = carried.filter(|_| trainer.follows() || *refit == Refit::Drifted);
+        let follows = CarriedModel {
+            before: followed.map(|model| model.fingerprint.clone()),
+            before_is_alike: followed.is_some() && alike.is_some(),
+            ids_from: if trainer.follows() { self.inherited.next_segment(&stage.name) } else { 0 },
+            knows_until: followed.map(|model| model.knows_until.clone()).unwrap_or_default(),
+            ..CarriedModel::default()
+        };
+        // The same training as in an earlier run for this instant gives the same ids.
+        let again = self.inherited.again.as_ref().and_then(|run| run.models.get(&stage.name));
+        let same = again.filter(|model| {
+            made(CarriedModel { ids_from: model.ids_from, ..follows.clone() }).fingerprint
+                == model.fingerprint
+        });
+        same.cloned().unwrap_or_else(|| made(follows))
+    }
+
+    /// What the next run inherits: of a run for an earlier instant only models of new stages, unless it starts from nothing.
+    fn carried(&self, plan: &RunPlan) -> CarriedState {
+        let before = self.inherited.state();
+        let now = as_of_text(self.as_of);
+        let mut next_segments = before.next_segments;
+        next_segments.retain(|stage, _| self.project.stage(stage).is_some_and(Stage::is_model));
+        if self.resets || before.as_of <= now {
+            return CarriedState { as_of: now, models: plan.models.clone(), next_segments };
+        }
+        let mut models = plan.models.clone();
+        models.extend(before.models);
+        CarriedState { as_of: before.as_of, models, next_segments }
     }
 
     fn stage_parts(&self, stage: &Stage, plan: &RunPlan) -> BTreeMap<Part, Fingerprint> {
@@ -98,7 +143,7 @@ impl Planner<'_> {
         }
         let common = self.common_to_parts(stage, plan);
         let inputs = self.project.stored_inputs(&stage.name);
-        let print = |day| self.part_fingerprint(&common, &inputs, Some(day), plan);
+        let print = |day| self.part_fingerprint(stage, &common, &inputs, Some(day), plan);
         self.days(stage, plan).into_iter().map(|day| (Some(day), print(day))).collect()
     }
 
@@ -125,15 +170,20 @@ impl Planner<'_> {
 
     fn fingerprint(&self, stage: &Stage, part: Part, plan: &RunPlan) -> Fingerprint {
         let inputs = self.project.stored_inputs(&stage.name);
-        self.part_fingerprint(&self.common_to_parts(stage, plan), &inputs, part, plan)
+        self.part_fingerprint(stage, &self.common_to_parts(stage, plan), &inputs, part, plan)
     }
 
     /// What the fingerprints of all parts of a stage share: its definition and its parameters.
     fn common_to_parts(&self, stage: &Stage, plan: &RunPlan) -> Vec<String> {
         let mut hashed = vec![self.project.definition(&stage.name).0];
         for param in self.project.params_used(&stage.name) {
-            let model = self.project.models().find(|(name, _)| *name == param).map(|(_, stage)| &stage.name);
-            let value = match model.and_then(|name| plan.models.get(name)) {
+            if param == MODELS {
+                hashed
+                    .extend(plan.models.iter().map(|(name, model)| format!("{name} {}", model.fingerprint)));
+                continue;
+            }
+            let model = self.project.models_of(&param).next();
+            let value = match model.and_then(|model| plan.models.get(&model.name)) {
                 Some(model) => model.fingerprint.clone(),
                 None if param == "run_id" => continue,
                 None => format!("{:?}", self.params.get(&param)),
@@ -145,6 +195,7 @@ impl Planner<'_> {
 
     fn part_fingerprint(
         &self,
+        stage: &Stage,
         common: &[String],
         inputs: &BTreeSet<Relation>,
         part: Part,
@@ -154,12 +205,12 @@ impl Planner<'_> {
         for relation in inputs {
             let part = part.filter(|_| self.project.by_day(relation));
             hashed.push(format!("{relation:?}"));
-            hashed.push(self.input(relation, part, plan));
+            hashed.push(self.input(stage, relation, part, plan));
         }
         Fingerprint::of(hashed)
     }
 
-    fn input(&self, relation: &Relation, part: Part, plan: &RunPlan) -> String {
+    fn input(&self, reader: &Stage, relation: &Relation, part: Part, plan: &RunPlan) -> String {
         match relation {
             Relation::Source(name) => {
                 let files = super::files_of(self.sources, name, part);
@@ -181,9 +232,11 @@ impl Planner<'_> {
             Relation::Carried(name) => {
                 let stem = name.rsplit('.').next().unwrap_or(name);
                 let now = as_of_text(self.as_of);
-                let table = self.last.and_then(|last| last.published.get(stem));
-                let parts =
-                    table.into_iter().flat_map(|table| table.parts.iter().filter(|(part, _)| **part != now));
+                let table = self.inherited.last.published(stem);
+                let parts = table.into_iter().flat_map(|table| &table.parts);
+                let parts = parts.filter(|(part, _)| {
+                    reads_carried(Some(reader), Some(part.as_str()).filter(|part| *part != ALL), &now)
+                });
                 Fingerprint::of(parts.map(|(part, print)| format!("{part} {print}"))).0
             }
             Relation::Former(name) => {
@@ -204,6 +257,14 @@ impl Planner<'_> {
         );
         Fingerprint::of(hashed).0[..16].to_string()
     }
+}
+
+/// Whether a stage reads what a run for the instant `part` published, in a run for `now`: a stage that rebuilds its
+/// published table whole reads all other instants, every other stage and audit the earlier ones. A table without instants
+/// is read whole.
+pub fn reads_carried(reader: Option<&Stage>, part: Option<&str>, now: &str) -> bool {
+    let rebuilds = reader.is_some_and(|stage| stage.publish == Some(Publish::All));
+    part.is_none_or(|part| if rebuilds { part != now } else { part < now })
 }
 
 /// An instant as it stands in manifests and as partition value.

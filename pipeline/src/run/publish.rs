@@ -23,7 +23,7 @@ use crate::{Context, Error, Result};
 const CHECKS_AT_ONCE: usize = 8;
 
 /// The part name of a table that is replaced whole.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
 impl Runner<'_> {
     /// Commits every published table, on top of what the last finished run left. Readers still see the versions of the
@@ -83,9 +83,9 @@ impl Runner<'_> {
             txn: (&stage.stem, epoch as i64),
             allow_breaking,
         };
-        let base = self.last.tables.get(&stage.stem);
+        let base = self.inherited.last.tables.get(&stage.stem);
         let publication = Publication::prepare(self.lake, &write, &replace, base)?;
-        let mut parts = match (how, self.last.published(&stage.stem)) {
+        let mut parts = match (how, self.inherited.last.published(&stage.stem)) {
             (Publish::AsOf, Some(table)) => table.parts.clone(),
             _ => BTreeMap::new(),
         };

@@ -8,10 +8,11 @@ use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::execute::{Runner, lock};
+use super::plan::reads_carried;
 use super::tables::{source_table, stage_table, written_table};
 use crate::engine::DayBytes;
 use crate::lake::DataFile;
-use crate::project::{PREVIOUS, Relation};
+use crate::project::{MODELS, PREVIOUS, Relation, Stage, models_value};
 use crate::{Error, Result};
 
 impl Runner<'_> {
@@ -31,19 +32,23 @@ impl Runner<'_> {
         for relation in inputs {
             let table = match (&relation, given.get(PREVIOUS)) {
                 (Relation::Previous(_), Some(previous)) => previous.clone(),
-                _ => self.provide(&relation, days, bytes.as_ref()).await?,
+                _ => self.provide(self.project.stage(name), &relation, days, bytes.as_ref()).await?,
             };
             tables.insert(relation, table);
         }
-        let params = lock(&self.params)?.clone();
+        let mut params = lock(&self.params)?.clone();
+        if self.project.params_used(name).contains(MODELS) {
+            params.insert(MODELS.into(), models_value(&self.models_used()?));
+        }
         self.project.plan(self.engine.state(), name, &params, &|relation| {
             tables.get(relation).cloned().ok_or_else(|| Error::other(format!("no table for {relation:?}")))
         })
     }
 
-    /// The table that stands for a relation, of these days only where it is kept by day.
+    /// The table that stands for a relation in a stage or an audit, of these days only where it is kept by day.
     pub(super) async fn provide(
         &self,
+        reader: Option<&Stage>,
         relation: &Relation,
         days: Option<&BTreeSet<NaiveDate>>,
         bytes: Option<&Arc<DayBytes>>,
@@ -90,15 +95,11 @@ impl Runner<'_> {
             }
             Relation::Carried(name) => {
                 let stem = name.rsplit('.').next().unwrap_or(name);
-                let files = self.last.tables.get(stem).map_or(&[][..], |snapshot| &snapshot.files);
+                let files = self.inherited.last.tables.get(stem).map_or(&[][..], |snapshot| &snapshot.files);
                 let now = super::plan::as_of_text(self.plan.as_of);
-                let earlier: Vec<&DataFile> = files
-                    .iter()
-                    .filter(|file| {
-                        file.partition.get("as_of").and_then(Option::as_deref) != Some(now.as_str())
-                    })
-                    .collect();
-                written_table(self.lake, &schema()?, &earlier)
+                let part = |file: &DataFile| file.partition.get("as_of").cloned().flatten();
+                let read = files.iter().filter(|file| reads_carried(reader, part(file).as_deref(), &now));
+                written_table(self.lake, &schema()?, &read.collect::<Vec<_>>())
             }
             Relation::Former(name) => {
                 let files = super::pseudonyms::former_files(self.lake, self.former, name).await?;

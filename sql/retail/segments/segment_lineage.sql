@@ -1,10 +1,12 @@
--- What became of each segment of each family between the run before and this one: continued, split, merged, born or died.
+-- What became of each segment of each family between the run before and this one: continued, renewed, split,
+--    merged, born or died.
 -- grain: as_of, family, segment
 -- store: table
 -- publish: as_of
--- why: a segment is the same when its id is. Of a new one, `split` from the segment that most of its members were in if it has at
---    least half of those who were there before, and they are at least half of the new segment; else `born`. A vanished one is
---    `merged` into the segment that most of its members went to, by the same rule; else `died`.
+-- why: a segment is the same when its id is: `continued` with some of its members, `renewed` with none of
+--    them. Of a new one, `split` from the segment that most of its members were in if it has at least half of
+--    those who were there before, and they are at least half of the new segment; else `born`. A vanished one
+--    is `merged` into the segment that most of its members went to, by the same rule; else `died`.
 --    `other_segment` is the one meant by split and merged, the nearest one for born and died
 with
 latest as (
@@ -87,7 +89,7 @@ continued as (
         n.segment_name,
         b.customers as customers_before,
         n.customers as customers_now,
-        'continued' as status,
+        case when f.customers > 0 then 'continued' else 'renewed' end as status,
         cast(null as varchar) as other_segment,
         cast(null as varchar) as other_name,
         coalesce(f.customers, 0) as overlap,

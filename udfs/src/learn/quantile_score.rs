@@ -105,6 +105,7 @@ mod tests {
             quantiles: vec![0.25, 0.75],
             cuts: vec![Some(1.0), Some(3.0), None, None],
             means: vec![Some(2.0), None],
+            shares: vec![0.0; 8],
         }
     }
 

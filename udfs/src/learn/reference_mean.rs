@@ -91,6 +91,7 @@ mod tests {
             quantiles: vec![],
             cuts: vec![],
             means: vec![Some(2.0), None],
+            shares: vec![0.0; 4],
         };
         let mean = |name: Option<&str>| means(1, &model, &TextArgument::Constant(name.map(str::to_string)));
         assert_eq!(mean(Some("a")).unwrap(), Float64Array::from(vec![2.0]));

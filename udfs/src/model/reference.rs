@@ -15,17 +15,19 @@ static MODEL_TYPE: LazyLock<DataType> = LazyLock::new(|| {
         ("quantiles", float_list()),
         ("cuts", float_list()),
         ("means", float_list()),
+        ("shares", float_list()),
     ]))
 });
 
 /// The Arrow type of a reference model: a struct of `columns`, `quantiles` (probabilities), `cuts` (an entry
-/// for each column and quantile, column by column) and `means` (an entry each column).
+/// for each column and quantile, column by column), `means` (an entry each column) and `shares` (for each column
+/// one entry more than its scores, column by column).
 pub fn reference_model_type() -> DataType {
     MODEL_TYPE.clone()
 }
 
 /// Cut points and means of the columns of a reference population.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ReferenceModel {
     /// The names of the columns.
     pub columns: Vec<String>,
@@ -35,6 +37,9 @@ pub struct ReferenceModel {
     pub cuts: Vec<Option<f64>>,
     /// The mean of each column; `None` for a column without values.
     pub means: Vec<Option<f64>>,
+    /// The share of the reference population that had each score, and last the share without a score, column by
+    /// column: what drift is measured against.
+    pub shares: Vec<f64>,
 }
 
 impl ReferenceModel {
@@ -46,6 +51,7 @@ impl ReferenceModel {
             quantiles: fields.numbers("quantiles")?,
             cuts: fields.optional_numbers("cuts")?,
             means: fields.optional_numbers("means")?,
+            shares: fields.numbers("shares")?,
         };
         model.validate()?;
         Ok(model)
@@ -58,6 +64,7 @@ impl ReferenceModel {
             one_number_list(self.quantiles.iter().copied().map(Some)),
             one_number_list(self.cuts.iter().copied()),
             one_number_list(self.means.iter().copied()),
+            one_number_list(self.shares.iter().copied().map(Some)),
         ];
         one_struct(&MODEL_TYPE, columns)
     }
@@ -70,6 +77,15 @@ impl ReferenceModel {
                 "the reference model has {columns} columns and {quantiles} quantiles, but {} cuts and {} means",
                 self.cuts.len(),
                 self.means.len()
+            );
+        }
+        if self.shares.len() != columns * self.bins() || self.shares.iter().any(|s| !(0.0..=1.0).contains(s))
+        {
+            return plan_err!(
+                "the reference model has {columns} columns of {} bins, but {} shares, each of which must lie \
+                 between 0 and 1",
+                self.bins(),
+                self.shares.len()
             );
         }
         if self.columns.iter().collect::<HashSet<_>>().len() != columns {
@@ -111,6 +127,21 @@ impl ReferenceModel {
         &self.cuts[column * quantiles..(column + 1) * quantiles]
     }
 
+    /// Bins of a column: one for each score, and one for rows without a score.
+    pub fn bins(&self) -> usize {
+        self.quantiles.len() + 2
+    }
+
+    /// The bin of a column in which a value lies: that of its score, or the last one.
+    pub fn bin(&self, column: usize, value: f64) -> usize {
+        self.score(column, value).map_or(self.bins() - 1, |score| score as usize - 1)
+    }
+
+    /// The share of the reference population in each bin of a column.
+    pub fn shares_of(&self, column: usize) -> &[f64] {
+        &self.shares[column * self.bins()..(column + 1) * self.bins()]
+    }
+
     /// 1 and one more for each cut point strictly below the value, so equal values get equal scores; `None`
     /// for NaN and for a column without values.
     pub fn score(&self, column: usize, value: f64) -> Option<i32> {
@@ -136,6 +167,12 @@ mod tests {
                 .chain([None; 4])
                 .collect(),
             means: vec![Some(2.5), Some(12.0), None],
+            shares: [
+                [0.2, 0.2, 0.2, 0.2, 0.2, 0.0],
+                [0.25, 0.25, 0.25, 0.25, 0.0, 0.0],
+                [0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
+            ]
+            .concat(),
         }
     }
 
@@ -154,6 +191,8 @@ mod tests {
         assert_eq!(model().score(0, f64::INFINITY), Some(5));
         assert_eq!(model().score(0, f64::NAN), None);
         assert_eq!(model().score(2, 1.0), None);
+        assert_eq!([0.0, 3.0, f64::NAN].map(|value| model().bin(0, value)), [0, 3, 5]);
+        assert_eq!((model().bin(2, 1.0), model().shares_of(2)[5]), (5, 1.0));
     }
 
     #[test]
@@ -165,9 +204,11 @@ mod tests {
     #[test]
     fn impossible_models_are_refused() {
         type Break = fn(&mut ReferenceModel);
-        let breaks: [Break; 7] = [
+        let breaks: [Break; 9] = [
             |m| m.cuts.truncate(3),
             |m| m.means.clear(),
+            |m| m.shares.truncate(17),
+            |m| m.shares[0] = 1.5,
             |m| m.cuts[1] = Some(0.5),
             |m| m.cuts[1] = None,
             |m| m.columns[1] = "recency".into(),

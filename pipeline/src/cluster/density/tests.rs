@@ -42,7 +42,7 @@ async fn follow(
     rows: &[Vec<f64>],
     before: Option<&DensityModel>,
 ) -> Result<TrainedDensity> {
-    train_density(settings, stream(rows, &(0..rows.len()).collect::<Vec<_>>(), 500), before).await
+    train_density(settings, stream(rows, &(0..rows.len()).collect::<Vec<_>>(), 500), before, 0).await
 }
 
 /// The segments in the order of the rows, as they were given.
@@ -174,7 +174,7 @@ async fn order_batches_and_threads_do_not_matter() {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|row| mix(*row as u64 ^ (seed << 32)));
         let settings = DensitySettings { threads, ..settings.clone() };
-        let again = train_density(&settings, stream(&rows, &order, batch_rows), None).await.unwrap();
+        let again = train_density(&settings, stream(&rows, &order, batch_rows), None, 0).await.unwrap();
         assert_eq!(first.model.to_scalar(), again.model.to_scalar());
         assert_eq!(first, again);
     }
@@ -335,7 +335,7 @@ async fn the_trainer_follows_a_model_of_today_only() {
     let rows = bars(&[(0., 1., 300), (10., 11., 200)], 1);
     let order: Vec<usize> = (0..rows.len()).collect();
     let ids = async |before: Option<ScalarValue>| {
-        let before = before.map(|model| Before { model, unless_drifted: false });
+        let before = before.map(|model| Before { model: Some(model), ..Before::default() });
         let open = async || Ok(stream(&rows, &order, 100));
         let trained = trainer.train(&[], open, before.as_ref()).await.unwrap();
         DensityModel::from_scalar(&trained.model).unwrap().segments

@@ -47,7 +47,7 @@ pub struct Membership {
 /// Trains HDBSCAN on a stream of rows: the first column is the unique key, the others are the features. NULL and NaN
 /// features lie at the feature's centre. The model depends on the settings, on the set of rows and on the model before only:
 /// not on the rows' order, their batches or the number of threads. Takes time of the square of the sample, and memory of the
-/// sample. A segment takes the id of the segment of the model before whose rows it has.
+/// sample. A segment takes the id of the segment of the model before whose rows it has, or one from `ids_from` on.
 ///
 /// # Errors
 /// [`Error::Usage`] for columns or transforms that do not fit; [`Error::Contract`] for a NULL or repeated key, features
@@ -56,15 +56,21 @@ pub async fn train_density(
     settings: &DensitySettings,
     rows: SendableRecordBatchStream,
     before: Option<&DensityModel>,
+    ids_from: i32,
 ) -> Result<TrainedDensity> {
     let sample = collect(rows, settings.sample_rows, &settings.naming.tags).await?;
     let (settings, before) = (settings.clone(), before.cloned());
-    let work = move || fit(&settings, sample, before.as_ref());
+    let work = move || fit(&settings, sample, before.as_ref(), ids_from);
     SpawnedTask::spawn_blocking(work).await.context("train hdbscan")?
 }
 
 /// Trains on a sample that is in its canonical order.
-fn fit(settings: &DensitySettings, sample: Sample, before: Option<&DensityModel>) -> Result<TrainedDensity> {
+fn fit(
+    settings: &DensitySettings,
+    sample: Sample,
+    before: Option<&DensityModel>,
+    ids_from: i32,
+) -> Result<TrainedDensity> {
     let needed = settings.min_cluster_size.max(settings.min_samples);
     if sample.rows.len() < needed {
         return Err(Error::Contract(format!(
@@ -81,7 +87,7 @@ fn fit(settings: &DensitySettings, sample: Sample, before: Option<&DensityModel>
     refuse_none_and_too_many(settings, chosen.sizes.len())?;
     let hashes: Vec<u64> = sample.rows.iter().map(|row| row.hash).collect();
     let bootstrap_stability = stability(settings, &points, &hashes, &chosen.labels)?;
-    let (chosen, segments, next_segment) = with_ids(chosen, &sample, before, threads)?;
+    let (chosen, segments, next_segment) = with_ids(chosen, &sample, (before, ids_from), threads)?;
 
     let kept = core_rows(&points, &chosen.labels, &core, &chosen.sizes, settings.core_points, threads)?;
     let places = kept.iter().enumerate().flat_map(|(place, rows)| rows.iter().map(move |_| place as i32));
@@ -136,14 +142,15 @@ pub(super) fn hdbscan(
 fn with_ids(
     chosen: Chosen,
     sample: &Sample,
-    before: Option<&DensityModel>,
+    (before, ids_from): (Option<&DensityModel>, i32),
     threads: usize,
 ) -> Result<(Chosen, Vec<i32>, i32)> {
     let places = match before {
         Some(before) => places_in(before, sample, threads)?,
         None => Vec::new(),
     };
-    let known = Before::of(before.map(|before| (&before.segments[..], before.next_segment)), &places);
+    let ids = before.map(|before| (&before.segments[..], before.next_segment));
+    let known = Before::of(ids, ids_from, &places);
     let (ids, next) = continued_ids(&known, &chosen.labels, chosen.sizes.len());
     let (order, ranks) = by_id(&ids);
     let segments = order.iter().map(|segment| ids[*segment]).collect();
