@@ -92,6 +92,12 @@ mod accounting;
 // Broken files, columns, values and lakes: refused with the way out, or set apart row by row.
 mod bad_input;
 
+// Orders, returns, events delivered again under another day count once.
+mod redelivery;
+
+// Extreme values of every type in every raw column: quarantined or harmless, never the end of a run.
+mod extremes;
+
 // CSV files with wrong columns, values, encodings.
 mod bad_csv;
 

@@ -15,6 +15,7 @@ use super::cost::{Cost, Forecast, StageForecast};
 use super::history::{RunManifest, StageRun};
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
+use super::redelivered::Redelivered;
 use super::tables::{source_table, written_table};
 use crate::cpu::Meter;
 use crate::engine::{Engine, ScanMetrics};
@@ -29,6 +30,8 @@ pub struct Runner<'a> {
     pub project: &'a Project,
     pub engine: &'a Engine,
     pub sources: &'a Sources,
+    /// Rows delivered again under another day, by source.
+    pub redelivered: &'a BTreeMap<String, Redelivered>,
     pub plan: &'a RunPlan,
     pub last: Option<&'a RunManifest>,
     pub reporter: &'a Reporter,

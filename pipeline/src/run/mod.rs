@@ -11,6 +11,7 @@ mod plan;
 mod progress;
 mod publish;
 mod raw;
+mod redelivered;
 mod relations;
 mod tables;
 mod text;
@@ -127,12 +128,14 @@ async fn run_locked(
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
+    let redelivered = redelivered::find(lake, project, here, &sources, micros).await?;
     let last = last_run(here, lake).await?;
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
     let planner = plan::Planner {
         project,
         sources: &sources,
+        redelivered: &redelivered,
         params: &params,
         as_of: micros,
         last: last.as_ref(),
@@ -152,6 +155,7 @@ async fn run_locked(
         project,
         engine: &engine,
         sources: &sources,
+        redelivered: &redelivered,
         plan: &plan,
         last: last.as_ref(),
         reporter,
@@ -163,10 +167,17 @@ async fn run_locked(
     };
     let wanted = wanted_stages(project, &options.select)?;
     if options.dry_run {
-        return Ok(Outcome::Planned(runner.forecast(&wanted).await?));
+        let forecast = runner.forecast(&wanted).await?;
+        for rows in redelivered.values() {
+            rows.remove(lake).await;
+        }
+        return Ok(Outcome::Planned(forecast));
     }
     let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
     let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
+    for rows in redelivered.values() {
+        rows.remove(lake).await;
+    }
     if !options.select.is_empty() {
         return Ok(Outcome::Computed(stages));
     }

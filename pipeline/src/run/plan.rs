@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 
 use super::Sources;
 use super::history::{CarriedModel, RunManifest};
+use super::redelivered::Redelivered;
 use crate::project::{Fingerprint, Kind, Params, Project, Refit, Relation, Stage};
 
 /// One partition of a result: a day, or the whole.
@@ -32,6 +33,8 @@ pub struct RunPlan {
 pub struct Planner<'a> {
     pub project: &'a Project,
     pub sources: &'a Sources,
+    /// Rows delivered again, by source.
+    pub redelivered: &'a BTreeMap<String, Redelivered>,
     /// Values of the parameters, models left out.
     pub params: &'a Params,
     pub as_of: i64,
@@ -111,7 +114,10 @@ impl Planner<'_> {
                 Relation::Stage(name) => {
                     days.extend(plan.parts.get(name).into_iter().flat_map(|parts| parts.keys().flatten()));
                 }
-                Relation::Quarantine(_) | Relation::Carried(_) | Relation::Previous(_) => {}
+                Relation::Redelivered(_)
+                | Relation::Quarantine(_)
+                | Relation::Carried(_)
+                | Relation::Previous(_) => {}
             }
         }
         days
@@ -159,6 +165,9 @@ impl Planner<'_> {
                 let files = super::files_of(self.sources, name, part);
                 let cut = files.is_cut_by(self.as_of).then_some(self.as_of);
                 format!("{} {cut:?}", files.fingerprint())
+            }
+            Relation::Redelivered(name) => {
+                self.redelivered.get(name).map(|rows| rows.fingerprint(part)).unwrap_or_default()
             }
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let parts = plan.parts.get(name);
