@@ -83,7 +83,8 @@ fn what_is_delivered_again_under_another_day_counts_once() {
 
     copy(&world.join("raw"), &later.join("raw"));
     run_on(&later, "2025-01-30");
-    let totals = "select sum(frequency) as orders, cast(sum(gross_total) as varchar) as spend, sum(returned_items) as returned
+    let totals = "select sum(frequency) as orders, cast(sum(gross_total) as varchar) as spend,
+            cast(sum(returned_total) as varchar) as returned
         from features.customers";
     let before = rows(&later, totals);
     for lake in [&later, &at_once] {

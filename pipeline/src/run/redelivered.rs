@@ -78,7 +78,7 @@ impl Redelivered {
     pub async fn remove(&self, lake: &Lake) {
         for file in &self.files {
             if let Err(error) = lake.delete(&file.path).await {
-                tracing::debug!(%error, file = file.path, "a file of rows delivered again stays");
+                tracing::debug!(%error, file = %file.path, "a file of rows delivered again stays");
             }
         }
     }
