@@ -272,6 +272,9 @@ fn a_line_of_a_receipt_is_not_an_order() {
         assert_eq!((&totals[0]["least"], &totals[0]["most"]), (&orders.into(), &orders.into()), "{baskets}");
         assert_eq!(totals[0]["spend"], "20.25");
         let lines = rows(lake, "select count(*) as lines, max(line_no) as most from staging.order_lines");
-        assert_eq!((&lines[0]["lines"], &lines[0]["most"]), (&540.into(), &(if baskets { 3 } else { 6 }).into()));
+        assert_eq!(
+            (&lines[0]["lines"], &lines[0]["most"]),
+            (&540.into(), &(if baskets { 3 } else { 6 }).into())
+        );
     }
 }

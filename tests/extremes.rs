@@ -93,7 +93,8 @@ fn a_run_sets_impossible_instants_apart() {
     let lake = folder.path().join("lake");
     let (customers, micros, amounts) = purchases(IMPOSSIBLE.to_vec());
     let in_unit = |per_unit: i64| -> Vec<i64> {
-        let ends = |at: &i64| if at.unsigned_abs() > i64::MAX as u64 - 2 { *at } else { at.div_euclid(per_unit) };
+        let ends =
+            |at: &i64| if at.unsigned_abs() > i64::MAX as u64 - 2 { *at } else { at.div_euclid(per_unit) };
         micros.iter().map(ends).collect()
     };
     let units: [(&str, ArrayRef); 3] = [
@@ -102,11 +103,8 @@ fn a_run_sets_impossible_instants_apart() {
         ("utc", Arc::new(TimestampMillisecondArray::from(in_unit(1000)).with_timezone("UTC"))),
     ];
     for (name, instants) in units {
-        let columns = vec![
-            ("customer_id", customers.clone()),
-            ("purchased_at", instants),
-            ("amount", amounts.clone()),
-        ];
+        let columns =
+            vec![("customer_id", customers.clone()), ("purchased_at", instants), ("amount", amounts.clone())];
         write_parquet(&lake.join(format!("raw/purchases/{name}.parquet")), columns);
     }
     ok(&["run", "--project", text(&project), "--lake", text(&lake), "--as-of", "2025-08-01"]);
@@ -128,9 +126,22 @@ fn a_world_with_extreme_values_is_run_to_its_end() {
     let retail = Project::load("retail", &planning_state().unwrap()).unwrap();
     for source in retail.sources.values() {
         let rows = extreme_rows(&source.file_schema());
-        let columns: Vec<(&str, ArrayRef)> =
-            rows.schema_ref().fields().iter().map(|f| f.name().as_str()).zip(rows.columns().to_vec()).collect();
-        let days = ["2025-01-05", "0001-01-01", "-0044-03-15", "1899-12-31", "2200-01-01", "9999-12-31", "+10000-01-01"];
+        let columns: Vec<(&str, ArrayRef)> = rows
+            .schema_ref()
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
+            .zip(rows.columns().to_vec())
+            .collect();
+        let days = [
+            "2025-01-05",
+            "0001-01-01",
+            "-0044-03-15",
+            "1899-12-31",
+            "2200-01-01",
+            "9999-12-31",
+            "+10000-01-01",
+        ];
         let folders = match &source.day {
             Some(day) => days.iter().map(|date| format!("{}/{day}={date}", source.location)).collect(),
             None => vec![source.location.clone()],
@@ -140,7 +151,9 @@ fn a_world_with_extreme_values_is_run_to_its_end() {
         }
     }
     ok(&["run", "--project", text(&project), "--lake", text(&lake), "--as-of", "2025-06-01"]);
-    for stage in ["staging.orders", "staging.returns", "staging.messages", "staging.texts", "facts.daily_activity"] {
+    for stage in
+        ["staging.orders", "staging.returns", "staging.messages", "staging.texts", "facts.daily_activity"]
+    {
         let found = kept_and_rejected(&lake, stage);
         assert!(found.iter().any(|rule| rule.starts_with("out_of_range ")), "{stage}: {found:?}");
     }

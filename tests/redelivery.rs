@@ -75,7 +75,8 @@ fn value(lake: &Path, query: &str) -> String {
 #[test]
 fn what_is_delivered_again_under_another_day_counts_once() {
     let folder = tempfile::tempdir().unwrap();
-    let [world, again, later, at_once] = ["world", "again", "later", "at_once"].map(|name| folder.path().join(name));
+    let [world, again, later, at_once] =
+        ["world", "again", "later", "at_once"].map(|name| folder.path().join(name));
     generate(&world, &["--scale", "0.004", "--days", "30", "--seed", "3"]);
     let said = script(AGAIN, &[text(&world), text(&again)]);
     let moved: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
@@ -105,10 +106,16 @@ fn what_is_delivered_again_under_another_day_counts_once() {
 
     assert_eq!(rows(&later, totals), before, "nothing counts twice, and nothing is lost");
     let order = &moved[0];
-    let day_of = format!("select cast(order_date as varchar) as day from staging.orders where order_id = {}", order[3]);
+    let day_of = format!(
+        "select cast(order_date as varchar) as day from staging.orders where order_id = {}",
+        order[3]
+    );
     assert_eq!(rows(&later, &day_of).len(), 1);
     assert_eq!(value(&later, &day_of), format!("\"{}\"", order[2]));
-    let lines = format!("select min(order_date) = max(order_date) from staging.order_lines where order_id = {}", order[3]);
+    let lines = format!(
+        "select min(order_date) = max(order_date) from staging.order_lines where order_id = {}",
+        order[3]
+    );
     assert_eq!(value(&later, &lines), "true");
     for (stage, rule) in [
         ("orders", "superseded_order"),
@@ -125,7 +132,9 @@ fn what_is_delivered_again_under_another_day_counts_once() {
 
     // the days that the rows left and came to are computed again, no others
     let stages = last_run(&later).stages;
-    for stage in ["staging.orders", "staging.returns", "staging.messages", "staging.texts", "facts.daily_activity"] {
+    for stage in
+        ["staging.orders", "staging.returns", "staging.messages", "staging.texts", "facts.daily_activity"]
+    {
         assert_eq!(stages[stage].computed, 2, "days of {stage}");
     }
     assert_eq!(hashes(&later, TABLES), hashes(&at_once, TABLES), "a later run gives what one run gives");

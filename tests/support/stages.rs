@@ -132,7 +132,9 @@ impl Stages {
     }
 
     async fn collect_of(&self, relation: &Relation, reader: &str) -> Outcome<RecordBatch> {
-        let Relation::Stage(start) = relation else { return Err(format!("{reader} does not start from a stage")) };
+        let Relation::Stage(start) = relation else {
+            return Err(format!("{reader} does not start from a stage"));
+        };
         let plan = match self.given.get(start) {
             Some(given) => LogicalPlanBuilder::scan("start", provider_as_source(given.table.clone()), None)
                 .and_then(LogicalPlanBuilder::build)
@@ -143,11 +145,7 @@ impl Stages {
     }
 
     /// All rows of a stage as it stores them, rejected ones too.
-    async fn collect(
-        &self,
-        stage: &Stage,
-        inputs: &BTreeMap<String, Relation>,
-    ) -> Outcome<RecordBatch> {
+    async fn collect(&self, stage: &Stage, inputs: &BTreeMap<String, Relation>) -> Outcome<RecordBatch> {
         let plan = self.select(&stage.sql, inputs, &stage.name, Vec::new(), &mut BTreeMap::new())?;
         let rows = self.batch_of(plan).await?;
         let columns = stage.schema.fields().iter().zip(rows.columns());

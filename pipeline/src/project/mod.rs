@@ -42,7 +42,8 @@ use crate::Result;
 pub enum Relation {
     /// A raw table, `raw.NAME`.
     Source(String),
-    /// The rows of a raw table that share their key with a row of another day, `redelivered.NAME`; holds the table's name.
+    /// The rows of a raw table that share their key with a row of another day, `redelivered.NAME`; holds the table's
+    /// name.
     Redelivered(String),
     /// Another stage's result, `layer.stem`.
     Stage(String),

@@ -242,13 +242,7 @@ fn order_columns(declared: &Schema, day: Option<&str>) -> SchemaRef {
 }
 
 /// A key that is a number of days, or a setting that is one.
-fn days_of(
-    header: &Header,
-    key: &str,
-    file: &str,
-    text: &str,
-    settings: &Params,
-) -> Result<Option<i32>> {
+fn days_of(header: &Header, key: &str, file: &str, text: &str, settings: &Params) -> Result<Option<i32>> {
     let Some(given) = header.get(key) else { return Ok(None) };
     let days = match given.strip_prefix('$') {
         Some(name) => settings.get(name).and_then(|value| value.to_string().parse::<i32>().ok()),

@@ -148,7 +148,9 @@ async fn newest_day(
             .context(format!("cannot find the newest day of {}", source.name))?;
         if let Some(micros) = engine.scalar_i64(&plan).await? {
             let Some(instant) = DateTime::from_timestamp_micros(micros) else { continue };
-            let local = instant.naive_utc().checked_add_offset(project.time_zone.offset_from_utc_datetime(&instant.naive_utc()).fix());
+            let local = instant
+                .naive_utc()
+                .checked_add_offset(project.time_zone.offset_from_utc_datetime(&instant.naive_utc()).fix());
             return Ok(local.map(|local| local.date()));
         }
     }

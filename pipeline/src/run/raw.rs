@@ -273,8 +273,10 @@ fn is_compatible(declared: &Field, found: &Field) -> bool {
 /// The columns whose instants are stored in a coarser unit than the declared microseconds.
 fn coarse_instants(source: &Source, actual: &SchemaRef) -> BTreeMap<String, DataType> {
     let file_schema = source.file_schema();
-    let instants =
-        file_schema.fields().iter().filter(|f| matches!(f.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)));
+    let instants = file_schema
+        .fields()
+        .iter()
+        .filter(|f| matches!(f.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)));
     let stored = |declared: &Arc<Field>| {
         let found = actual.field_with_name(declared.name()).ok()?.data_type();
         let coarse = matches!(found, DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, _));

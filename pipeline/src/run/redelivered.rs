@@ -1,13 +1,12 @@
-//! Rows delivered again under another day: what a contract calls the key is the key across days, within a stated number
-//! of them. Days are computed apart, so each day is told the rows of other days that share a key with one of its own;
-//! which delivery counts is for the SQL to say. A day's results depend on the rows that it is told, by their content.
+//! Rows delivered again under another day: what a contract calls the key is the key across days, within a stated
+//! number of them. Days are computed apart, so each day is told the rows of other days that share a key with one of
+//! its own; which delivery counts is for the SQL to say. A day's results depend on what it is told, by its content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
-use arrow::datatypes::{Date32Type, Int32Type, UInt64Type};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Date32Type, Field, Int32Type, Schema, UInt64Type};
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
@@ -17,9 +16,9 @@ use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use hashbrown::HashMap;
 
+use super::Sources;
 use super::raw::SourceFiles;
 use super::tables::{date32, source_table, written_table};
-use super::Sources;
 use crate::engine::{Engine, Progress};
 use crate::lake::{DataFile, Lake, SinkSpec, stage_data_prefix};
 use crate::project::{FOR_DAY, Project, Source};
@@ -162,10 +161,7 @@ impl Look<'_> {
     }
 
     /// Keys, by their hashes, that lie in several of these days, and the days in which they lie.
-    async fn repeated(
-        &self,
-        suspects: &BTreeSet<NaiveDate>,
-    ) -> Result<(BTreeSet<u64>, BTreeSet<NaiveDate>)> {
+    async fn repeated(&self, suspects: &BTreeSet<NaiveDate>) -> Result<(BTreeSet<u64>, BTreeSet<NaiveDate>)> {
         let mut seen: HashMap<u64, i32> = HashMap::new();
         let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
         let suspects: Vec<NaiveDate> = suspects.iter().copied().collect();
@@ -176,7 +172,9 @@ impl Look<'_> {
                 .and_then(LogicalPlanBuilder::build)
                 .context("cannot plan keys")?;
             let mut batches = self.engine.stream(&plan).await?;
-            while let Some(batch) = batches.try_next().await.context(format!("keys of {}", self.source.name))? {
+            while let Some(batch) =
+                batches.try_next().await.context(format!("keys of {}", self.source.name))?
+            {
                 let (Some(hashes), Some(of_days)) = (
                     batch.column(0).as_primitive_opt::<UInt64Type>(),
                     batch.column(1).as_primitive_opt::<Int32Type>(),
@@ -184,21 +182,19 @@ impl Look<'_> {
                     return Err(Error::other("keys are not hashes and days"));
                 };
                 for (hash, day) in hashes.values().iter().zip(of_days.values()) {
-                    let last = *seen.entry(*hash).and_modify(|last| {
-                        if *last != *day {
-                            keys.insert(*hash);
-                            days.extend([*last, *day]);
-                        }
+                    let last = seen.entry(*hash).or_insert(*day);
+                    if *last != *day {
+                        keys.insert(*hash);
+                        days.extend([*last, *day]);
                         *last = (*last).max(*day);
-                    })
-                    .or_insert(*day);
-                    debug_assert!(last >= *day);
+                    }
                 }
             }
             let last = some.last().map_or(0, |day| date32(*day));
             seen.retain(|_, day| day.saturating_add(self.within) >= last);
         }
-        let date = |day: &i32| NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(*day)));
+        let date =
+            |day: &i32| NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(*day)));
         Ok((keys, days.iter().filter_map(date).collect()))
     }
 
@@ -214,7 +210,12 @@ impl Look<'_> {
                 .rows_of(days)
                 .map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?
                 .project(columns.clone().chain(self.key().ok()).collect::<Vec<_>>())?
-                .join(hashes.build()?, JoinType::LeftSemi, (vec![quoted(KEY)], vec!["hash".to_string()]), None)?;
+                .join(
+                    hashes.build()?,
+                    JoinType::LeftSemi,
+                    (vec![quoted(KEY)], vec!["hash".to_string()]),
+                    None,
+                )?;
             let others = rows
                 .clone()
                 .project(vec![col(quoted(KEY)).alias("other"), self.day().alias(FOR_DAY)])?
@@ -291,10 +292,7 @@ fn quoted(column: &str) -> String {
     format!("\"{column}\"")
 }
 
-fn scan_raw(
-    name: &str,
-    table: Arc<dyn TableProvider>,
-) -> datafusion::error::Result<LogicalPlanBuilder> {
+fn scan_raw(name: &str, table: Arc<dyn TableProvider>) -> datafusion::error::Result<LogicalPlanBuilder> {
     LogicalPlanBuilder::scan(name, provider_as_source(table), None)
 }
 

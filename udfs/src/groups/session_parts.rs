@@ -32,7 +32,10 @@ use crate::args::{expect_arity, nullable_fields, text_type};
     argument(name = "holder", description = "A text: whose parts they are, or NULL."),
     argument(name = "logged_in", description = "A boolean: whether the holder is known from a login."),
     argument(name = "gap", description = "A constant interval above zero, without months."),
-    argument(name = "order", description = "A constant text: the letters of steps, as `session_paths` takes it.")
+    argument(
+        name = "order",
+        description = "A constant text: the letters of steps, as `session_paths` takes it."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct JoinSessions {

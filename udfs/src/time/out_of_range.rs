@@ -20,7 +20,10 @@ use crate::args::{column, evaluate};
     syntax_example = "out_of_range(first_day, last_day, value [, ...])",
     sql_example = "```sql\nselect out_of_range('1900-01-01', '2200-01-01', timestamp '0001-01-01 00:00:00');  -- true\n```",
     argument(name = "first_day", description = "A date, or its text: the first that is in range."),
-    argument(name = "last_day", description = "A date, or its text: the first after `first_day` that is not in range."),
+    argument(
+        name = "last_day",
+        description = "A date, or its text: the first after `first_day` that is not in range."
+    ),
     argument(name = "value", description = "Dates and timestamps of any unit.")
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -125,7 +128,8 @@ mod tests {
     #[test]
     fn limits_and_the_ends_of_every_type() {
         let (first, last) = (-25_567, 84_006);
-        let days = [Some(first), Some(first - 1), Some(last - 1), Some(last), None, Some(i32::MIN), Some(i32::MAX)];
+        let days =
+            [Some(first), Some(first - 1), Some(last - 1), Some(last), None, Some(i32::MIN), Some(i32::MAX)];
         let expected = [false, true, false, true, false, true, true];
         assert_eq!(marked(Arc::new(Date32Array::from(days.to_vec()))), expected);
         let ends = |per_day: i64| {

@@ -301,8 +301,7 @@ async fn steps_of_one_instant_follow_the_order_of_steps() {
         }
         // the same from parts that start together
         let parts = "[named_struct('started_at', at, 'ended_at', at, 'steps', 1, 'path', what)]";
-        let joined =
-            format!("(join_sessions({parts}, 'me', true, interval '1 hour', '{order}'))[1]['path']");
+        let joined = format!("(join_sessions({parts}, 'me', true, interval '1 hour', '{order}'))[1]['path']");
         assert_eq!(chain(letters, &joined).await, path, "joined {letters} {order}");
     }
 }
