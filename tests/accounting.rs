@@ -461,6 +461,22 @@ plant("regions", "staging.regions", "superseded_region", {"ingested_at": "ingest
 plant("stores", "staging.stores", "missing_key", {"store_id": "null::varchar"})
 plant("stores", "staging.stores", "superseded_store", {"ingested_at": "ingested_at + interval 1 hour"})
 
+# dates of other ages, in every source that has dates
+ages = ["0001-01-01", "1899-12-31", "2200-01-01", "9999-12-31"]
+for number, age in enumerate(ages):
+    instant, date, text = at(f"{age} 00:00:00"), f"date '{age}'", f"'aged-{number}'"
+    plant("events", facts, "out_of_range", {"event_id": new(100 + number), "event_time": instant})
+    plant("orders", orders, "out_of_range", {"order_id": new(100 + number), "ordered_at": instant})
+    plant("returns", returns, "out_of_range", {"return_id": new(100 + number), "returned_at": instant})
+    plant("devices", logins, "out_of_range", {"device_id": text, "logged_in_at": instant})
+    plant("consents", consents, "out_of_range", {"purpose": text, "decided_at": instant})
+    plant("messages", messages, "out_of_range", {"message_id": new(100 + number), "sent_at": instant})
+    plant("texts", texts, "out_of_range", {"text_id": new(100 + number), "written_at": instant})
+    plant("products", products, "out_of_range", {"product_id": new(100 + number), "launched_on": date})
+    plant("campaigns", "staging.campaigns", "out_of_range", {"campaign_id": text, "ends_on": date})
+    plant("stores", "staging.stores", "out_of_range", {"store_id": text, "opened_on": date})
+    plant("weather", "staging.weather", "out_of_range", {"weather_date": date})
+
 for (stage, rule), rows in expected.items():
     print(stage, rule, rows)
 "#;

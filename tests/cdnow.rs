@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::support::world::rows;
-use crate::support::{ok, python, text};
+use crate::support::{ok, project, python, repository, text};
 
 const AS_OF: &str = "1998-07-01";
 
@@ -201,7 +201,7 @@ fn ones_own_purchases_in_csv_files_are_enough() {
     assert_eq!(totals[0]["orders"], orders);
     let rejected = rows(
         lake.path(),
-        "select rule, rows from quality where stage = 'staging.orders' and action = 'rejected' order by rule",
+        "select rule, rows from quality where stage = 'staging.order_lines' and action = 'rejected' order by rule",
     );
     let rejected: Vec<String> =
         rejected.iter().map(|row| format!("{} {}", row["rule"].as_str().unwrap(), row["rows"])).collect();
@@ -216,4 +216,65 @@ fn ones_own_purchases_in_csv_files_are_enough() {
     assert_eq!(one[0]["recency_days"], 18);
     assert_eq!(one[0]["frequency"], 7);
     assert_eq!(one[0]["spend"], "129.50");
+}
+
+/// A project that is the template for a file of purchases, with these words in its files replaced.
+fn template(replaced: &[(&str, &str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let from = repository().join("tests/projects/purchases");
+    for file in ["project.toml", "raw/purchases.sql", "staging/order_lines.sql", "staging/orders.sql"] {
+        let mut text = std::fs::read_to_string(from.join(file)).expect("a file of the template");
+        for (_, old, new) in replaced.iter().filter(|(path, ..)| *path == file) {
+            assert!(text.contains(old), "{file} has no `{old}`");
+            text = text.replace(old, new);
+        }
+        project::write(folder.path(), &[(file, &text)]);
+    }
+    folder
+}
+
+/// Receipts of three lines, of which customers have two at one instant and one more later.
+#[test]
+fn a_line_of_a_receipt_is_not_an_order() {
+    let with_baskets: &[(&str, &str, &str)] = &[
+        ("raw/purchases.sql", "    amount double\n", "    amount double,\n    basket_id varchar\n"),
+        (
+            "staging/order_lines.sql",
+            "cast(null as varchar) as basket_id",
+            "trim_to_null(basket_id) as basket_id",
+        ),
+    ];
+    for (baskets, orders) in [(false, 2), (true, 3)] {
+        let project = template(if baskets { with_baskets } else { &[] });
+        let lake = tempfile::tempdir().expect("a temporary folder");
+        let mut file = String::from("customer_id,purchased_at,amount");
+        file.push_str(if baskets { ",basket_id\n" } else { "\n" });
+        for customer in 0..60 {
+            // with baskets the lines of a receipt may have times of their own
+            for (basket, hour) in [("a", 10), ("b", 10), ("c", 17)] {
+                for line in 0..3 {
+                    let minute = if baskets { line } else { 0 };
+                    let day = 1 + customer % 28;
+                    let time = format!("2025-03-{day:02}T{hour}:0{minute}:00");
+                    file.push_str(&format!("c{customer},{time},{}.25", 1 + line));
+                    file.push_str(&if baskets { format!(",{customer}-{basket}\n") } else { "\n".into() });
+                }
+            }
+        }
+        project::write(lake.path(), &[("raw/purchases/receipts.csv", &file)]);
+        let (project, lake) = (text(project.path()), lake.path());
+        ok(&["run", "--project", project, "--lake", text(lake), "--as-of", "2025-05-01"]);
+        let totals = rows(
+            lake,
+            "select min(frequency) as least, max(frequency) as most, cast(min(monetary_total) as varchar) as spend
+            from customer_360",
+        );
+        assert_eq!((&totals[0]["least"], &totals[0]["most"]), (&orders.into(), &orders.into()), "{baskets}");
+        assert_eq!(totals[0]["spend"], "20.25");
+        let lines = rows(lake, "select count(*) as lines, max(line_no) as most from staging.order_lines");
+        assert_eq!(
+            (&lines[0]["lines"], &lines[0]["most"]),
+            (&540.into(), &(if baskets { 3 } else { 6 }).into())
+        );
+    }
 }

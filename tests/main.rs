@@ -110,6 +110,12 @@ mod bad_input;
 // Lost files and manifests, removed locks, worlds over other files, and who may read what.
 mod losses;
 
+// Orders, returns, events delivered again under another day count once.
+mod redelivery;
+
+// Extreme values of every type in every raw column: quarantined or harmless, never the end of a run.
+mod extremes;
+
 // CSV files with wrong columns, values, encodings.
 mod bad_csv;
 

@@ -4,21 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::DataType;
+use arrow::compute::{cast, concat_batches, filter_record_batch, is_not_null, is_null};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use chrono_tz::Tz;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::MemTable;
+use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, col};
 use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use strata::engine::planning_state;
-use strata::project::{Kind, Params, PlanNames, Project, Relation, StageSql, nearest, plan_select};
+use strata::project::{
+    Kind, PREVIOUS, Params, PlanNames, Project, Relation, Stage, StageSql, Store, nearest, plan_select,
+};
 use strata::run::day_start;
 
 use super::slt::{Rows, Runner};
@@ -66,11 +68,111 @@ impl Stages {
         Stages { project, state, single, given: BTreeMap::new(), params, set: BTreeSet::new() }
     }
 
+    /// The raw tables that the project has, with their columns.
+    pub fn sources(&self) -> Vec<(String, SchemaRef)> {
+        let there = self.project.sources.values().filter(|source| !source.absent);
+        there.map(|source| (source.name.clone(), source.schema.clone())).collect()
+    }
+
+    /// All stages that are kept, each after those that it reads.
+    pub fn stages(&self) -> Vec<String> {
+        let kept = self.project.stages.iter().filter(|stage| stage.store != Store::View || stage.is_model());
+        kept.map(|stage| stage.name.clone()).collect()
+    }
+
+    /// Gives a relation rows with all its columns.
+    pub fn give(&mut self, name: &str, rows: &RecordBatch) {
+        let columns = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).expect("a table");
+        self.given.insert(name.to_string(), Given { table: Arc::new(table), columns });
+    }
+
+    /// Sets the instant of the run: a date, or an instant with its offset.
+    pub fn set_as_of(&mut self, text: &str) -> Outcome<()> {
+        let instant = self.instant(text)?;
+        self.params.insert("as_of".to_string(), instant);
+        self.set.insert("as_of".to_string());
+        Ok(())
+    }
+
+    /// Computes a stage from what is given and gives its rows, and those that it rejects, to the stages after it.
+    pub async fn keep(&mut self, name: &str) -> Outcome<()> {
+        let stage = self.project.stage(name).expect("a stage of the project").clone();
+        if stage.is_model() {
+            return self.train(BTreeSet::from([stage.stem.clone()])).await;
+        }
+        let inputs = self.project.inputs(name).clone();
+        if let Kind::Fixpoint { start, max_rounds } = &stage.kind {
+            let mut round = self.collect_of(&inputs[start], name).await?;
+            for _ in 0..*max_rounds {
+                self.give(PREVIOUS, &round);
+                let next = self.collect(&stage, &inputs).await?;
+                let same = sorted(&next) == sorted(&round);
+                round = next;
+                if same {
+                    self.give(name, &round);
+                    return Ok(());
+                }
+            }
+            return Err(format!("rows still change after {max_rounds} rounds"));
+        }
+        let rows = self.collect(&stage, &inputs).await?;
+        let Some(rule) = &stage.quarantine else {
+            self.give(name, &rows);
+            return Ok(());
+        };
+        let rules = rows.column_by_name(rule).expect("the rule");
+        let kept = filter_record_batch(&rows, &is_null(rules).map_err(said)?).map_err(said)?;
+        let rejected = filter_record_batch(&rows, &is_not_null(rules).map_err(said)?).map_err(said)?;
+        let columns: Vec<usize> =
+            (0..rows.num_columns()).filter(|place| rows.schema().field(*place).name() != rule).collect();
+        self.give(name, &kept.project(&columns).map_err(said)?);
+        self.give(&format!("quarantine.{}", stage.stem), &rejected);
+        Ok(())
+    }
+
+    async fn collect_of(&self, relation: &Relation, reader: &str) -> Outcome<RecordBatch> {
+        let Relation::Stage(start) = relation else {
+            return Err(format!("{reader} does not start from a stage"));
+        };
+        let plan = match self.given.get(start) {
+            Some(given) => LogicalPlanBuilder::scan("start", provider_as_source(given.table.clone()), None)
+                .and_then(LogicalPlanBuilder::build)
+                .map_err(said)?,
+            None => self.stage_plan(start, &mut BTreeMap::new())?,
+        };
+        self.batch_of(plan).await
+    }
+
+    /// All rows of a stage as it stores them, rejected ones too.
+    async fn collect(&self, stage: &Stage, inputs: &BTreeMap<String, Relation>) -> Outcome<RecordBatch> {
+        let plan = self.select(&stage.sql, inputs, &stage.name, Vec::new(), &mut BTreeMap::new())?;
+        let rows = self.batch_of(plan).await?;
+        let columns = stage.schema.fields().iter().zip(rows.columns());
+        let columns: Vec<ArrayRef> = columns
+            .map(|(field, column)| cast(column, field.data_type()))
+            .collect::<Result<_, _>>()
+            .map_err(said)?;
+        RecordBatch::try_new(stage.schema.clone(), columns).map_err(said)
+    }
+
+    async fn batch_of(&self, plan: LogicalPlan) -> Outcome<RecordBatch> {
+        let rows = SessionContext::new_with_state(self.state.clone()).execute_logical_plan(plan).await;
+        let rows = rows.map_err(said)?;
+        let schema = Arc::new(rows.schema().as_arrow().clone());
+        concat_batches(&schema, &rows.collect().await.map_err(said)?).map_err(said)
+    }
+
     /// What a name in a test's SQL stands for.
     fn relation(&self, name: &str) -> Outcome<Relation> {
         let stages = &self.project.stages;
         if self.project.sources.contains_key(name) {
             return Ok(Relation::Source(name.to_string()));
+        }
+        if let Some(stem) = name.strip_prefix("redelivered.")
+            && self.project.sources.contains_key(&format!("raw.{stem}"))
+        {
+            return Ok(Relation::Redelivered(format!("raw.{stem}")));
         }
         if self.project.stage(name).is_some() {
             return Ok(Relation::Stage(name.to_string()));
@@ -106,7 +208,9 @@ impl Stages {
         }
         match relation {
             Relation::Stage(name) => Ok(Arc::new(ViewTable::new(self.stage_plan(name, plans)?, None))),
-            Relation::Source(_) | Relation::Carried(_) | Relation::Former(_) => self.project.empty_table(relation).map_err(said),
+            Relation::Source(_) | Relation::Redelivered(_) | Relation::Carried(_) | Relation::Former(_) => {
+                self.project.empty_table(relation).map_err(said)
+            }
             _ => Err(format!(
                 "{reader} reads `{used}`: create that table, or one between it and what is asked"
             )),
@@ -268,11 +372,6 @@ impl Stages {
             let schema = Arc::new(rows.schema().as_arrow().clone());
             let batch = concat_batches(&schema, &rows.collect().await.map_err(said)?).map_err(said)?;
             if let Some(first) = &found {
-                let sorted = |batch: &RecordBatch| {
-                    let mut rows = shown(batch);
-                    rows.sort();
-                    rows
-                };
                 if sorted(first) != sorted(&batch) {
                     return Err(format!("one row a batch gives\n    {}", shown(&batch).join("\n    ")));
                 }
@@ -390,6 +489,13 @@ impl Runner for Stages {
         let types = batch.schema().fields().iter().map(|field| letter(field.data_type())).collect();
         Ok(Rows { types, rows: shown(&batch) })
     }
+}
+
+/// Rows as text in order.
+fn sorted(batch: &RecordBatch) -> Vec<String> {
+    let mut rows = shown(batch);
+    rows.sort();
+    rows
 }
 
 /// Rows as text, values set apart by spaces.

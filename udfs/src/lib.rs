@@ -42,6 +42,7 @@ pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {
         time::LocalTime::new(time::LocalField::DayOfWeek).into(),
         time::DayStart::default().into(),
         time::IntervalIndex::default().into(),
+        time::OutOfRange::default().into(),
         number::ToMoney::default().into(),
         number::Power::default().into(),
         number::Log::default().into(),

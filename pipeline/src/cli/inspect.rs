@@ -78,6 +78,7 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
         let by_day = if project.by_day(&relation) { ", by day" } else { "" };
         let name = match &relation {
             Relation::Source(name) | Relation::Stage(name) => name.clone(),
+            Relation::Redelivered(name) => format!("rows of {name} that other days have too"),
             Relation::Quarantine(name) => format!("rows rejected by {name}"),
             Relation::Carried(name) => format!("{name} as published by earlier runs"),
             Relation::Former(name) => format!("{name} as it was under another pseudonym key"),

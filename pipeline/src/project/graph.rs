@@ -49,7 +49,10 @@ impl Project {
                 Relation::Carried(name) if !self.stage(name).is_some_and(Stage::declares_columns) => {
                     Some(name.clone())
                 }
-                Relation::Carried(_) | Relation::Source(_) | Relation::Previous(_) => None,
+                Relation::Carried(_)
+                | Relation::Source(_)
+                | Relation::Redelivered(_)
+                | Relation::Previous(_) => None,
             })
             .collect();
         for (param, _) in &stage.sql.params {
@@ -80,7 +83,10 @@ impl Project {
                         edges.push((name.clone(), stage.name.clone()))
                     }
                     Relation::Quarantine(name) => edges.push((name.clone(), stage.name.clone())),
-                    Relation::Carried(_) | Relation::Former(_) | Relation::Previous(_) => {}
+                    Relation::Carried(_)
+                    | Relation::Former(_)
+                    | Relation::Previous(_)
+                    | Relation::Redelivered(_) => {}
                 }
             }
             for (param, _) in &stage.sql.params {

@@ -41,7 +41,7 @@ impl Project {
             match path.split('/').collect::<Vec<_>>().as_slice() {
                 ["audits", _] => project.audits.push(Audit::parse(shown, text, stem)?),
                 ["raw", _] => {
-                    let source = Source::parse(shown, text, stem, &names)?;
+                    let source = Source::parse(shown, text, stem, &names, &project.settings)?;
                     project.sources.insert(source.name.clone(), source);
                 }
                 [layer, _] if LAYERS.contains(layer) => {
@@ -149,6 +149,10 @@ impl Project {
         }
         if self.sources.contains_key(name) {
             return Some(Relation::Source(name.to_string()));
+        }
+        if let Some(stem) = name.strip_prefix("redelivered.") {
+            let source = format!("raw.{stem}");
+            return self.sources.contains_key(&source).then_some(Relation::Redelivered(source));
         }
         if self.stages.iter().any(|stage| stage.name == name) {
             return Some(Relation::Stage(name.to_string()));

@@ -33,7 +33,7 @@ pub use fingerprint::{Fingerprint, engine_hash};
 pub use graph::GraphFormat;
 pub use models::{MODELS, ModelUse, models_type, models_value};
 pub use plan::{Params, PlanNames, plan_select, refuse_plan};
-pub use source::{Format, Source};
+pub use source::{FOR_DAY, Format, Source};
 pub use sql::{PREVIOUS, StageSql};
 pub use stage::{Audit, Kind, LAYERS, Publish, Refit, Severity, Stage, Store};
 pub use tags::{Domain, Tag, tags_type, tags_value};
@@ -48,6 +48,9 @@ pub const PSEUDONYM_KEY: &str = "pseudonym_key";
 pub enum Relation {
     /// A raw table, `raw.NAME`.
     Source(String),
+    /// The rows of a raw table that share their key with a row of another day, `redelivered.NAME`; holds the table's
+    /// name.
+    Redelivered(String),
     /// Another stage's result, `layer.stem`.
     Stage(String),
     /// The rows a stage rejected, `quarantine.stem`; holds the stage's name.
@@ -168,7 +171,7 @@ impl Project {
     /// Whether a relation comes by day.
     pub fn by_day(&self, relation: &Relation) -> bool {
         match relation {
-            Relation::Source(name) => {
+            Relation::Source(name) | Relation::Redelivered(name) => {
                 self.sources.get(name).is_some_and(|source| source.day.is_some() && !source.absent)
             }
             Relation::Stage(name) => self.stage(name).is_some_and(|stage| stage.by_day),
@@ -180,6 +183,7 @@ impl Project {
     pub fn schema(&self, relation: &Relation) -> Option<SchemaRef> {
         match relation {
             Relation::Source(name) => self.sources.get(name).map(|source| source.schema.clone()),
+            Relation::Redelivered(name) => self.sources.get(name).map(Source::redelivered_schema),
             Relation::Stage(name) | Relation::Carried(name) => self.stage(name).map(Stage::result_schema),
             Relation::Former(name) | Relation::Previous(name) => self.stage(name).map(Stage::result_schema),
             Relation::Quarantine(name) => self.stage(name).map(|stage| stage.schema.clone()),

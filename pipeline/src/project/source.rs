@@ -10,12 +10,16 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::header::Header;
-use super::plan::PlanNames;
+use super::plan::{Params, PlanNames};
 use super::sql::{lower_first, name_text, parser_message};
 use crate::Result;
 
 /// Header keys of a raw file.
-const KEYS: &[&str] = &["grain", "event_time", "ingested_at", "clock", "may_be_empty", "why"];
+const KEYS: &[&str] =
+    &["grain", "event_time", "ingested_at", "redelivered_within", "clock", "may_be_empty", "why"];
+
+/// The column of `redelivered.NAME` that says which day is told of a row.
+pub const FOR_DAY: &str = "for_day";
 
 /// What to declare columns as.
 pub(super) const TYPES: &str =
@@ -48,6 +52,9 @@ pub struct Source {
     pub event_time: Option<String>,
     /// When the row became known; rows at or after `as_of` are not read.
     pub ingested_at: Option<String>,
+    /// Days within which the key identifies a row across days: a row of another day with the same key is the same
+    /// thing delivered again. `None` for a key that identifies rows of one day only.
+    pub redelivered_within: Option<i32>,
     pub clock: bool,
     pub may_be_empty: bool,
     /// Declared absent by the project: a typed empty table.
@@ -57,8 +64,14 @@ pub struct Source {
 }
 
 impl Source {
-    /// Parses one raw DDL file.
-    pub fn parse(file: &str, text: &str, stem: &str, names: &PlanNames<'_>) -> Result<Source> {
+    /// Parses one raw DDL file, whose header may name `settings`.
+    pub fn parse(
+        file: &str,
+        text: &str,
+        stem: &str,
+        names: &PlanNames<'_>,
+        settings: &Params,
+    ) -> Result<Source> {
         let header = Header::parse(file, text)?;
         header.require(file, text, &[])?;
         header.refuse_unknown(file, text, KEYS)?;
@@ -103,6 +116,7 @@ impl Source {
             keys: header.list("grain"),
             event_time: header.get("event_time").map(str::to_string),
             ingested_at: header.get("ingested_at").map(str::to_string),
+            redelivered_within: days_of(&header, "redelivered_within", file, text, settings)?,
             clock: flag(&header, "clock", file, text)?,
             may_be_empty: flag(&header, "may_be_empty", file, text)?,
             absent: false,
@@ -135,6 +149,12 @@ impl Source {
                 ("a clock needs to know when things happened", "add a line `-- event_time: COLUMN`");
             return Err(Diagnostic::new(&self.file, text, self.header.place("clock"), message, help).into());
         }
+        if self.redelivered_within.is_some() && (self.day.is_none() || self.keys.is_empty()) {
+            let message = "`redelivered_within` is for sources that come by day and have a key";
+            let help = "declare `partitioned by (DAY)` and `grain`, or remove the line: rows without days are seen together";
+            let place = self.header.place("redelivered_within");
+            return Err(Diagnostic::new(&self.file, text, place, message, help).into());
+        }
         for (key, column) in time_columns {
             let is_time = self
                 .schema
@@ -160,6 +180,12 @@ impl Source {
             .into());
         }
         Ok(())
+    }
+
+    /// The columns of `redelivered.NAME`: those of the source, and the day that is told of the row.
+    pub fn redelivered_schema(&self) -> SchemaRef {
+        let for_day = Arc::new(Field::new(FOR_DAY, DataType::Date32, true));
+        Arc::new(Schema::new(self.schema.fields().iter().cloned().chain([for_day]).collect::<Vec<_>>()))
     }
 
     /// The columns that files hold: all but the day, which stands in the folder's name.
@@ -213,6 +239,23 @@ fn order_columns(declared: &Schema, day: Option<&str>) -> SchemaRef {
     let fields: Vec<Field> =
         others.into_iter().chain(days).map(|f| Field::new(f.name(), f.data_type().clone(), true)).collect();
     Arc::new(Schema::new(fields))
+}
+
+/// A key that is a number of days, or a setting that is one.
+fn days_of(header: &Header, key: &str, file: &str, text: &str, settings: &Params) -> Result<Option<i32>> {
+    let Some(given) = header.get(key) else { return Ok(None) };
+    let days = match given.strip_prefix('$') {
+        Some(name) => settings.get(name).and_then(|value| value.to_string().parse::<i32>().ok()),
+        None => given.parse::<i32>().ok(),
+    };
+    match days.filter(|days| *days > 0) {
+        Some(days) => Ok(Some(days)),
+        None => {
+            let message = format!("`{key}` is `{given}`");
+            let help = "give a whole number of days from 1 on, or a setting of project.toml that is one, as $look_back_days";
+            Err(Diagnostic::new(file, text, header.place(key), message, help).into())
+        }
+    }
 }
 
 /// A key that is either true or not given.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::max;
@@ -52,7 +52,8 @@ pub fn day_start(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = day.and_time(chrono::NaiveTime::MIN);
     (0..=24)
         .find_map(|quarter| {
-            zone.from_local_datetime(&(midnight + chrono::Duration::minutes(15 * quarter))).earliest()
+            let local = midnight.checked_add_signed(chrono::Duration::minutes(15 * quarter))?;
+            zone.from_local_datetime(&local).earliest()
         })
         .map_or_else(|| midnight.and_utc(), |instant| instant.with_timezone(&Utc))
 }
@@ -146,8 +147,11 @@ async fn newest_day(
             .and_then(LogicalPlanBuilder::build)
             .context(format!("cannot find the newest day of {}", source.name))?;
         if let Some(micros) = engine.scalar_i64(&plan).await? {
-            let instant = DateTime::from_timestamp_micros(micros).unwrap_or_default();
-            return Ok(Some(instant.with_timezone(&project.time_zone).date_naive()));
+            let Some(instant) = DateTime::from_timestamp_micros(micros) else { continue };
+            let local = instant
+                .naive_utc()
+                .checked_add_offset(project.time_zone.offset_from_utc_datetime(&instant.naive_utc()).fix());
+            return Ok(local.map(|local| local.date()));
         }
     }
     Ok(None)

@@ -17,6 +17,7 @@ use super::model::{ModelTimes, StoredModel};
 use super::plan::{Part, RunPlan, part_name};
 use super::progress::{Reporter, StageReport};
 use super::pseudonyms::FormerResults;
+use super::redelivered::Redelivered;
 use super::tables::{source_table, written_table};
 use crate::cpu::Meter;
 use crate::engine::{Engine, ScanMetrics};
@@ -30,6 +31,8 @@ pub struct Runner<'a> {
     pub project: &'a Project,
     pub engine: &'a Engine,
     pub sources: &'a Sources,
+    /// Rows delivered again under another day, by source.
+    pub redelivered: &'a BTreeMap<String, Redelivered>,
     pub plan: &'a RunPlan,
     pub inherited: &'a Inherited,
     /// What runs under other pseudonym keys left, if the key changes with this `as_of`.

@@ -14,6 +14,7 @@ mod progress;
 mod pseudonyms;
 mod publish;
 mod raw;
+mod redelivered;
 mod relations;
 mod tables;
 mod text;
@@ -147,6 +148,7 @@ async fn run_locked(
     let micros = as_of.timestamp_micros();
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
+    let redelivered = redelivered::find(lake, project, here, &sources, micros).await?;
     let last = Last::open(here, lake, reporter).await?;
     let inherited = Inherited::read(lake, last, micros, options.state).await?;
     let last = inherited.last.run.as_ref();
@@ -158,6 +160,7 @@ async fn run_locked(
     let planner = plan::Planner {
         project,
         sources: &sources,
+        redelivered: &redelivered,
         params: &params,
         as_of: micros,
         inherited: &inherited,
@@ -178,6 +181,7 @@ async fn run_locked(
         project,
         engine: &engine,
         sources: &sources,
+        redelivered: &redelivered,
         plan: &plan,
         inherited: &inherited,
         former,
@@ -190,10 +194,17 @@ async fn run_locked(
     };
     let wanted = wanted_stages(project, &options.select)?;
     if options.dry_run {
-        return Ok(Outcome::Planned(runner.forecast(&wanted).await?));
+        let forecast = runner.forecast(&wanted).await?;
+        for rows in redelivered.values() {
+            rows.remove(lake).await;
+        }
+        return Ok(Outcome::Planned(forecast));
     }
     let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
     let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
+    for rows in redelivered.values() {
+        rows.remove(lake).await;
+    }
     if !options.select.is_empty() {
         return Ok(Outcome::Computed(stages));
     }

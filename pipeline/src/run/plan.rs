@@ -8,6 +8,7 @@ use super::Sources;
 use super::history::{CarriedModel, CarriedState, Inherited};
 use super::pseudonyms::FormerResults;
 use super::publish::ALL;
+use super::redelivered::Redelivered;
 use crate::project::{Fingerprint, Kind, MODELS, Params, Project, Publish, Refit, Relation, Stage};
 
 /// One partition of a result: a day, or the whole.
@@ -36,6 +37,8 @@ pub struct RunPlan {
 pub struct Planner<'a> {
     pub project: &'a Project,
     pub sources: &'a Sources,
+    /// Rows delivered again, by source.
+    pub redelivered: &'a BTreeMap<String, Redelivered>,
     /// Values of the parameters, models left out.
     pub params: &'a Params,
     pub as_of: i64,
@@ -159,7 +162,8 @@ impl Planner<'_> {
                 Relation::Stage(name) => {
                     days.extend(plan.parts.get(name).into_iter().flat_map(|parts| parts.keys().flatten()));
                 }
-                Relation::Quarantine(_)
+                Relation::Redelivered(_)
+                | Relation::Quarantine(_)
                 | Relation::Carried(_)
                 | Relation::Former(_)
                 | Relation::Previous(_) => {}
@@ -216,6 +220,9 @@ impl Planner<'_> {
                 let files = super::files_of(self.sources, name, part);
                 let cut = files.is_cut_by(self.as_of).then_some(self.as_of);
                 format!("{} {cut:?}", files.fingerprint())
+            }
+            Relation::Redelivered(name) => {
+                self.redelivered.get(name).map(|rows| rows.fingerprint(part)).unwrap_or_default()
             }
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let parts = plan.parts.get(name);

@@ -41,6 +41,10 @@ pub struct RawFile {
     pub ingested: Option<(i64, i64)>,
     /// Smallest and largest `event_time`, likewise.
     pub event: Option<(i64, i64)>,
+    /// Columns with instants in seconds or milliseconds that are declared in microseconds, with their types in the file.
+    pub coarse: BTreeMap<String, DataType>,
+    /// Smallest and largest value of the first key column, where it is a whole number and the file says.
+    pub first_key: Option<(i64, i64)>,
     /// NULLs in each key column, where the file says.
     null_keys: BTreeMap<String, u64>,
 }
@@ -171,6 +175,8 @@ async fn inspect_text(
         day,
         ingested: source.ingested_at.as_ref().map(|_| ANY_INSTANT),
         event: None,
+        first_key: None,
+        coarse: BTreeMap::new(),
         null_keys: BTreeMap::new(),
     })
 }
@@ -204,6 +210,8 @@ async fn inspect_parquet(
         identity: format!("{relative} {footer}"),
         ingested: source.ingested_at.as_ref().map(|_| range(&source.ingested_at).unwrap_or(ANY_INSTANT)),
         event: range(&source.event_time),
+        coarse: coarse_instants(source, arrow.schema()),
+        first_key: source.keys.first().and_then(|key| whole_range(&metadata, source, key)),
         path: meta.location,
         relative,
         bytes: meta.size,
@@ -262,6 +270,21 @@ fn is_compatible(declared: &Field, found: &Field) -> bool {
     }
 }
 
+/// The columns whose instants are stored in a coarser unit than the declared microseconds.
+fn coarse_instants(source: &Source, actual: &SchemaRef) -> BTreeMap<String, DataType> {
+    let file_schema = source.file_schema();
+    let instants = file_schema
+        .fields()
+        .iter()
+        .filter(|f| matches!(f.data_type(), DataType::Timestamp(TimeUnit::Microsecond, _)));
+    let stored = |declared: &Arc<Field>| {
+        let found = actual.field_with_name(declared.name()).ok()?.data_type();
+        let coarse = matches!(found, DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, _));
+        coarse.then(|| (declared.name().clone(), found.clone()))
+    };
+    instants.filter_map(stored).collect()
+}
+
 fn column_index(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
     let schema = metadata.file_metadata().schema_descr();
     (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == name)
@@ -273,14 +296,27 @@ fn time_range(metadata: &ParquetMetaData, schema: &SchemaRef, name: &str) -> Opt
     let per_unit = match schema.field_with_name(name).ok()?.data_type() {
         DataType::Timestamp(TimeUnit::Second, _) => 1_000_000,
         DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_i64,
         _ => return None,
     };
+    let (low, high) = int64_range(metadata, index)?;
+    Some((low.saturating_mul(per_unit), high.saturating_mul(per_unit)))
+}
+
+/// Smallest and largest value of a key that is declared and stored as BIGINT.
+fn whole_range(metadata: &ParquetMetaData, source: &Source, name: &str) -> Option<(i64, i64)> {
+    let declared = source.schema.field_with_name(name).ok()?;
+    let index = column_index(metadata, name).filter(|_| declared.data_type() == &DataType::Int64)?;
+    int64_range(metadata, index)
+}
+
+/// Smallest and largest value of a column that is stored as 64 bits.
+fn int64_range(metadata: &ParquetMetaData, index: usize) -> Option<(i64, i64)> {
     let mut range: Option<(i64, i64)> = None;
     for group in metadata.row_groups().iter().filter(|group| group.num_rows() > 0) {
         let Some(Statistics::Int64(statistics)) = group.column(index).statistics() else { return None };
         let (low, high) = match (statistics.min_opt(), statistics.max_opt()) {
-            (Some(low), Some(high)) => (low * per_unit, high * per_unit),
+            (Some(low), Some(high)) => (*low, *high),
             _ if statistics.null_count_opt() == Some(group.num_rows() as u64) => continue,
             _ => return None,
         };

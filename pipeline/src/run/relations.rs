@@ -75,6 +75,12 @@ impl Runner<'_> {
                     bytes.filter(|_| days.is_some()),
                 )
             }
+            Relation::Redelivered(name) => {
+                let source = self.project.sources.get(name);
+                let source = source.ok_or_else(|| Error::other(format!("no source {name}")))?;
+                let rows = self.redelivered.get(name).cloned().unwrap_or_default();
+                rows.table(self.lake, source, self.plan.as_of, days)
+            }
             Relation::Stage(name) | Relation::Quarantine(name) => {
                 let quarantined = matches!(relation, Relation::Quarantine(_));
                 let results = lock(&self.results)?;

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlanBuilder, col, lit};
+use datafusion::error::Result as PlanResult;
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit, try_cast, when};
 
-use super::raw::SourceFiles;
+use super::raw::{RawFile, SourceFiles};
 use crate::engine::{DayBytes, FilesTable, TableFile};
 use crate::lake::{DataFile, Lake};
 use crate::project::{Format, Source, Stage};
@@ -31,9 +33,38 @@ pub fn source_table(
     if files.files.is_empty() {
         return Ok(Arc::new(EmptyTable::new(source.schema.clone())));
     }
+    let mut kinds: BTreeMap<String, Vec<&RawFile>> = BTreeMap::new();
+    for file in &files.files {
+        kinds.entry(format!("{:?}", file.coarse)).or_default().push(file);
+    }
+    let mut tables = kinds.values().map(|files| files_table(lake, source, files, days));
+    let table = match (tables.next(), tables.next()) {
+        (Some(table), None) => table?,
+        (first, second) => together(source, first.into_iter().chain(second).chain(tables))?,
+    };
+    match (&source.ingested_at, cut) {
+        (Some(column), Some(cut)) if files.is_cut_by(cut) => {
+            let known = col(column.as_str()).lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
+            let plan = LogicalPlanBuilder::scan(&source.name, provider_as_source(table), None)
+                .and_then(|scan| scan.filter(known.or(col(column.as_str()).is_null())))
+                .and_then(LogicalPlanBuilder::build)
+                .context(format!("cannot read {}", source.name))?;
+            Ok(Arc::new(ViewTable::new(plan, None)))
+        }
+        _ => Ok(table),
+    }
+}
+
+/// Files whose columns have the same types.
+fn files_table(
+    lake: &Lake,
+    source: &Source,
+    files: &[&RawFile],
+    days: Option<&Arc<DayBytes>>,
+) -> Result<Arc<dyn TableProvider>> {
     let partition: Vec<_> =
         source.day.iter().map(|day| Arc::new(Field::new(day, DataType::Date32, true))).collect();
-    let entries = files.files.iter().map(|file| TableFile {
+    let entries = files.iter().map(|file| TableFile {
         path: file.path.clone(),
         bytes: file.bytes,
         range: None,
@@ -41,27 +72,60 @@ pub fn source_table(
         day: file.day.map(date32),
         partition: file.day.map(|day| ScalarValue::Date32(Some(date32(day)))).into_iter().collect(),
     });
-    let mut table = FilesTable::new(
-        lake.object_store_url(),
-        source.file_schema(),
-        partition,
-        source.format.clone(),
-        entries.collect(),
-    );
+    let coarse = files.first().map(|file| file.coarse.clone()).unwrap_or_default();
+    let stored = |field: &Arc<Field>| match coarse.get(field.name()) {
+        Some(data_type) => Arc::new(Field::new(field.name(), data_type.clone(), true)),
+        None => field.clone(),
+    };
+    let schema = Schema::new(source.file_schema().fields().iter().map(stored).collect::<Vec<_>>());
+    let (store, format) = (lake.object_store_url(), source.format.clone());
+    let mut table = FilesTable::new(store, Arc::new(schema), partition, format, entries.collect());
     if let (Some(column), Some(bytes)) = (&source.day, days) {
         table = table.by_day(column, Some(bytes.clone()));
     }
-    match (&source.ingested_at, cut) {
-        (Some(column), Some(cut)) if files.is_cut_by(cut) => {
-            let known = col(column.as_str()).lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
-            let plan = LogicalPlanBuilder::scan(&source.name, provider_as_source(Arc::new(table)), None)
-                .and_then(|scan| scan.filter(known.or(col(column.as_str()).is_null())))
-                .and_then(LogicalPlanBuilder::build)
-                .context(format!("cannot read {}", source.name))?;
-            Ok(Arc::new(ViewTable::new(plan, None)))
-        }
-        _ => Ok(Arc::new(table)),
+    if coarse.is_empty() {
+        return Ok(Arc::new(table));
     }
+    let columns = source.schema.fields().iter().map(|field| match coarse.get(field.name()) {
+        Some(data_type) => in_micros(field.name(), data_type),
+        None => Ok(col(format!("\"{}\"", field.name()))),
+    });
+    let plan = LogicalPlanBuilder::scan(&source.name, provider_as_source(Arc::new(table)), None)
+        .and_then(|scan| scan.project(columns.collect::<PlanResult<Vec<_>>>()?))
+        .and_then(LogicalPlanBuilder::build)
+        .context(format!("cannot read {}", source.name))?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// Instants in microseconds: the ends of what these can hold for those that they cannot.
+fn in_micros(column: &str, stored: &DataType) -> PlanResult<Expr> {
+    let name = col(format!("\"{column}\""));
+    let zero = lit(ScalarValue::new_zero(stored)?);
+    let micros = |micros: i64| lit(ScalarValue::TimestampMicrosecond(Some(micros), None));
+    let end = when(name.clone().lt(zero.clone()), micros(i64::MIN))
+        .when(name.clone().gt(zero), micros(i64::MAX))
+        .end()?;
+    let exact = try_cast(name, DataType::Timestamp(TimeUnit::Microsecond, None));
+    Ok(coalesce(vec![exact, end]).alias(column))
+}
+
+/// All rows of several tables.
+fn together(
+    source: &Source,
+    tables: impl Iterator<Item = Result<Arc<dyn TableProvider>>>,
+) -> Result<Arc<dyn TableProvider>> {
+    let mut all: Option<LogicalPlanBuilder> = None;
+    for table in tables {
+        let scan = LogicalPlanBuilder::scan(&source.name, provider_as_source(table?), None);
+        let joined = match all {
+            None => scan,
+            Some(all) => scan.and_then(|scan| all.union(scan.build()?)),
+        };
+        all = Some(joined.context(format!("cannot read {}", source.name))?);
+    }
+    let all = all.ok_or_else(|| Error::other(format!("{} has no files", source.name)))?;
+    let plan = all.build().context(format!("cannot read {}", source.name))?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 /// Files that a sink wrote, as a table with the columns of `schema`: those that the files store, and those whose

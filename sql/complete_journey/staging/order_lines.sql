@@ -38,12 +38,18 @@ judged as (
         week,
         ordered_at,
         coalesce(coupon_disc > 0 or coupon_discount > 0, false) as with_coupon,
-        coalesce(loyalty_discount < 0 or coupon_discount < 0, true) as invalid_discount,
+        coalesce(
+            loyalty_discount not between 0 and $max_quantity * $max_price
+            or coupon_discount not between 0 and $max_quantity * $max_price,
+            true
+        ) as invalid_discount,
         case
             when order_id is null or product_id is null or household_id is null or ordered_at is null
                 then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, ordered_at) then 'out_of_range'
             when quantity is null or quantity < 0 then 'negative_quantity'
             when net is null or net < 0 then 'invalid_amount'
+            when net > $max_quantity * $max_price then 'outlier_amount'
         end as broken
     from source
 ),
@@ -70,28 +76,43 @@ ordered as (
     window lot as (
         partition by row_hash(order_id) % 64
         order by
-            broken is not null, order_id, product_id, ordered_at, household_id, store_id, quantity, net,
+            broken is not null, order_id, product_id, ordered_at desc, household_id, store_id, quantity, net,
             loyalty_discount, coupon_discount, coupon_disc, week
     )
 ),
 
-priced as (
+-- A basket has one time: delivered again under a later one, it counts there.
+baskets as (
     select
         order_id,
-        product_id,
-        household_id,
-        store_id,
-        quantity,
-        net,
-        case when invalid_discount then 0 else loyalty_discount + coupon_discount end as discount,
-        ordered_at,
-        with_coupon,
-        invalid_discount,
+        max(ordered_at) as last_at
+    from judged
+    where broken is null
+    group by order_id
+),
+
+priced as (
+    select
+        o.order_id,
+        o.product_id,
+        o.household_id,
+        o.store_id,
+        o.quantity,
+        o.net,
+        case when o.invalid_discount then 0 else o.loyalty_discount + o.coupon_discount end as discount,
+        o.ordered_at,
+        o.with_coupon,
+        o.invalid_discount,
         case
-            when broken is not null then broken
-            when order_before = order_id and product_before = product_id then 'duplicate_line'
+            when o.broken is not null then o.broken
+            when
+                cast(b.last_at as bigint) - cast(o.ordered_at as bigint)
+                between 1 and $redelivery_days * 86400000000
+                then 'superseded_line'
+            when o.order_before = o.order_id and o.product_before = o.product_id then 'duplicate_line'
         end as rule
-    from ordered
+    from ordered as o
+    left join baskets as b on o.order_id = b.order_id
 )
 
 select

@@ -35,10 +35,13 @@ select
     account_id,
     cast(coalesce(login_segment, 0) as bigint) as login_segment,
     case when rule is not null then event_id end as rejected_event_id,
+    -- instants out of range have no text but their microseconds
     max(
         case
-            when rule is not null
-                then concat_ws('|', event_type, cast(event_time as varchar), cast(ingested_at as varchar))
+            when rule is null then null
+            when out_of_range($earliest_date, $latest_date, event_time, ingested_at)
+                then concat_ws('|', event_type, cast(event_time as bigint), cast(ingested_at as bigint))
+            else concat_ws('|', event_type, cast(event_time as varchar), cast(ingested_at as varchar))
         end
     ) as rejected_event,
     count(*) as events,
@@ -65,7 +68,8 @@ select
             else 'v'
         end,
         event_time,
-        interval '30 minutes'
+        interval '30 minutes',
+        $step_order
     ) as sessions,
     rule
 from source

@@ -1,7 +1,8 @@
 -- The funnels that are counted, step by step: which letters of a session's path must follow each other for a step to be reached.
 -- store: view
--- why: letters are those of `features.sessions`: s search, v look at a product, c cart, l login, o order. A step is reached when both
---    patterns fit, so a step that may come before or after another one has a pattern of its own; a project counts other
+-- why: letters are those of `features.sessions`: s search, v look at a product, c cart, l login, o order; those of one
+--    instant stand there in the order of `$step_order`, so a view, a cart and an order within a second pass the whole funnel. A
+--    step is reached when both patterns fit, so a step that may come before or after another one has a pattern of its own; a project counts other
 --    funnels by a copy of this file
 select
     funnel,

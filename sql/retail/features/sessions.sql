@@ -26,7 +26,7 @@ parts as (
 devices as (
     select
         device_id,
-        join_sessions(sessions, customer_id, logged_in, interval '30 minutes') as sessions
+        join_sessions(sessions, customer_id, logged_in, interval '30 minutes', $step_order) as sessions
     from parts
     group by device_id
 ),

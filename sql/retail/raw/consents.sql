@@ -1,5 +1,5 @@
 -- Decisions of account holders: may their data serve a purpose or not.
--- grain: account_id, purpose
+-- grain: account_id, purpose, decided_at
 -- event_time: decided_at
 -- ingested_at: ingested_at
 -- may_be_empty: true

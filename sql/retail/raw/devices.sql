@@ -1,5 +1,5 @@
 -- Logins: which account logged in on which device, and when.
--- grain: device_id
+-- grain: device_id, account_id, logged_in_at
 -- event_time: logged_in_at
 -- ingested_at: ingested_at
 create external table raw.devices (

@@ -2,6 +2,7 @@
 -- grain: event_id
 -- event_time: event_time
 -- ingested_at: ingested_at
+-- redelivered_within: $redelivery_days
 -- clock: true
 create external table raw.events (
     event_id bigint,

@@ -3,6 +3,7 @@
 -- grain: message_id
 -- event_time: sent_at
 -- ingested_at: ingested_at
+-- redelivered_within: $redelivery_days
 -- may_be_empty: true
 create external table raw.messages (
     message_id bigint,

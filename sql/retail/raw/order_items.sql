@@ -1,6 +1,7 @@
 -- Order lines, in the folder of their order's day.
 -- grain: order_id, line_no
 -- ingested_at: ingested_at
+-- redelivered_within: $redelivery_days
 create external table raw.order_items (
     order_id bigint,
     line_no int,

@@ -2,6 +2,7 @@
 -- grain: order_id
 -- event_time: ordered_at
 -- ingested_at: ingested_at
+-- redelivered_within: $redelivery_days
 -- clock: true
 create external table raw.orders (
     order_id bigint,

@@ -2,6 +2,7 @@
 -- grain: return_id
 -- event_time: returned_at
 -- ingested_at: ingested_at
+-- redelivered_within: $redelivery_days
 -- may_be_empty: true
 create external table raw.returns (
     return_id bigint,

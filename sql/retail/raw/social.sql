@@ -1,6 +1,6 @@
 -- What account holders did on a social platform on a day; `follows`, `mentions` and `engagements` concern the
 --    company.
--- grain: account_id, platform
+-- grain: account_id, platform, social_date
 -- ingested_at: ingested_at
 -- may_be_empty: true
 create external table raw.social (

@@ -2,6 +2,7 @@
 -- grain: text_id
 -- event_time: written_at
 -- ingested_at: ingested_at
+-- redelivered_within: $redelivery_days
 -- may_be_empty: true
 create external table raw.texts (
     text_id bigint,

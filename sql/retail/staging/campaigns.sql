@@ -12,7 +12,8 @@ source as (
         lower(trim(goal)) as goal,
         starts_on,
         ends_on,
-        ingested_at
+        ingested_at,
+        out_of_range($earliest_date, $latest_date, starts_on, ends_on, ingested_at) as out_of_range
     from raw.campaigns
 ),
 
@@ -25,9 +26,10 @@ ranked as (
         goal,
         starts_on,
         ends_on,
+        out_of_range,
         row_number() over (
             partition by campaign_id
-            order by ingested_at desc nulls last, name, channel, goal, starts_on, ends_on
+            order by out_of_range, ingested_at desc nulls last, name, channel, goal, starts_on, ends_on
         ) as version
     from source
 )
@@ -41,6 +43,7 @@ select
     ends_on,
     case
         when campaign_id is null or starts_on is null then 'missing_key'
+        when out_of_range then 'out_of_range'
         when version > 1 then 'superseded_campaign'
         when ends_on < starts_on then 'ends_before_start'
     end as rule

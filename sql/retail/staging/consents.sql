@@ -26,6 +26,7 @@ judged as (
         decided_at,
         case
             when account_id is null or purpose is null or decided_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, decided_at, ingested_at) then 'out_of_range'
             when decided_at > ingested_at then 'future_consent'
             when status is null or status not in ('grant', 'deny', 'revoked') then 'unknown_status'
         end as broken,

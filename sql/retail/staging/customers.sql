@@ -19,9 +19,10 @@ source as (
         nullif(fold_width(address), '') as address,
         nullif(fold_width(city), '') as city,
         nullif(fold_width(region), '') as region,
-        registered_at,
-        updated_at,
-        ingested_at
+        case when not out_of_range($earliest_date, $latest_date, registered_at) then registered_at end as registered_at,
+        case when not out_of_range($earliest_date, $latest_date, updated_at) then updated_at end as updated_at,
+        case when not out_of_range($earliest_date, $latest_date, ingested_at) then ingested_at end as ingested_at,
+        out_of_range($earliest_date, $latest_date, registered_at, updated_at, ingested_at) as out_of_range
     from raw.crm_customers
 ),
 
@@ -43,6 +44,7 @@ followed as (
         registered_at,
         updated_at,
         ingested_at,
+        out_of_range,
         lag(account_id) over lot as account_before,
         lag(updated_at) over lot as updated_before
     from source
@@ -50,7 +52,7 @@ followed as (
         partition by row_hash(account_id) % 64
         order by
             account_id, updated_at desc nulls last, ingested_at, system, full_name, email, phone, birth_date, age,
-            gender, address, city, region, registered_at
+            gender, address, city, region, registered_at, out_of_range
     )
 ),
 
@@ -73,6 +75,7 @@ parsed as (
         registered_at,
         updated_at,
         local_date(ingested_at, $time_zone) as known_on,
+        out_of_range,
         email is not null as has_email,
         phone is not null as has_phone,
         birth_date is not null as has_birth_date,
@@ -114,6 +117,7 @@ compared as (
         p.region,
         p.registered_at,
         p.updated_at,
+        p.out_of_range,
         p.has_email,
         p.has_phone,
         p.has_birth_date,
@@ -157,11 +161,12 @@ judged as (
                 case when impossible_birth_date then 'impossible_birth_date' end,
                 case when outlier_age then 'outlier_age' end,
                 case
-                    when not outlier_age and not impossible_birth_date and abs(age - years) > $max_age_gap
+                    when not outlier_age and not impossible_birth_date and abs(cast(age as bigint) - years) > $max_age_gap
                         then 'contradicting_age'
                 end,
                 case when age is null and years is not null and not impossible_birth_date then 'missing_age' end,
                 case when has_gender and gender is null then 'unknown_gender' end,
+                case when out_of_range then 'out_of_range' end,
                 case when city is null and place['city'] is not null then 'missing_city' end
             ),
             ''

@@ -22,6 +22,7 @@ judged as (
         s.ingested_at,
         case
             when s.request_id is null or s.account_id is null or s.requested_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, s.requested_at, s.ingested_at) then 'out_of_range'
             when s.requested_at > s.ingested_at then 'future_erasure'
             when c.account_id is null then 'orphan_erasure'
         end as broken

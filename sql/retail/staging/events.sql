@@ -3,6 +3,7 @@
 -- why: inlined into the facts, so that raw events are read once and no copy of them is written; only the columns
 --    that facts need come along, since rows are sorted to find copies
 with
+-- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
 source as (
     select
         event_id,
@@ -14,8 +15,25 @@ source as (
         dwell_ms,
         event_time,
         ingested_at,
-        event_date
+        event_date,
+        event_date as for_day,
+        false as elsewhere
     from raw.events
+    union all
+    select
+        event_id,
+        device_id,
+        account_id,
+        event_type,
+        product_id,
+        place,
+        dwell_ms,
+        event_time,
+        ingested_at,
+        event_date,
+        for_day,
+        true as elsewhere
+    from redelivered.events
 ),
 
 judged as (
@@ -30,8 +48,11 @@ judged as (
         event_time,
         ingested_at,
         event_date,
+        for_day,
+        elsewhere,
         case
             when event_id is null or device_id is null or event_time is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, event_time, ingested_at, event_date) then 'out_of_range'
             when event_time > ingested_at then 'future_event'
             when cast(ingested_at as bigint) - cast(event_time as bigint) > $look_back_days * 86400000000
                 then 'too_late_event'
@@ -71,21 +92,49 @@ ranked as (
                 place
         ) as copy
     from judged
+    where not elsewhere
+),
+
+-- The delivery under another day that became known last, of two at once that of the later day.
+others as (
+    select
+        for_day,
+        event_id,
+        event_date,
+        coalesce(min(ingested_at), min(event_time)) as known_at
+    from judged
+    where elsewhere and broken is null
+    group by for_day, event_id, event_date
+),
+
+latest_other as (
+    select
+        for_day,
+        event_id,
+        event_date,
+        known_at,
+        row_number() over (partition by for_day, event_id order by known_at desc, event_date desc) as place
+    from others
 )
 
 select
-    event_id,
-    device_id,
-    account_id,
-    event_type,
-    product_id,
-    place,
-    dwell_ms,
-    event_time,
-    ingested_at,
-    event_date,
+    r.event_id,
+    r.device_id,
+    r.account_id,
+    r.event_type,
+    r.product_id,
+    r.place,
+    r.dwell_ms,
+    r.event_time,
+    r.ingested_at,
+    r.event_date,
     case
-        when broken is not null then broken
-        when copy > 1 then 'duplicate_event'
+        when r.broken is not null then r.broken
+        when r.copy > 1 then 'duplicate_event'
+        when
+            l.known_at > coalesce(r.ingested_at, r.event_time)
+            or (l.known_at = coalesce(r.ingested_at, r.event_time) and l.event_date > r.event_date)
+            then 'superseded_event'
     end as rule
-from ranked
+from ranked as r
+left join latest_other as l on r.event_date = l.for_day and r.event_id = l.event_id and l.place = 1

@@ -13,7 +13,8 @@ source as (
         trim_to_null(left_id) is null or trim_to_null(right_id) is null as lacks_id,
         lower(trim_to_null(verdict)) as verdict,
         reason,
-        decided_at
+        decided_at,
+        ingested_at
     from raw.identity_overrides
 ),
 
@@ -26,6 +27,7 @@ judged as (
         s.decided_at,
         case
             when s.lacks_id or s.left_id = s.right_id then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, s.decided_at, s.ingested_at) then 'out_of_range'
             when s.verdict is null or s.verdict not in ('same', 'different') then 'unknown_verdict'
             when s.decided_at is null or s.decided_at >= $as_of then 'future_override'
             when a.account_id is null or b.account_id is null then 'orphan_override'

@@ -26,6 +26,7 @@ judged as (
         login_date,
         case
             when device_id is null or account_id is null or logged_in_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, logged_in_at, ingested_at, login_date) then 'out_of_range'
             when logged_in_at > ingested_at then 'future_login'
             when cast(ingested_at as bigint) - cast(logged_in_at as bigint) > $look_back_days * 86400000000
                 then 'too_late_login'

@@ -8,7 +8,8 @@ source as (
     select
         trim_to_null(list_id) as list_id,
         trim_to_null(customer_id) as customer_id,
-        ingested_at
+        ingested_at,
+        out_of_range($earliest_date, $latest_date, ingested_at) as out_of_range
     from raw.lookalike_seeds
 ),
 
@@ -16,9 +17,10 @@ ranked as (
     select
         list_id,
         customer_id,
+        out_of_range,
         row_number() over (
             partition by list_id, customer_id
-            order by ingested_at
+            order by out_of_range, ingested_at
         ) as version
     from source
 )
@@ -28,6 +30,7 @@ select
     customer_id,
     case
         when list_id is null or customer_id is null then 'missing_key'
+        when out_of_range then 'out_of_range'
         when version > 1 then 'duplicate_seed'
     end as rule
 from ranked

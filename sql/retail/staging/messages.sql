@@ -6,6 +6,41 @@
 -- accounts: raw.messages
 -- why: an outcome before its cause is emptied and flagged, the message stays
 with
+-- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+deliveries as (
+    select
+        message_id,
+        campaign_id,
+        account_id,
+        channel,
+        arm,
+        sent_at,
+        opened_at,
+        clicked_at,
+        joined_at,
+        ingested_at,
+        sent_date,
+        sent_date as for_day,
+        false as elsewhere
+    from raw.messages
+    union all
+    select
+        message_id,
+        campaign_id,
+        account_id,
+        channel,
+        arm,
+        sent_at,
+        opened_at,
+        clicked_at,
+        joined_at,
+        ingested_at,
+        sent_date,
+        for_day,
+        true as elsewhere
+    from redelivered.messages
+),
+
 source as (
     select
         message_id,
@@ -19,10 +54,14 @@ source as (
         joined_at,
         coalesce(opened_at < sent_at, false)
             or coalesce(clicked_at < sent_at, false)
-            or coalesce(joined_at < sent_at, false) as invalid_outcome,
+            or coalesce(joined_at < sent_at, false)
+            or out_of_range($earliest_date, $latest_date, opened_at, clicked_at, joined_at) as invalid_outcome,
         ingested_at,
-        sent_date
-    from raw.messages
+        coalesce(ingested_at, sent_at) as known_at,
+        sent_date,
+        for_day,
+        elsewhere
+    from deliveries
 ),
 
 judged as (
@@ -39,8 +78,12 @@ judged as (
         invalid_outcome,
         ingested_at,
         sent_date,
+        for_day,
+        elsewhere,
+        known_at,
         case
             when message_id is null or campaign_id is null or account_id is null or sent_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, sent_at, ingested_at, sent_date) then 'out_of_range'
             when sent_at > ingested_at then 'future_message'
             when cast(ingested_at as bigint) - cast(sent_at as bigint) > $look_back_days * 86400000000
                 then 'too_late_message'
@@ -64,30 +107,56 @@ ranked as (
         joined_at,
         invalid_outcome,
         sent_date,
+        known_at,
         broken,
         row_number() over (
             partition by sent_date, message_id
             order by
-                broken is not null, ingested_at, campaign_id, account_id, channel, arm, sent_at, opened_at, clicked_at,
+                broken is not null, known_at, campaign_id, account_id, channel, arm, sent_at, opened_at, clicked_at,
                 joined_at
         ) as copy
     from judged
+    where not elsewhere
+),
+
+-- The delivery under another day that became known last, of two at once that of the later day.
+others as (
+    select
+        for_day,
+        message_id,
+        sent_date,
+        min(known_at) as known_at
+    from judged
+    where elsewhere and broken is null
+    group by for_day, message_id, sent_date
+),
+
+latest_other as (
+    select
+        for_day,
+        message_id,
+        sent_date,
+        known_at,
+        row_number() over (partition by for_day, message_id order by known_at desc, sent_date desc) as place
+    from others
 )
 
 select
-    message_id,
-    campaign_id,
-    account_id,
-    channel,
-    arm = 'treatment' as treated,
-    sent_at,
-    case when not invalid_outcome then opened_at end as opened_at,
-    case when not invalid_outcome then clicked_at end as clicked_at,
-    case when not invalid_outcome then joined_at end as joined_at,
-    invalid_outcome,
-    sent_date,
+    r.message_id,
+    r.campaign_id,
+    r.account_id,
+    r.channel,
+    r.arm = 'treatment' as treated,
+    r.sent_at,
+    case when not r.invalid_outcome then r.opened_at end as opened_at,
+    case when not r.invalid_outcome then r.clicked_at end as clicked_at,
+    case when not r.invalid_outcome then r.joined_at end as joined_at,
+    r.invalid_outcome,
+    r.sent_date,
     case
-        when broken is not null then broken
-        when copy > 1 then 'duplicate_message'
+        when r.broken is not null then r.broken
+        when r.copy > 1 then 'duplicate_message'
+        when l.known_at > r.known_at or (l.known_at = r.known_at and l.sent_date > r.sent_date) then 'superseded_message'
     end as rule
-from ranked
+from ranked as r
+left join latest_other as l on r.sent_date = l.for_day and r.message_id = l.message_id and l.place = 1

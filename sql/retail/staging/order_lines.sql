@@ -4,7 +4,8 @@
 -- day: order_date
 -- quarantine: rule
 -- accounts: raw.order_items
--- why: a line lies in the folder of its order's day, so only that day's orders are looked up
+-- why: a line lies in the folder of its order's day, so only that day's orders are looked up; lines of an order that counts on
+--    another day go with it
 with
 source as (
     select
@@ -16,6 +17,16 @@ source as (
         ingested_at,
         order_date
     from raw.order_items
+),
+
+-- Lines that came again with their order under another day.
+elsewhere as (
+    select
+        for_day,
+        order_id,
+        line_no
+    from redelivered.order_items
+    group by for_day, order_id, line_no
 ),
 
 judged as (
@@ -32,6 +43,8 @@ judged as (
         o.discount > 0 as discounted,
         case
             when l.order_id is null or l.line_no is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, l.ingested_at, l.order_date) then 'out_of_range'
+            when o.order_id is null and e.order_id is not null then 'superseded_item'
             when o.order_id is null then 'orphan_item'
             when l.quantity is null or l.quantity <= 0 then 'negative_quantity'
             when l.unit_price is null or l.unit_price < 0 then 'invalid_price'
@@ -42,6 +55,7 @@ judged as (
         end as broken
     from source as l
     left join staging.orders as o on l.order_date = o.order_date and l.order_id = o.order_id
+    left join elsewhere as e on l.order_date = e.for_day and l.order_id = e.order_id and l.line_no = e.line_no
 ),
 
 -- A copy is judged among the rows that break no other rule, which sort first.

@@ -6,6 +6,37 @@
 -- accounts: raw.orders
 -- why: a discount that cannot be is emptied and flagged, the order stays
 with
+-- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+deliveries as (
+    select
+        order_id,
+        account_id,
+        device_id,
+        channel,
+        status,
+        ordered_at,
+        discount,
+        ingested_at,
+        order_date,
+        order_date as for_day,
+        false as elsewhere
+    from raw.orders
+    union all
+    select
+        order_id,
+        account_id,
+        device_id,
+        channel,
+        status,
+        ordered_at,
+        discount,
+        ingested_at,
+        order_date,
+        for_day,
+        true as elsewhere
+    from redelivered.orders
+),
+
 source as (
     select
         order_id,
@@ -18,8 +49,11 @@ source as (
             and coalesce(to_money(discount) not between 0 and $max_quantity * $max_price, true) as invalid_discount,
         trim_to_null(device_id) as device_id,
         ingested_at,
-        order_date
-    from raw.orders
+        coalesce(ingested_at, ordered_at) as known_at,
+        order_date,
+        for_day,
+        elsewhere
+    from deliveries
 ),
 
 judged as (
@@ -34,8 +68,12 @@ judged as (
         device_id,
         ingested_at,
         order_date,
+        for_day,
+        elsewhere,
+        known_at,
         case
             when order_id is null or account_id is null or ordered_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, ordered_at, ingested_at, order_date) then 'out_of_range'
             when ordered_at > ingested_at then 'future_order'
             when cast(ingested_at as bigint) - cast(ordered_at as bigint) > $look_back_days * 86400000000
                 then 'too_late_order'
@@ -56,26 +94,52 @@ ranked as (
         discount,
         invalid_discount,
         order_date,
+        known_at,
         broken,
         row_number() over (
             partition by order_date, order_id
-            order by broken is not null, ingested_at, account_id, channel, status, ordered_at, discount, device_id
+            order by broken is not null, known_at, account_id, channel, status, ordered_at, discount, device_id
         ) as copy
     from judged
+    where not elsewhere
+),
+
+-- The delivery under another day that became known last, of two at once that of the later day.
+others as (
+    select
+        for_day,
+        order_id,
+        order_date,
+        min(known_at) as known_at
+    from judged
+    where elsewhere and broken is null
+    group by for_day, order_id, order_date
+),
+
+latest_other as (
+    select
+        for_day,
+        order_id,
+        order_date,
+        known_at,
+        row_number() over (partition by for_day, order_id order by known_at desc, order_date desc) as place
+    from others
 )
 
 select
-    order_id,
-    account_id,
-    device_id,
-    channel,
-    coalesce(status = 'cancelled', false) as cancelled,
-    ordered_at,
-    cast(case when invalid_discount then 0 else coalesce(discount, 0) end as decimal(18, 2)) as discount,
-    invalid_discount,
-    order_date,
+    r.order_id,
+    r.account_id,
+    r.device_id,
+    r.channel,
+    coalesce(r.status = 'cancelled', false) as cancelled,
+    r.ordered_at,
+    cast(case when r.invalid_discount then 0 else coalesce(r.discount, 0) end as decimal(18, 2)) as discount,
+    r.invalid_discount,
+    r.order_date,
     case
-        when broken is not null then broken
-        when copy > 1 then 'duplicate_order'
+        when r.broken is not null then r.broken
+        when r.copy > 1 then 'duplicate_order'
+        when l.known_at > r.known_at or (l.known_at = r.known_at and l.order_date > r.order_date) then 'superseded_order'
     end as rule
-from ranked
+from ranked as r
+left join latest_other as l on r.order_date = l.for_day and r.order_id = l.order_id and l.place = 1

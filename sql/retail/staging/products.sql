@@ -13,7 +13,8 @@ source as (
         nullif(lower(fold_width(subcategory)), '') as subcategory,
         to_money(list_price) as list_price,
         launched_on,
-        ingested_at
+        ingested_at,
+        out_of_range($earliest_date, $latest_date, launched_on, ingested_at) as out_of_range
     from raw.products
 ),
 
@@ -27,9 +28,10 @@ cleaned as (
         subcategory,
         case when list_price >= 0 then list_price end as list_price,
         launched_on,
+        out_of_range,
         row_number() over (
             partition by product_id
-            order by ingested_at desc nulls last, name, brand, category, subcategory, list_price, launched_on
+            order by out_of_range, ingested_at desc nulls last, name, brand, category, subcategory, list_price, launched_on
         ) as version
     from source
 )
@@ -44,6 +46,7 @@ select
     launched_on,
     case
         when product_id is null then 'missing_key'
+        when out_of_range then 'out_of_range'
         when version > 1 then 'superseded_product'
     end as rule
 from cleaned

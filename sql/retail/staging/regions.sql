@@ -15,7 +15,8 @@ source as (
         y_km,
         centre_km,
         station_km,
-        ingested_at
+        ingested_at,
+        out_of_range($earliest_date, $latest_date, ingested_at) as out_of_range
     from raw.regions
 ),
 
@@ -31,9 +32,10 @@ ranked as (
         y_km,
         centre_km,
         station_km,
+        out_of_range,
         row_number() over (
             partition by region_id
-            order by ingested_at desc nulls last, name, city, part, kind, x_km, y_km, centre_km, station_km
+            order by out_of_range, ingested_at desc nulls last, name, city, part, kind, x_km, y_km, centre_km, station_km
         ) as version
     from source
 )
@@ -50,6 +52,7 @@ select
     station_km,
     case
         when region_id is null then 'missing_key'
+        when out_of_range then 'out_of_range'
         when version > 1 then 'superseded_region'
     end as rule
 from ranked

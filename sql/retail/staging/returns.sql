@@ -5,6 +5,39 @@
 -- quarantine: rule
 -- accounts: raw.returns
 with
+-- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+deliveries as (
+    select
+        return_id,
+        order_id,
+        line_no,
+        account_id,
+        quantity,
+        amount,
+        reason,
+        returned_at,
+        ingested_at,
+        return_date,
+        return_date as for_day,
+        false as elsewhere
+    from raw.returns
+    union all
+    select
+        return_id,
+        order_id,
+        line_no,
+        account_id,
+        quantity,
+        amount,
+        reason,
+        returned_at,
+        ingested_at,
+        return_date,
+        for_day,
+        true as elsewhere
+    from redelivered.returns
+),
+
 source as (
     select
         return_id,
@@ -16,8 +49,11 @@ source as (
         reason,
         returned_at,
         ingested_at,
-        return_date
-    from raw.returns
+        coalesce(ingested_at, returned_at) as known_at,
+        return_date,
+        for_day,
+        elsewhere
+    from deliveries
 ),
 
 judged as (
@@ -32,8 +68,12 @@ judged as (
         returned_at,
         ingested_at,
         return_date,
+        for_day,
+        elsewhere,
+        known_at,
         case
             when return_id is null or order_id is null or returned_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, returned_at, ingested_at, return_date) then 'out_of_range'
             when returned_at > ingested_at then 'future_return'
             when cast(ingested_at as bigint) - cast(returned_at as bigint) > $look_back_days * 86400000000
                 then 'too_late_return'
@@ -56,26 +96,52 @@ ranked as (
         amount,
         returned_at,
         return_date,
+        known_at,
         broken,
         row_number() over (
             partition by return_date, return_id
             order by
-                broken is not null, ingested_at, order_id, line_no, account_id, quantity, amount, returned_at, reason
+                broken is not null, known_at, order_id, line_no, account_id, quantity, amount, returned_at, reason
         ) as copy
     from judged
+    where not elsewhere
+),
+
+-- The delivery under another day that became known last, of two at once that of the later day.
+others as (
+    select
+        for_day,
+        return_id,
+        return_date,
+        min(known_at) as known_at
+    from judged
+    where elsewhere and broken is null
+    group by for_day, return_id, return_date
+),
+
+latest_other as (
+    select
+        for_day,
+        return_id,
+        return_date,
+        known_at,
+        row_number() over (partition by for_day, return_id order by known_at desc, return_date desc) as place
+    from others
 )
 
 select
-    return_id,
-    order_id,
-    line_no,
-    account_id,
-    cast(quantity as bigint) as quantity,
-    amount,
-    returned_at,
-    return_date,
+    r.return_id,
+    r.order_id,
+    r.line_no,
+    r.account_id,
+    cast(r.quantity as bigint) as quantity,
+    r.amount,
+    r.returned_at,
+    r.return_date,
     case
-        when broken is not null then broken
-        when copy > 1 then 'duplicate_return'
+        when r.broken is not null then r.broken
+        when r.copy > 1 then 'duplicate_return'
+        when l.known_at > r.known_at or (l.known_at = r.known_at and l.return_date > r.return_date) then 'superseded_return'
     end as rule
-from ranked
+from ranked as r
+left join latest_other as l on r.return_date = l.for_day and r.return_id = l.return_id and l.place = 1

@@ -24,6 +24,7 @@ judged as (
         s.ingested_at,
         case
             when s.family is null or s.segment is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, s.ingested_at) then 'out_of_range'
             when s.family <> 'behaviour' and k.family is null then 'unknown_segment'
             when s.family = 'behaviour' and coalesce(try_cast(s.segment as int), -1) < 0 then 'unknown_segment'
             when s.name_en is null and s.name_zh is null then 'missing_name'

@@ -29,6 +29,7 @@ judged as (
         social_date,
         case
             when account_id is null or platform is null or social_date is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, ingested_at, social_date) then 'out_of_range'
             when social_date > local_date(ingested_at, $time_zone) then 'future_social'
             when local_date(ingested_at, $time_zone) - social_date > $look_back_days then 'too_late_social'
             when follows < 0 or mentions < 0 or engagements < 0 then 'negative_count'

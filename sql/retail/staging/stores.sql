@@ -13,7 +13,8 @@ source as (
         x_km,
         y_km,
         opened_on,
-        ingested_at
+        ingested_at,
+        out_of_range($earliest_date, $latest_date, opened_on, ingested_at) as out_of_range
     from raw.stores
 ),
 
@@ -27,9 +28,10 @@ ranked as (
         x_km,
         y_km,
         opened_on,
+        out_of_range,
         row_number() over (
             partition by store_id
-            order by ingested_at desc nulls last, name, city, region_id, x_km, y_km, opened_on
+            order by out_of_range, ingested_at desc nulls last, name, city, region_id, x_km, y_km, opened_on
         ) as version
     from source
 )
@@ -44,6 +46,7 @@ select
     opened_on,
     case
         when store_id is null then 'missing_key'
+        when out_of_range then 'out_of_range'
         when version > 1 then 'superseded_store'
     end as rule
 from ranked

@@ -6,6 +6,37 @@
 -- accounts: raw.texts
 -- why: a rating that cannot be is emptied and flagged, the text stays
 with
+-- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+deliveries as (
+    select
+        text_id,
+        kind,
+        account_id,
+        product_id,
+        rating,
+        body,
+        written_at,
+        ingested_at,
+        written_date,
+        written_date as for_day,
+        false as elsewhere
+    from raw.texts
+    union all
+    select
+        text_id,
+        kind,
+        account_id,
+        product_id,
+        rating,
+        body,
+        written_at,
+        ingested_at,
+        written_date,
+        for_day,
+        true as elsewhere
+    from redelivered.texts
+),
+
 source as (
     select
         text_id,
@@ -17,8 +48,11 @@ source as (
         trim_to_null(body) as body,
         written_at,
         ingested_at,
-        written_date
-    from raw.texts
+        coalesce(ingested_at, written_at) as known_at,
+        written_date,
+        for_day,
+        elsewhere
+    from deliveries
 ),
 
 judged as (
@@ -33,8 +67,12 @@ judged as (
         written_at,
         ingested_at,
         written_date,
+        for_day,
+        elsewhere,
+        known_at,
         case
             when text_id is null or account_id is null or written_at is null then 'missing_key'
+            when out_of_range($earliest_date, $latest_date, written_at, ingested_at, written_date) then 'out_of_range'
             when written_at > ingested_at then 'future_text'
             when cast(ingested_at as bigint) - cast(written_at as bigint) > $look_back_days * 86400000000
                 then 'too_late_text'
@@ -57,26 +95,52 @@ ranked as (
         body,
         written_at,
         written_date,
+        known_at,
         broken,
         row_number() over (
             partition by written_date, text_id
-            order by broken is not null, ingested_at, kind, account_id, product_id, rating, written_at, body
+            order by broken is not null, known_at, kind, account_id, product_id, rating, written_at, body
         ) as copy
     from judged
+    where not elsewhere
+),
+
+-- The delivery under another day that became known last, of two at once that of the later day.
+others as (
+    select
+        for_day,
+        text_id,
+        written_date,
+        min(known_at) as known_at
+    from judged
+    where elsewhere and broken is null
+    group by for_day, text_id, written_date
+),
+
+latest_other as (
+    select
+        for_day,
+        text_id,
+        written_date,
+        known_at,
+        row_number() over (partition by for_day, text_id order by known_at desc, written_date desc) as place
+    from others
 )
 
 select
-    text_id,
-    kind,
-    account_id,
-    product_id,
-    cast(case when not invalid_rating then rating end as int) as rating,
-    invalid_rating,
-    body,
-    written_at,
-    written_date,
+    r.text_id,
+    r.kind,
+    r.account_id,
+    r.product_id,
+    cast(case when not r.invalid_rating then r.rating end as int) as rating,
+    r.invalid_rating,
+    r.body,
+    r.written_at,
+    r.written_date,
     case
-        when broken is not null then broken
-        when copy > 1 then 'duplicate_text'
+        when r.broken is not null then r.broken
+        when r.copy > 1 then 'duplicate_text'
+        when l.known_at > r.known_at or (l.known_at = r.known_at and l.written_date > r.written_date) then 'superseded_text'
     end as rule
-from ranked
+from ranked as r
+left join latest_other as l on r.written_date = l.for_day and r.text_id = l.text_id and l.place = 1

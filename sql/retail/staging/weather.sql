@@ -13,7 +13,8 @@ source as (
         coalesce(not rain_mm between 0 and 2000, false) as invalid_rain,
         temperature_c,
         coalesce(not temperature_c between -90 and 60, false) as invalid_temperature,
-        ingested_at
+        ingested_at,
+        out_of_range($earliest_date, $latest_date, weather_date, ingested_at) as out_of_range
     from raw.weather
 ),
 
@@ -26,9 +27,10 @@ ranked as (
         invalid_rain,
         temperature_c,
         invalid_temperature,
+        out_of_range,
         row_number() over (
             partition by city, weather_date
-            order by ingested_at desc nulls last, rain_mm, temperature_c
+            order by out_of_range, ingested_at desc nulls last, rain_mm, temperature_c
         ) as version
     from source
 )
@@ -42,6 +44,7 @@ select
     invalid_temperature,
     case
         when city is null or weather_date is null then 'missing_key'
+        when out_of_range then 'out_of_range'
         when version > 1 then 'duplicate_weather'
     end as rule
 from ranked

@@ -15,7 +15,7 @@ use crate::args::text_type;
 
 #[user_doc(
     doc_section(label = "Groups"),
-    description = "How many conditions of a chain were met one after the other within a window that begins with the first: 0 when none was, the number of conditions when all were. The rows may come in any order; of rows of one instant those that meet earlier conditions count first. NULL instants are ignored, a NULL condition is not met. The meaning is that of ClickHouse's windowFunnel.",
+    description = "How many conditions of a chain were met one after the other within a window that begins with the first: 0 when none was, the number of conditions when all were. The rows may come in any order; rows of one instant count in the order of the conditions that they meet, so a view, a cart and an order within one second are a whole chain, unless the mode is strict_increase. NULL instants are ignored, a NULL condition is not met. The meaning is that of ClickHouse's windowFunnel.",
     syntax_example = "window_funnel(window, mode, instant, condition [, ...])",
     sql_example = "```sql\nselect account_id, window_funnel(interval '1 hour', '', event_time, event_type = 'view', event_type = 'cart') as steps from visits group by account_id;\n```",
     argument(name = "window", description = "A constant interval above zero, without months."),

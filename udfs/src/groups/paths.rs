@@ -19,12 +19,16 @@ use crate::time::timestamp_type;
 
 #[user_doc(
     doc_section(label = "Groups"),
-    description = "The sessions of a group in the order of time: a list of {started_at, ended_at, steps, path}. An instant that follows the last one after `gap` or more starts a new session. `steps` counts the rows, `path` holds their steps in the order of time, repeats taken once, one after the other. Of equal instants the smaller letter comes first. A step that is not one letter is an error. Rows where the step or the instant is NULL are ignored; a group without any has an empty list.",
-    syntax_example = "session_paths(step, instant, gap)",
-    sql_example = "```sql\nselect device_id, session_paths(left(event_type, 1), event_time, interval '30 minutes') from visits group by device_id;\n```",
+    description = "The sessions of a group in the order of time: a list of {started_at, ended_at, steps, path}. An instant that follows the last one after `gap` or more starts a new session. `steps` counts the rows, `path` holds their steps in the order of time, repeats taken once, one after the other. Steps of one instant come in the order in which `order` names their letters, so that a view, a cart and an order within a second are a path in that order; letters that it does not name come after those, the smaller one first. A step that is not one letter is an error. Rows where the step or the instant is NULL are ignored; a group without any has an empty list.",
+    syntax_example = "session_paths(step, instant, gap [, order])",
+    sql_example = "```sql\nselect device_id, session_paths(left(event_type, 1), event_time, interval '30 minutes', 'vco') from visits group by device_id;\n```",
     argument(name = "step", description = "A text of one letter."),
     argument(name = "instant", description = "A timestamp."),
-    argument(name = "gap", description = "A constant interval above zero, without months.")
+    argument(name = "gap", description = "A constant interval above zero, without months."),
+    argument(
+        name = "order",
+        description = "A constant text: the letters in the order in which steps of one instant are taken."
+    )
 )]
 #[derive(Debug, Default, PartialEq, Eq, Hash)]
 pub struct SessionPaths;
@@ -38,10 +42,13 @@ impl Aggregate for SessionPaths {
     }
 
     fn coerce(types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(Self::NAME, types, &["step", "instant", "gap"])?;
+        let names = ["step", "instant", "gap", "order"];
+        expect_arity(Self::NAME, types, if types.len() == 3 { &names[..3] } else { &names })?;
         text_type(Self::NAME, "step", &types[0])?;
         timestamp_type(Self::NAME, "instant", &types[1])?;
-        Ok(vec![DataType::Utf8, INSTANT, DataType::Interval(IntervalUnit::MonthDayNano)])
+        let order = types.get(3).map(|order| text_type(Self::NAME, "order", order)).transpose()?;
+        let gap = DataType::Interval(IntervalUnit::MonthDayNano);
+        Ok([DataType::Utf8, INSTANT, gap].into_iter().chain(order).collect())
     }
 
     fn returns(_: &[DataType]) -> Result<DataType> {
@@ -53,7 +60,9 @@ impl Aggregate for SessionPaths {
     }
 
     fn measure(types: &[DataType], constants: &Constants) -> Result<Steps> {
-        Ok(Steps { instants: Keys::new(&types[1]), gap: constants.duration(2, "gap")? })
+        let gap = constants.duration(2, "gap")?;
+        let order = if types.len() > 3 { constants.text(3, "order")? } else { String::new() };
+        Ok(Steps { instants: Keys::new(&types[1]), gap, order: StepOrder::new(&order) })
     }
 }
 
@@ -69,11 +78,44 @@ pub fn fields() -> Fields {
     ])
 }
 
-/// Everything that was done: the key of an entry is the instant, its value the letter of the step.
+/// In which order steps of one instant are taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepOrder(Vec<char>);
+
+/// Bits of a code that hold the letter; those above hold its rank.
+const LETTER_BITS: u32 = 21;
+/// The rank of letters without a place; more letters than this cannot be told apart by rank.
+const LAST_RANK: u32 = (1 << (u32::BITS - LETTER_BITS)) - 1;
+
+impl StepOrder {
+    /// The order in which a text names its letters.
+    pub fn new(letters: &str) -> Self {
+        Self(letters.chars().collect())
+    }
+
+    /// Place of a letter: that of its first mention, or one behind all others.
+    pub fn rank(&self, letter: char) -> u32 {
+        let place = self.0.iter().position(|named| *named == letter);
+        place.map_or(LAST_RANK, |place| LAST_RANK.min(place as u32))
+    }
+
+    /// A number that sorts letters by rank, then by themselves.
+    fn code(&self, letter: char) -> u32 {
+        self.rank(letter) << LETTER_BITS | u32::from(letter)
+    }
+}
+
+/// The letter of a code.
+fn letter(code: u32) -> Option<char> {
+    char::from_u32(code & ((1 << LETTER_BITS) - 1))
+}
+
+/// Everything that was done: the key of an entry is the instant, its value the code of the step.
 #[derive(Debug)]
 pub struct Steps {
     instants: Keys,
     gap: i64,
+    order: StepOrder,
 }
 
 impl Measure for Steps {
@@ -81,7 +123,7 @@ impl Measure for Steps {
     const FOLDING: Folding = Folding::Never;
 
     fn fresh(&self) -> Self {
-        Self { instants: self.instants.fresh(), gap: self.gap }
+        Self { instants: self.instants.fresh(), gap: self.gap, order: self.order.clone() }
     }
 
     fn read(&mut self, columns: &[ArrayRef], mut add: impl FnMut(usize, i64, u32)) -> Result<()> {
@@ -89,12 +131,12 @@ impl Measure for Steps {
         let Some(steps) = steps.as_string_opt::<i32>() else {
             return internal_err!("expected steps as text");
         };
-        let mut wrong = None;
+        let (mut wrong, order) = (None, &self.order);
         self.instants.read(instants, |row, instant| {
             if steps.is_valid(row) {
                 let mut letters = steps.value(row).chars();
                 match (letters.next(), letters.next()) {
-                    (Some(letter), None) => add(row, instant, letter.into()),
+                    (Some(letter), None) => add(row, instant, order.code(letter)),
                     _ => wrong = Some(row),
                 }
             }
@@ -142,7 +184,7 @@ pub struct Sessions {
     ended: Vec<i64>,
     steps: Vec<i64>,
     paths: StringBuilder,
-    /// The last letter, while its session is open.
+    /// The code of the last step, while its session is open.
     last: Option<u32>,
 }
 
@@ -160,7 +202,7 @@ impl Sessions {
             *steps += 1;
         }
         if self.last.replace(entry.value) != Some(entry.value)
-            && let Some(letter) = char::from_u32(entry.value)
+            && let Some(letter) = letter(entry.value)
         {
             // a StringBuilder cannot fail to be written to
             let _ = self.paths.write_char(letter);

@@ -17,7 +17,7 @@ const SECOND: i64 = 1_000_000;
 
 #[user_doc(
     doc_section(label = "Groups"),
-    description = "Whether the rows of a group, in the order of their instants, hold a sequence that a pattern describes. (?N): a row that meets condition N (from 1); .*: any rows; .: one row; (?t<=S), (?t<S), (?t>=S), (?t>S), (?t==S): the next row of the pattern comes so many seconds after the last, with any rows between. The sequence may begin anywhere. Rows that meet no condition are left out, NULL instants too; a NULL condition is not met. Of one instant, rows that meet fewer late conditions come first. The meaning is that of ClickHouse's sequenceMatch.",
+    description = "Whether the rows of a group, in the order of their instants, hold a sequence that a pattern describes. (?N): a row that meets condition N (from 1); .*: any rows; .: one row; (?t<=S), (?t<S), (?t>=S), (?t>S), (?t==S): the next row of the pattern comes so many seconds after the last, with any rows between. The sequence may begin anywhere. Rows that meet no condition are left out, NULL instants too; a NULL condition is not met. Rows of one instant come in the order in which the pattern first names their conditions. The meaning is that of ClickHouse's sequenceMatch, which leaves the order of such rows open.",
     syntax_example = "sequence_match(pattern, instant, condition [, ...])",
     sql_example = "```sql\nselect account_id, sequence_match('(?1)(?t<=1800)(?2)', event_time, event_type = 'view', event_type = 'cart') from visits group by account_id;\n```",
     argument(name = "pattern", description = "A constant."),
@@ -53,7 +53,7 @@ impl Aggregate for SequenceMatch {
 
     fn measure(types: &[DataType], constants: &Constants) -> Result<Conditions<Sequence>> {
         let pattern = constants.text(0, "pattern")?;
-        Ok(Conditions::new(Sequence { parts: parse(&pattern, types.len() - 2)? }))
+        Ok(Conditions::new(Sequence::new(parse(&pattern, types.len() - 2)?)))
     }
 }
 
@@ -61,6 +61,8 @@ impl Aggregate for SequenceMatch {
 #[derive(Debug, Clone)]
 pub struct Sequence {
     parts: Vec<Part>,
+    /// The bits of conditions in the order in which the pattern first names them; `None` where that is their own.
+    turns: Option<Vec<u32>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,11 +147,36 @@ impl Question for Sequence {
     }
 
     fn answer<'a>(&self, groups: impl Iterator<Item = &'a [Entry<i64>]>) -> ArrayRef {
-        Arc::new(groups.map(|rows| Some(self.matches(rows))).collect::<BooleanArray>())
+        Arc::new(groups.map(|rows| Some(self.holds(rows))).collect::<BooleanArray>())
     }
 }
 
 impl Sequence {
+    fn new(parts: Vec<Part>) -> Self {
+        let mut turns: Vec<u32> = Vec::new();
+        for part in &parts {
+            if let Part::Meets(bit) = part
+                && !turns.contains(bit)
+            {
+                turns.push(*bit);
+            }
+        }
+        let turns = Some(turns).filter(|turns| !turns.is_sorted());
+        Self { parts, turns }
+    }
+
+    /// Whether rows in the order of instants and conditions hold the sequence.
+    fn holds(&self, rows: &[Entry<i64>]) -> bool {
+        let Some(turns) = &self.turns else { return self.matches(rows) };
+        // a row comes as late as the last of its conditions
+        let turn = |met: i64| -> i64 {
+            turns.iter().enumerate().map(|(place, bit)| (met >> bit & 1) << place).sum()
+        };
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| (row.key, turn(row.value)));
+        self.matches(&rows)
+    }
+
     /// Part by part, the rows at which the rest may begin: rows times parts steps, whatever the pattern.
     fn matches(&self, rows: &[Entry<i64>]) -> bool {
         let mut begins = vec![false; rows.len() + 1];

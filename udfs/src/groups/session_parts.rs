@@ -20,18 +20,22 @@ use datafusion_macros::user_doc;
 
 use super::aggregate::{Constants, items, lists, places};
 use super::frame::{Framed, States, expect_countable, keeps, refuse_distinct};
-use super::paths::{self, Sessions};
+use super::paths::{self, Sessions, StepOrder};
 use crate::args::{expect_arity, nullable_fields, text_type};
 
 #[user_doc(
     doc_section(label = "Groups"),
-    description = "The sessions that parts of them come to, in the order of time: a list of {started_at, ended_at, steps, path, holder, logged_in}. A part belongs to the session before it when it starts less than `gap` after the end of that; of parts that start together the one that ends first comes first. `steps` are summed and paths put one after the other, the letter where two of them meet taken once. A session is `logged_in` when one of its parts is, and belongs to the greatest holder of those parts, else of all. A group without parts has an empty list.",
-    syntax_example = "join_sessions(sessions, holder, logged_in, gap)",
-    sql_example = "```sql\nselect device_id, join_sessions(sessions, customer_id, account_id is not null, interval '30 minutes') from features.visits group by device_id;\n```",
+    description = "The sessions that parts of them come to, in the order of time: a list of {started_at, ended_at, steps, path, holder, logged_in}. A part belongs to the session before it when it starts less than `gap` after the end of that; of parts that start together the one comes first whose first step `order` names first, then the one that ends first. `steps` are summed and paths put one after the other, the letter where two of them meet taken once. A session is `logged_in` when one of its parts is, and belongs to the greatest holder of those parts, else of all. A group without parts has an empty list.",
+    syntax_example = "join_sessions(sessions, holder, logged_in, gap [, order])",
+    sql_example = "```sql\nselect device_id, join_sessions(sessions, customer_id, account_id is not null, interval '30 minutes', 'vco') from features.visits group by device_id;\n```",
     argument(name = "sessions", description = "Lists as `session_paths` makes them."),
     argument(name = "holder", description = "A text: whose parts they are, or NULL."),
     argument(name = "logged_in", description = "A boolean: whether the holder is known from a login."),
-    argument(name = "gap", description = "A constant interval above zero, without months.")
+    argument(name = "gap", description = "A constant interval above zero, without months."),
+    argument(
+        name = "order",
+        description = "A constant text: the letters of steps, as `session_paths` takes it."
+    )
 )]
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct JoinSessions {
@@ -64,7 +68,8 @@ impl AggregateUDFImpl for JoinSessions {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        expect_arity(self.name(), types, &["sessions", "holder", "logged_in", "gap"])?;
+        let names = ["sessions", "holder", "logged_in", "gap", "order"];
+        expect_arity(self.name(), types, if types.len() == 4 { &names[..4] } else { &names })?;
         let parts = match &types[0] {
             DataType::List(item) => match item.data_type() {
                 DataType::Struct(given) => given
@@ -85,12 +90,9 @@ impl AggregateUDFImpl for JoinSessions {
             return plan_err!("join_sessions: argument logged_in must be a boolean, not {}", types[2]);
         }
         let holder = text_type(self.name(), "holder", &types[1])?;
-        Ok(vec![
-            list_of(paths::fields()),
-            holder,
-            DataType::Boolean,
-            DataType::Interval(IntervalUnit::MonthDayNano),
-        ])
+        let order = types.get(4).map(|order| text_type(self.name(), "order", order)).transpose()?;
+        let gap = DataType::Interval(IntervalUnit::MonthDayNano);
+        Ok([list_of(paths::fields()), holder, DataType::Boolean, gap].into_iter().chain(order).collect())
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
@@ -126,6 +128,7 @@ impl AggregateUDFImpl for JoinSessions {
 #[derive(Debug)]
 struct Parts {
     gap: i64,
+    order: StepOrder,
     texts: Vec<Texts>,
     parts: Vec<Part>,
     groups: usize,
@@ -156,12 +159,13 @@ struct Part {
 impl Parts {
     fn new(args: &AccumulatorArgs) -> Result<Self> {
         refuse_distinct("join_sessions", args)?;
-        let gap = Constants::new("join_sessions", args.exprs).duration(3, "gap")?;
-        Ok(Self::with_gap(gap))
+        let constants = Constants::new("join_sessions", args.exprs);
+        let order = if args.exprs.len() > 4 { constants.text(4, "order")? } else { String::new() };
+        Ok(Self::of(constants.duration(3, "gap")?, StepOrder::new(&order)))
     }
 
-    fn with_gap(gap: i64) -> Self {
-        Self { gap, texts: Vec::new(), parts: Vec::new(), groups: 0, bytes: 0 }
+    fn of(gap: i64, order: StepOrder) -> Self {
+        Self { gap, order, texts: Vec::new(), parts: Vec::new(), groups: 0, bytes: 0 }
     }
 
     fn path(&self, part: &Part) -> &str {
@@ -187,8 +191,12 @@ impl Parts {
     }
 
     fn order(&self, a: &Part, b: &Part) -> Ordering {
-        let key = |part: &Part| (part.group, part.started, part.ended);
-        key(a).cmp(&key(b)).then_with(|| self.path(a).cmp(self.path(b)))
+        let start = |part: &Part| (part.group, part.started);
+        let first = |part: &Part| self.path(part).chars().next().map(|letter| self.order.rank(letter));
+        start(a)
+            .cmp(&start(b))
+            .then_with(|| (first(a), a.ended).cmp(&(first(b), b.ended)))
+            .then_with(|| self.path(a).cmp(self.path(b)))
     }
 
     /// What `give` makes of the first groups of parts that lie by group, which are taken away; those behind them move to the front.
@@ -323,7 +331,7 @@ impl Rows {
 
 impl States for Parts {
     fn fresh(&self) -> Self {
-        Self::with_gap(self.gap)
+        Self::of(self.gap, self.order.clone())
     }
 
     fn grow(&mut self, groups: usize) -> Result<()> {

@@ -3,6 +3,7 @@
 mod day_start;
 mod interval_index;
 mod local;
+mod out_of_range;
 mod parse_date;
 mod timestamps;
 mod zone;
@@ -10,6 +11,7 @@ mod zone;
 pub use day_start::{DayStart, start_of_day};
 pub use interval_index::{IntervalIndex, count_until};
 pub use local::{LocalField, LocalTime, local_dates, local_fields};
+pub use out_of_range::OutOfRange;
 pub use parse_date::{ParseDate, parse_date_days};
 pub(crate) use timestamps::timestamp_type;
 pub use zone::{Span, ZoneOffsets};

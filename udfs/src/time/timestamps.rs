@@ -2,10 +2,12 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{
-    DataType, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
 use datafusion::common::{Result, internal_err, plan_err};
+
+use super::DAY_US;
 
 /// The type to which a timestamp argument is cast: none, except that NULL becomes a timestamp. A zone in
 /// the type says how to print the instant and changes nothing here.
@@ -35,6 +37,22 @@ pub(super) fn to_micros(array: &ArrayRef) -> Result<Int64Array> {
             array.as_primitive::<TimestampSecondType>().unary_opt(|seconds| seconds.checked_mul(1_000_000))
         }
         other => return internal_err!("expected a timestamp, found {other}"),
+    })
+}
+
+/// Dates (their midnight, UTC) and instants as microseconds, rounded down; the nearest end of the range where they do not fit.
+pub(super) fn to_micros_within(array: &ArrayRef) -> Result<Int64Array> {
+    Ok(match array.data_type() {
+        DataType::Date32 => {
+            array.as_primitive::<Date32Type>().unary(|day| i64::from(day).saturating_mul(DAY_US))
+        }
+        DataType::Timestamp(TimeUnit::Millisecond, _) => {
+            array.as_primitive::<TimestampMillisecondType>().unary(|millis| millis.saturating_mul(1_000))
+        }
+        DataType::Timestamp(TimeUnit::Second, _) => {
+            array.as_primitive::<TimestampSecondType>().unary(|seconds| seconds.saturating_mul(1_000_000))
+        }
+        _ => to_micros(array)?,
     })
 }
 

@@ -45,5 +45,6 @@ select
     case
         when account_id is null or order_date is null or quantity is null or amount is null then 'unreadable_line'
         when amount < 0 then 'negative_amount'
+        when amount > $max_quantity * $max_price then 'outlier_amount'
     end as rule
 from numbered

@@ -26,5 +26,8 @@ select
     event_time,
     event_time as ingested_at,
     local_date(event_time, $time_zone) as event_date,
-    case when user_id is null or event_time is null then 'missing_key' end as rule
+    case
+        when user_id is null or event_time is null then 'missing_key'
+        when out_of_range($earliest_date, $latest_date, event_time) then 'out_of_range'
+    end as rule
 from numbered

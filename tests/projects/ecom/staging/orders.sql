@@ -24,5 +24,8 @@ select
     false as invalid_discount,
     cast(1 as decimal(18, 2)) as amount,
     local_date(ordered_at, $time_zone) as order_date,
-    case when user_id is null or ordered_at is null then 'missing_key' end as rule
+    case
+        when user_id is null or ordered_at is null then 'missing_key'
+        when out_of_range($earliest_date, $latest_date, ordered_at) then 'out_of_range'
+    end as rule
 from source

@@ -1,4 +1,5 @@
--- Purchases as CSV files with a line of column names; for Parquet write `stored as parquet`.
+-- Purchases as CSV files with a line of column names; for Parquet write `stored as parquet`. A file that names baskets has a
+-- column more, such as `basket_id varchar`.
 -- grain: customer_id
 -- event_time: purchased_at
 -- clock: true

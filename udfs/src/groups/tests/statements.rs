@@ -229,6 +229,9 @@ async fn funnels_as_in_clickhouse() {
         ("AB1 BC2 C3", "strict_once", "3"),
         ("ABC1 ABC2", "strict_once", "2"),
         ("A1 A5 B6 C11", "strict_once", "3"),
+        ("C1 B1 A1", "", "3"),
+        ("C1 B1 A1", "strict_order", "3"),
+        ("C1 B1 A1", "strict_deduplication", "3"),
     ] {
         let call = format!("window_funnel(interval '10 seconds', '{mode}', {steps}");
         assert_eq!(chain(letters, &call).await, level, "{letters} {mode}");
@@ -265,10 +268,41 @@ async fn sequences_as_in_clickhouse() {
         ("A1 B2 C3 A4 B5", "(?1)(?2)(?3)(?1)(?2)", true),
         ("A1 A2 A3 B9", "(?1)(?t<=6)(?2)", true),
         ("A1 A2 A3 B9", "(?1)(?1)(?1)(?t<6)(?2)", false),
+        // rows of one instant come in the order of the pattern
+        ("C1 B1 A1", "(?1)(?2)(?3)", true),
+        ("A1 B1 C1", "(?3)(?2)(?1)", true),
+        ("A1 B1", "(?2)(?t<=0)(?1)", true),
+        ("A1 B1", "(?2)(?1)(?2)", false),
+        ("A1 B2", "(?2)(?1)", false),
     ] {
         let call =
             format!("sequence_match('{pattern}', at, what like '%A%', what like '%B%', what like '%C%')");
         assert_eq!(chain(letters, &call).await, matches.to_string(), "{letters} {pattern}");
+    }
+}
+
+/// A view, a cart and an order within one second are a path in that order, whatever their letters and their rows' order.
+#[tokio::test]
+async fn steps_of_one_instant_follow_the_order_of_steps() {
+    for (letters, order, path) in [
+        ("v1 c1 o1", "vco", "vco"),
+        ("o1 c1 v1", "vco", "vco"),
+        ("o1 c1 v1 v1", "vco", "vco"),
+        ("c1 v1 o2", "vco", "vco"),
+        ("o1 v2 c2", "vco", "ovc"),
+        ("x1 o1 a1 v1", "vco", "voax"),
+        ("v1 c1 o1", "", "cov"),
+    ] {
+        let call = |path: &str| format!("(session_paths(what, at, interval '1 hour'{path}))[1]['path']");
+        let ordered = format!(", '{order}'");
+        assert_eq!(chain(letters, &call(&ordered)).await, path, "{letters} {order}");
+        if order.is_empty() {
+            assert_eq!(chain(letters, &call("")).await, path, "{letters}");
+        }
+        // the same from parts that start together
+        let parts = "[named_struct('started_at', at, 'ended_at', at, 'steps', 1, 'path', what)]";
+        let joined = format!("(join_sessions({parts}, 'me', true, interval '1 hour', '{order}'))[1]['path']");
+        assert_eq!(chain(letters, &joined).await, path, "joined {letters} {order}");
     }
 }
 
