@@ -18,7 +18,7 @@ use object_store::{
 };
 
 /// The local file system, from its root.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Disk {
     files: LocalFileSystem,
 }
@@ -35,10 +35,6 @@ pub fn volatile() -> PutOptions {
 }
 
 impl Disk {
-    pub fn new() -> Disk {
-        Disk { files: LocalFileSystem::new() }
-    }
-
     /// Syncs a file that another call has put into place, and its folder.
     async fn settle(&self, location: &Location) -> Result<()> {
         let path = self.files.path_to_filesystem(location)?;
@@ -287,7 +283,7 @@ mod tests {
 
     impl Folder {
         fn new() -> Folder {
-            Folder { folder: tempfile::tempdir().unwrap(), store: Arc::new(Disk::new()) }
+            Folder { folder: tempfile::tempdir().unwrap(), store: Arc::new(Disk::default()) }
         }
 
         fn at(&self, relative: &str) -> Location {
