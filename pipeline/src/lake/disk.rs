@@ -1,5 +1,5 @@
-//! The store of local disks. What it has written survives a loss of power: content is synced before the name
-//! that leads to it, and the name before the call returns.
+//! The store of local disks. What it has written survives a loss of power: content is synced before a reader can
+//! find it, and its name before the call returns.
 
 use std::fmt::{Display, Formatter};
 use std::fs::{DirBuilder, File, OpenOptions};
