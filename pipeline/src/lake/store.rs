@@ -276,7 +276,7 @@ pub fn store_error(doing: String, error: object_store::Error) -> Error {
 /// file system's root, not at the lake.
 pub fn store_for(url: &Url) -> Result<Arc<dyn ObjectStore>> {
     match url.scheme() {
-        "file" => Ok(Arc::new(Disk::new())),
+        "file" => Ok(Arc::new(Disk::default())),
         "memory" => Ok(Arc::new(InMemory::new())),
         "s3" => s3(url),
         other => Err(Error::Usage(format!(

@@ -210,7 +210,8 @@ impl RunManifest {
         let theirs = Self::load(lake, self.epoch).await?.unwrap_or_default();
         Err(Error::Locked(format!(
             "{}{path} is the manifest of another run ({}, as of {}, finished at {}) under the same epoch: another process \
-             has taken over, or the lake's `locks` folder was emptied during this run; nothing more is written",
+             has taken over, or the lake's `locks` folder was emptied during this run; nothing more is \
+             written\nhelp: run again",
             lake.url(),
             theirs.run_id,
             theirs.as_of,
