@@ -176,12 +176,17 @@ const ALICE: [&str; 2] = [
     "alice,0,m,false,1,10,2025-01-01,2025-01-01,255\n",
 ];
 
+/// Of segment 0 four in five, of segment 1 two in five.
+fn is_woman(number: u32) -> bool {
+    number % 5 < if number < 260 && number % 2 == 1 { 2 } else { 4 }
+}
+
 /// Customers of two segments; those from 260 on are all of segment 0 and bought in January.
 fn customers(numbers: impl Iterator<Item = u32>) -> String {
     let mut lines = String::new();
     for number in numbers {
         let segment = if number < 260 { number % 2 } else { 0 };
-        let gender = if number % 5 < 2 { "f" } else { "m" };
+        let gender = if is_woman(number) { "f" } else { "m" };
         let consent = if number % 7 == 0 { "" } else { ["true", "false"][(number % 3 / 2) as usize] };
         let (orders, spend) = (1 + number % 4, (1 + number % 4) * (40 + number % 11 * 13));
         let month = if number < 260 { "2024-12" } else { "2025-01" };
@@ -322,7 +327,7 @@ fn what_many_changed_is_counted_again() {
         where as_of = '2025-01-02' and family = 'behaviour' and segment = '0' and trait = 'gender' order by value",
     );
     let women = |numbers: std::ops::Range<u32>, own: bool| {
-        numbers.filter(|number| (!own || *number >= 260 || number % 2 == 0) && number % 5 < 2).count()
+        numbers.filter(|number| (!own || *number >= 260 || number % 2 == 0) && is_woman(*number)).count()
     };
     assert_eq!(found[0]["n"], women(0..320, true), "{found:?}");
     assert_eq!(found[0]["base_n"], women(0..320, false), "{found:?}");

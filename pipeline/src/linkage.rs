@@ -363,19 +363,25 @@ mod tests {
 
     /// As many pairs of each pattern as those probabilities let expect, of a set with such shares of each kind, where the
     /// field `blocked` is not compared.
-    fn expected(set: usize, pairs: f64, shares: OfKinds<f64>, blocked: Option<usize>) -> Vec<Pattern> {
+    fn expected(
+        kinds: OfKinds<[&[f64]; 4]>,
+        set: usize,
+        pairs: f64,
+        shares: OfKinds<f64>,
+        blocked: Option<usize>,
+    ) -> Vec<Pattern> {
         let mut patterns = vec![(Vec::new(), shares)];
-        for field in 0..KINDS[0].len() {
+        for field in 0..kinds[0].len() {
             let levels: Vec<Option<usize>> = match blocked == Some(field) {
                 true => vec![None],
-                false => (0..KINDS[0][field].len()).map(Some).collect(),
+                false => (0..kinds[0][field].len()).map(Some).collect(),
             };
             let grown =
                 patterns.into_iter().flat_map(|(before, shares): (Vec<Option<usize>>, OfKinds<f64>)| {
                     let with = move |level: &Option<usize>| {
                         let mut shares = shares;
                         if let Some(level) = level {
-                            shares.iter_mut().zip(KINDS).for_each(|(share, by)| *share *= by[field][*level]);
+                            shares.iter_mut().zip(kinds).for_each(|(share, by)| *share *= by[field][*level]);
                         }
                         (before.iter().copied().chain([*level]).collect(), shares)
                     };
@@ -391,16 +397,16 @@ mod tests {
         patterns.into_iter().map(pattern).collect()
     }
 
-    fn world() -> Patterns {
-        let mut patterns = expected(0, 400_000.0, [0.5, 0.3, 0.2], None);
-        patterns.extend(expected(1, 600_000.0, [0.1, 0.3, 0.6], Some(3)));
-        patterns.extend(expected(2, 9_000_000.0, [1.0 - 2e-5, 1e-5, 1e-5], None));
+    fn world(kinds: OfKinds<[&[f64]; 4]>) -> Patterns {
+        let mut patterns = expected(kinds, 0, 400_000.0, [0.5, 0.3, 0.2], None);
+        patterns.extend(expected(kinds, 1, 600_000.0, [0.1, 0.3, 0.6], Some(3)));
+        patterns.extend(expected(kinds, 2, 9_000_000.0, [1.0 - 2e-5, 1e-5, 1e-5], None));
         Patterns {
             fields: ["name", "birth", "gender", "street"].map(str::to_owned).to_vec(),
             levels: vec![3, 3, 2, 2],
             sets: vec!["phone".into(), "street".into(), RANDOM.into()],
             patterns,
-            candidates: expected(3, 1_000_000.0, [0.26, 0.3, 0.44], None),
+            candidates: expected(kinds, 3, 1_000_000.0, [0.26, 0.3, 0.44], None),
             all: 1_000_010.0,
         }
     }
@@ -411,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_made_the_pairs_is_learned_from_their_counts() {
-        let model = learn(&personal("birth, gender"), &world()).unwrap();
+        let model = learn(&personal("birth, gender"), &world(KINDS)).unwrap();
         for (found, made) in [&model.u, &model.m, &model.h].into_iter().zip(KINDS) {
             let made = made.concat();
             assert!(found.iter().zip(&made).all(|(f, m)| (f - m).abs() < 0.01), "{found:?} {made:?}");
@@ -421,11 +427,32 @@ mod tests {
     }
 
     #[test]
+    fn how_many_of_a_household_agree_as_twins_do_is_learned() {
+        let mut kinds = KINDS;
+        // one pair in ten, the others as strangers
+        kinds[Kind::Household as usize][1] = &[0.837, 0.045, 0.118];
+        let header = [("personal", "birth, gender"), ("twins", "birth")];
+        let header = header.map(|(key, fields)| (key.to_owned(), fields.to_owned()));
+        let settings = LinkageSettings::from_header(&header.into()).unwrap();
+        let twins = learn(&settings, &world(kinds)).unwrap();
+        for (found, made) in [&twins.u, &twins.m, &twins.h].into_iter().zip(kinds) {
+            let made = made.concat();
+            assert!(found.iter().zip(&made).all(|(f, m)| (f - m).abs() < 0.01), "{found:?} {made:?}");
+        }
+        // without the header they are taken for strangers there, and an equal birth date proves too much
+        let strangers = learn(&personal("birth, gender"), &world(kinds)).unwrap();
+        assert!(strangers.h[5] < 0.03 && twins.h[5] > 0.1, "{strangers:?} {twins:?}");
+        let header = BTreeMap::from([("twins".to_owned(), "birth".to_owned())]);
+        let error = LinkageSettings::from_header(&header).unwrap_err().to_string();
+        assert!(error.contains("the field `birth` is not `personal`"), "{error}");
+    }
+
+    #[test]
     fn households_that_are_not_told_apart_are_taken_for_persons() {
-        let model = learn(&personal(""), &world()).unwrap();
+        let model = learn(&personal(""), &world(KINDS)).unwrap();
         assert_eq!(model.household_prior, 0.0);
         assert!(model.prior > 0.5, "{}", model.prior);
-        let error = learn(&personal("age"), &world()).unwrap_err().to_string();
+        let error = learn(&personal("age"), &world(KINDS)).unwrap_err().to_string();
         assert!(error.contains("no field `age`; the fields are name, birth, gender, street"), "{error}");
     }
 

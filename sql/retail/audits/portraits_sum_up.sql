@@ -30,7 +30,7 @@ traits as (
         max(base_n) as base_n,
         max(known - customers) as more_than_all,
         -- lines of different runs do not add up
-        bool_and(counted_as_of = $as_of and base_counted_as_of = $as_of) as of_this_run
+        bool_and(coalesce(counted_as_of = $as_of and base_counted_as_of = $as_of, false)) as of_this_run
     from portraits.trait_cells
     group by family, trait, value
 ),
