@@ -457,7 +457,7 @@ mod tests {
     }
 
     fn batch(rows: &[(&str, i64, Option<i32>)]) -> RecordBatch {
-        use arrow::array::{ArrayRef, Int32Array, StringArray};
+        use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
         use std::sync::Arc;
         let sets: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
         let pairs: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
