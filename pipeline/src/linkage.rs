@@ -12,6 +12,7 @@
 //! date that a form suggested. Their share is learned too, so that an equal birth date proves less within a household than
 //! among strangers, and a given name and a gender that contradict each other are heard.
 
+mod household;
 mod patterns;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use strata_udfs::model::LinkageModel;
 
+use household::Household;
 use patterns::{Pattern, Patterns, patterns};
 
 use crate::{Context, Error, Result};
@@ -42,11 +44,6 @@ const SETTLED: f64 = 1e-10;
 
 /// Strangers that a level is said to have been seen in beyond those that were: none is impossible.
 const SEEN_BEFORE: f64 = 0.5;
-
-/// The share of household members who agree on a `twins` field beyond chance, before any pair is looked at, and in how many
-/// pairs it is said to have been seen: two births in a hundred are of twins, and half of the pairs of a household are siblings.
-const TWINS: f64 = 0.01;
-const TWINS_SEEN: f64 = 100.0;
 
 /// What a linkage model stage's header says.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,66 +183,6 @@ impl<'a> Placed<'a> {
                 of_kinds.map(|share| share / sum)
             })
             .collect()
-    }
-}
-
-/// How members of a household agree on each field.
-struct Household {
-    /// For each field: nothing where they agree in a way of their own, else the share that agrees as twins do; the others agree
-    /// as strangers.
-    twins: Vec<Option<f64>>,
-    /// Whether that share is learned.
-    learned: Vec<bool>,
-}
-
-impl Household {
-    fn new(settings: &LinkageSettings, given: &Patterns) -> Self {
-        let learned: Vec<bool> = given.fields.iter().map(|field| settings.twins.contains(field)).collect();
-        let share = |(field, learned): (&String, &bool)| match (settings.personal.contains(field), learned) {
-            (true, true) => Some(TWINS),
-            (true, false) => Some(0.0),
-            (false, _) => None,
-        };
-        Household { twins: given.fields.iter().zip(&learned).map(share).collect(), learned }
-    }
-
-    /// How often they agree at each level of each field, given how those that share it and how strangers do.
-    fn levels(&self, levels: &[usize], shared: &[f64], strangers: &[f64]) -> Vec<f64> {
-        let mut found = shared.to_vec();
-        let mut first = 0;
-        for (levels, twins) in levels.iter().zip(&self.twins) {
-            if let Some(twins) = twins {
-                let of_field = found[first..first + levels].iter_mut().zip(&strangers[first..]);
-                of_field.for_each(|(share, stranger)| *share = (1.0 - twins) * stranger);
-                found[first + levels - 1] += twins;
-            }
-            first += levels;
-        }
-        found
-    }
-
-    /// Counts those who agree as twins do among pairs of household members, which are weighed; `by_household` is how often
-    /// these agreed when the pairs were weighed.
-    fn count_twins(
-        &mut self,
-        placed: &Placed<'_>,
-        by_household: &[f64],
-        weight: impl Fn(usize, &Pattern) -> f64,
-    ) {
-        for field in (0..self.twins.len()).filter(|field| self.learned[*field]) {
-            let last = placed.firsts[field] + placed.numbers[field] - 1;
-            let twins = self.twins[field].unwrap_or_default() / by_household[last];
-            let (mut agreeing, mut all) = (TWINS * TWINS_SEEN, TWINS_SEEN);
-            for (at, (pattern, _)) in placed.patterns.iter().enumerate() {
-                let Some(level) = pattern.levels[field] else { continue };
-                let weight = weight(at, pattern);
-                all += weight;
-                if level + 1 == placed.numbers[field] {
-                    agreeing += weight * twins;
-                }
-            }
-            self.twins[field] = Some(agreeing / all);
-        }
     }
 }
 
