@@ -120,8 +120,9 @@ fn each_rule_does_what_its_row_says() {
     let met = rows(
         lake.path(),
         &format!(
-            "select count(*) as met, pseudonym(min(account_id), '{key}') as first_example,
-        pseudonym(max(account_id), '{key}') as last_example, (select count(*) from staging.customers) as kept,
+            "select count(*) as met, pseudonym('staging.customers ' || min(account_id), '{key}') as first_example,
+        pseudonym('staging.customers ' || max(account_id), '{key}') as last_example,
+        (select count(*) from staging.customers) as kept,
         (select count(*) from quarantine.customers) as rejected
         from staging.customers where issues like '%invalid_phone%'"
         ),

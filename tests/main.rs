@@ -38,6 +38,9 @@ mod behaviours;
 
 // Sessions, funnels and paths of a real clickstream.
 mod ecom;
+// Portraits of two runs do not tell of a customer who came between them.
+mod differencing;
+
 // Portraits of segments: shares, TGI, intervals, numbers, hours of the week, as DuckDB and SciPy find them.
 mod portraits;
 
@@ -132,6 +135,9 @@ mod cleaning;
 
 // Records of one person: linked as well as by Splink or better, on FEBRL and on a generated world.
 mod identity;
+
+// Two people of one household with one birth date stay two.
+mod households;
 
 // A lake on S3: the same bytes, conditional writes of many writers, and what is said when it cannot be reached.
 mod s3;

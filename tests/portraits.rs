@@ -16,7 +16,7 @@ use crate::support::{fails, ok, repository, run, text};
 const PLANTED: &[(&str, &str)] = &[
     (
         "project.toml",
-        "name = \"planted\"\ntime_zone = \"UTC\"\n\n[settings]\nportrait_base = \"known\"\nportrait_min_cell = 20\n\
+        "name = \"planted\"\ntime_zone = \"UTC\"\n\n[settings]\nportrait_base = \"known\"\nportrait_min_cell = 20\nportrait_versions = 4\n\
          portrait_rounding = 5\nportrait_z = 1.959963984540054\nportrait_significance = 0.05\n\
          portrait_crossed = \"colour, taste\"\nportrait_contrasts = 5\nheat_map_days = 90\n",
     ),
@@ -58,9 +58,13 @@ const TAKEN: &[&str] = &[
     "portraits/profile_segments.sql",
     "portraits/groups.sql",
     "portraits/trait_counts.sql",
+    "portraits/trait_versions.sql",
+    "portraits/carried_traits.sql",
     "portraits/trait_cells.sql",
     "portraits/segment_portraits.sql",
     "portraits/segment_contrasts.sql",
+    "portraits/combination_versions.sql",
+    "portraits/carried_combinations.sql",
     "portraits/segment_combinations.sql",
 ];
 

@@ -8,16 +8,22 @@
 //!
 //! Members of a household share address, contacts and surname, which no field knows of another: taken each for itself,
 //! these would make one person of them. They are a third kind of pairs, which agree on `personal` fields, such as the
-//! birth date, only as strangers do.
+//! birth date, only as strangers do. On a `twins` field some agree all the same: twins, and couples whose records bear a
+//! date that a form suggested. Their share is learned too, so that an equal birth date proves less within a household than
+//! among strangers, and a given name and a gender that contradict each other are heard.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod household;
+mod patterns;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use strata_udfs::model::LinkageModel;
+
+use household::Household;
+use patterns::{Pattern, Patterns, patterns};
 
 use crate::{Context, Error, Result};
 
@@ -45,6 +51,9 @@ pub struct LinkageSettings {
     /// Fields on which members of a household agree only as strangers do. Header key `personal`, none by default, which
     /// means that households are not told apart.
     pub personal: Vec<String>,
+    /// Those of the `personal` fields on which a share of household members agrees all the same, as twins do on their birth
+    /// date; the share is learned. Header key `twins`, none by default.
+    pub twins: Vec<String>,
 }
 
 impl LinkageSettings {
@@ -53,43 +62,27 @@ impl LinkageSettings {
     /// # Errors
     /// [`Error::Usage`] for an unknown key.
     pub fn from_header(header: &BTreeMap<String, String>) -> Result<Self> {
-        if let Some(key) = header.keys().find(|key| *key != "personal") {
-            return Err(Error::Usage(format!("header `{key}`: `kind: linkage` has the key `personal` only")));
+        if let Some(key) = header.keys().find(|key| *key != "personal" && *key != "twins") {
+            return Err(Error::Usage(format!(
+                "header `{key}`: `kind: linkage` has the keys `personal` and `twins` only"
+            )));
         }
-        let named = header.get("personal").map_or("", String::as_str);
-        let personal = named.split(',').map(str::trim).filter(|field| !field.is_empty());
-        Ok(LinkageSettings { personal: personal.map(str::to_owned).collect() })
+        let fields = |key: &str| -> Vec<String> {
+            let named = header.get(key).map_or("", String::as_str);
+            let fields = named.split(',').map(str::trim).filter(|field| !field.is_empty());
+            fields.map(str::to_owned).collect()
+        };
+        let (personal, twins) = (fields("personal"), fields("twins"));
+        if let Some(field) = twins.iter().find(|field| !personal.contains(field)) {
+            return Err(Error::Usage(format!("header `twins`: the field `{field}` is not `personal`")));
+        }
+        Ok(LinkageSettings { personal, twins })
     }
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
-        format!("linkage personal={}", self.personal.join(","))
+        format!("linkage personal={} twins={}", self.personal.join(","), self.twins.join(","))
     }
-}
-
-/// Pairs that agree alike.
-#[derive(Debug, Clone, PartialEq)]
-struct Pattern {
-    /// Which set they are of.
-    set: usize,
-    /// The level of each field; `None` where it is not compared.
-    levels: Vec<Option<usize>>,
-    pairs: f64,
-}
-
-/// All patterns, in an order that does not depend on that of the rows.
-#[derive(Debug, Clone, PartialEq)]
-struct Patterns {
-    fields: Vec<String>,
-    /// Levels of each field.
-    levels: Vec<usize>,
-    /// Names of the sets but [`CANDIDATES`] and [`ALL`], sorted.
-    sets: Vec<String>,
-    patterns: Vec<Pattern>,
-    /// Those of the set [`CANDIDATES`].
-    candidates: Vec<Pattern>,
-    /// Pairs that all records make.
-    all: f64,
 }
 
 /// Learns a model from rows of patterns: the first column names the set of pairs, the second counts them, each other one
@@ -114,70 +107,6 @@ pub async fn train_linkage(
     learn(settings, &patterns).map(Some)
 }
 
-fn patterns(fields: Vec<String>, batches: &[RecordBatch]) -> Result<Patterns> {
-    if fields.is_empty() {
-        return Err(Error::Usage(
-            "a linkage model learns from the columns set, pairs and one for each field; there is no field"
-                .into(),
-        ));
-    }
-    let mut counts: BTreeMap<(String, Vec<Option<usize>>), u64> = BTreeMap::new();
-    for batch in batches {
-        let sets = cast(batch.column(0), &DataType::Utf8).context("read the set of pairs")?;
-        let sets = sets.as_string::<i32>();
-        let numbers = (1..batch.num_columns())
-            .map(|column| integers(batch, column))
-            .collect::<Result<Vec<Int64Array>>>()?;
-        for row in 0..batch.num_rows() {
-            let at = |column: &Int64Array| column.is_valid(row).then(|| column.value(row));
-            let level = |(column, field): (&Int64Array, &String)| match at(column).map(usize::try_from) {
-                Some(Err(_)) => Err(Error::Contract(format!(
-                    "column `{field}`: a level of agreement is {}; levels count from 0",
-                    column.value(row)
-                ))),
-                level => Ok(level.and_then(std::result::Result::ok)),
-            };
-            let levels = numbers[1..].iter().zip(&fields).map(level).collect::<Result<Vec<_>>>()?;
-            let pairs = at(&numbers[0]).and_then(|pairs| u64::try_from(pairs).ok());
-            let (Some(pairs), true) = (pairs, sets.is_valid(row)) else {
-                return Err(Error::Contract(
-                    "a pattern of agreement has no set, or no number of pairs".into(),
-                ));
-            };
-            *counts.entry((sets.value(row).to_owned(), levels)).or_default() += pairs;
-        }
-    }
-    let all: u64 = counts.iter().filter(|((set, _), _)| set == ALL).map(|(_, pairs)| pairs).sum();
-    counts.retain(|(set, _), pairs| set != ALL && *pairs > 0);
-    let sets: BTreeSet<&String> =
-        counts.keys().map(|(set, _)| set).filter(|set| *set != CANDIDATES).collect();
-    let sets: Vec<String> = sets.into_iter().cloned().collect();
-    let most = |field: usize| counts.keys().filter_map(|(_, levels)| levels[field]).max().unwrap_or(0);
-    let levels = (0..fields.len()).map(|field| most(field).max(1) + 1).collect();
-    let (mut patterns, mut candidates) = (Vec::new(), Vec::new());
-    for ((set, levels), pairs) in counts {
-        let pairs = pairs as f64;
-        match sets.iter().position(|known| *known == set) {
-            Some(set) => patterns.push(Pattern { set, levels, pairs }),
-            None => candidates.push(Pattern { set: sets.len(), levels, pairs }),
-        }
-    }
-    Ok(Patterns { fields, levels, patterns, candidates, sets, all: all as f64 })
-}
-
-fn integers(batch: &RecordBatch, column: usize) -> Result<Int64Array> {
-    let (schema, values) = (batch.schema(), batch.column(column));
-    if !values.data_type().is_integer() && !values.data_type().is_null() {
-        return Err(Error::Usage(format!(
-            "column `{}` of the patterns of agreement must be an integer, not {}",
-            schema.field(column).name(),
-            values.data_type()
-        )));
-    }
-    let values = cast(values, &DataType::Int64).context("read the patterns of agreement")?;
-    Ok(values.as_primitive::<Int64Type>().clone())
-}
-
 /// The kinds of pairs.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
@@ -192,16 +121,20 @@ type OfKinds<T> = [T; 3];
 /// Patterns with the places of their levels in a list of all levels of all fields.
 struct Placed<'a> {
     patterns: Vec<(&'a Pattern, Vec<usize>)>,
+    /// How many levels each field has, and where they begin in the list.
+    numbers: &'a [usize],
+    firsts: Vec<usize>,
 }
 
 impl<'a> Placed<'a> {
-    fn new(levels: &[usize], patterns: &'a [Pattern]) -> Self {
+    fn new(levels: &'a [usize], patterns: &'a [Pattern]) -> Self {
         let firsts: Vec<usize> =
             levels.iter().scan(0, |first, levels| Some(std::mem::replace(first, *first + levels))).collect();
         let places = |pattern: &Pattern| {
             firsts.iter().zip(&pattern.levels).filter_map(|(first, level)| Some(first + (*level)?)).collect()
         };
-        Placed { patterns: patterns.iter().map(|pattern| (pattern, places(pattern))).collect() }
+        let patterns = patterns.iter().map(|pattern| (pattern, places(pattern))).collect();
+        Placed { patterns, numbers: levels, firsts }
     }
 
     /// The share of each kind in each pattern, given how levels occur and the shares of kinds in each set.
@@ -276,16 +209,6 @@ fn learn(settings: &LinkageSettings, given: &Patterns) -> Result<LinkageModel> {
         )));
     }
     let households = !settings.personal.is_empty();
-    let is_personal: Vec<bool> = given
-        .fields
-        .iter()
-        .zip(&given.levels)
-        .flat_map(|(field, levels)| std::iter::repeat_n(settings.personal.contains(field), *levels))
-        .collect();
-    let as_strangers_where_personal = |shared: &[f64], strangers: &[f64]| -> Vec<f64> {
-        let either = shared.iter().zip(strangers).zip(&is_personal);
-        either.map(|((shared, stranger), personal)| if *personal { *stranger } else { *shared }).collect()
-    };
     let placed = Placed::new(&given.levels, &given.patterns);
     let levels = given.levels.as_slice();
     // those of one person and of one household count as one pair that was seen before
@@ -293,8 +216,9 @@ fn learn(settings: &LinkageSettings, given: &Patterns) -> Result<LinkageModel> {
     let before = vec![SEEN_BEFORE; agreeing.len()];
     let at_random = |pattern: &Pattern| if pattern.set == random { pattern.pairs } else { 0.0 };
     let strangers = placed.levels(levels, &before, |_, pattern| at_random(pattern));
+    let mut household = Household::new(settings, given);
     let mut by_kind: OfKinds<Vec<f64>> =
-        [strangers.clone(), agreeing.clone(), as_strangers_where_personal(&agreeing, &strangers)];
+        [strangers.clone(), agreeing.clone(), household.levels(levels, &agreeing, &strangers)];
     let at_start = |set: usize| match (set == random, households) {
         (true, true) => [1.0 - 2e-6, 1e-6, 1e-6],
         (true, false) => [1.0 - 1e-6, 1e-6, 0.0],
@@ -308,10 +232,11 @@ fn learn(settings: &LinkageSettings, given: &Patterns) -> Result<LinkageModel> {
         let strangers =
             placed.levels(levels, &before, |at, pattern| at_random(pattern) * share(at, Kind::Strangers));
         let person = placed.levels(levels, &agreeing, |at, pattern| pattern.pairs * share(at, Kind::Person));
-        let household =
-            placed.levels(levels, &agreeing, |at, pattern| pattern.pairs * share(at, Kind::Household));
-        let household = as_strangers_where_personal(&household, &strangers);
-        let new = [strangers, person, household];
+        let of_household = |at: usize, pattern: &Pattern| pattern.pairs * share(at, Kind::Household);
+        let shared = placed.levels(levels, &agreeing, of_household);
+        household.count_twins(&placed, &by_kind[Kind::Household as usize], of_household);
+        let new_household = household.levels(levels, &shared, &strangers);
+        let new = [strangers, person, new_household];
         let new_of_sets = placed.sets(given.sets.len(), &kinds);
         let moved = by_kind.iter().flatten().zip(new.iter().flatten());
         let moved = moved.chain(of_sets.iter().flatten().zip(new_of_sets.iter().flatten()));
@@ -375,19 +300,25 @@ mod tests {
 
     /// As many pairs of each pattern as those probabilities let expect, of a set with such shares of each kind, where the
     /// field `blocked` is not compared.
-    fn expected(set: usize, pairs: f64, shares: OfKinds<f64>, blocked: Option<usize>) -> Vec<Pattern> {
+    fn expected(
+        kinds: OfKinds<[&[f64]; 4]>,
+        set: usize,
+        pairs: f64,
+        shares: OfKinds<f64>,
+        blocked: Option<usize>,
+    ) -> Vec<Pattern> {
         let mut patterns = vec![(Vec::new(), shares)];
-        for field in 0..KINDS[0].len() {
+        for field in 0..kinds[0].len() {
             let levels: Vec<Option<usize>> = match blocked == Some(field) {
                 true => vec![None],
-                false => (0..KINDS[0][field].len()).map(Some).collect(),
+                false => (0..kinds[0][field].len()).map(Some).collect(),
             };
             let grown =
                 patterns.into_iter().flat_map(|(before, shares): (Vec<Option<usize>>, OfKinds<f64>)| {
                     let with = move |level: &Option<usize>| {
                         let mut shares = shares;
                         if let Some(level) = level {
-                            shares.iter_mut().zip(KINDS).for_each(|(share, by)| *share *= by[field][*level]);
+                            shares.iter_mut().zip(kinds).for_each(|(share, by)| *share *= by[field][*level]);
                         }
                         (before.iter().copied().chain([*level]).collect(), shares)
                     };
@@ -403,16 +334,16 @@ mod tests {
         patterns.into_iter().map(pattern).collect()
     }
 
-    fn world() -> Patterns {
-        let mut patterns = expected(0, 400_000.0, [0.5, 0.3, 0.2], None);
-        patterns.extend(expected(1, 600_000.0, [0.1, 0.3, 0.6], Some(3)));
-        patterns.extend(expected(2, 9_000_000.0, [1.0 - 2e-5, 1e-5, 1e-5], None));
+    fn world(kinds: OfKinds<[&[f64]; 4]>) -> Patterns {
+        let mut patterns = expected(kinds, 0, 400_000.0, [0.5, 0.3, 0.2], None);
+        patterns.extend(expected(kinds, 1, 600_000.0, [0.1, 0.3, 0.6], Some(3)));
+        patterns.extend(expected(kinds, 2, 9_000_000.0, [1.0 - 2e-5, 1e-5, 1e-5], None));
         Patterns {
             fields: ["name", "birth", "gender", "street"].map(str::to_owned).to_vec(),
             levels: vec![3, 3, 2, 2],
             sets: vec!["phone".into(), "street".into(), RANDOM.into()],
             patterns,
-            candidates: expected(3, 1_000_000.0, [0.26, 0.3, 0.44], None),
+            candidates: expected(kinds, 3, 1_000_000.0, [0.26, 0.3, 0.44], None),
             all: 1_000_010.0,
         }
     }
@@ -423,7 +354,7 @@ mod tests {
 
     #[test]
     fn what_made_the_pairs_is_learned_from_their_counts() {
-        let model = learn(&personal("birth, gender"), &world()).unwrap();
+        let model = learn(&personal("birth, gender"), &world(KINDS)).unwrap();
         for (found, made) in [&model.u, &model.m, &model.h].into_iter().zip(KINDS) {
             let made = made.concat();
             assert!(found.iter().zip(&made).all(|(f, m)| (f - m).abs() < 0.01), "{found:?} {made:?}");
@@ -433,16 +364,37 @@ mod tests {
     }
 
     #[test]
+    fn how_many_of_a_household_agree_as_twins_do_is_learned() {
+        let mut kinds = KINDS;
+        // one pair in ten, the others as strangers
+        kinds[Kind::Household as usize][1] = &[0.837, 0.045, 0.118];
+        let header = [("personal", "birth, gender"), ("twins", "birth")];
+        let header = header.map(|(key, fields)| (key.to_owned(), fields.to_owned()));
+        let settings = LinkageSettings::from_header(&header.into()).unwrap();
+        let twins = learn(&settings, &world(kinds)).unwrap();
+        for (found, made) in [&twins.u, &twins.m, &twins.h].into_iter().zip(kinds) {
+            let made = made.concat();
+            assert!(found.iter().zip(&made).all(|(f, m)| (f - m).abs() < 0.01), "{found:?} {made:?}");
+        }
+        // without the header they are taken for strangers there, and an equal birth date proves too much
+        let strangers = learn(&personal("birth, gender"), &world(kinds)).unwrap();
+        assert!(strangers.h[5] < 0.03 && twins.h[5] > 0.1, "{strangers:?} {twins:?}");
+        let header = BTreeMap::from([("twins".to_owned(), "birth".to_owned())]);
+        let error = LinkageSettings::from_header(&header).unwrap_err().to_string();
+        assert!(error.contains("the field `birth` is not `personal`"), "{error}");
+    }
+
+    #[test]
     fn households_that_are_not_told_apart_are_taken_for_persons() {
-        let model = learn(&personal(""), &world()).unwrap();
+        let model = learn(&personal(""), &world(KINDS)).unwrap();
         assert_eq!(model.household_prior, 0.0);
         assert!(model.prior > 0.5, "{}", model.prior);
-        let error = learn(&personal("age"), &world()).unwrap_err().to_string();
+        let error = learn(&personal("age"), &world(KINDS)).unwrap_err().to_string();
         assert!(error.contains("no field `age`; the fields are name, birth, gender, street"), "{error}");
     }
 
     fn batch(rows: &[(&str, i64, Option<i32>)]) -> RecordBatch {
-        use arrow::array::{ArrayRef, Int32Array, StringArray};
+        use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
         use std::sync::Arc;
         let sets: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
         let pairs: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));

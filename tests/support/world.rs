@@ -21,6 +21,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     ("segment_lineage", "as_of, family, segment"),
     ("life_cycle_flow", "as_of, month, change"),
     ("segment_summary", "as_of, family, segment"),
+    ("segment_releases", "as_of, family, segment"),
     ("model_selection", "as_of, model, k"),
     ("model_drift", "as_of, model, feature"),
     ("models_used", "as_of, model"),

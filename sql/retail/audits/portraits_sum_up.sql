@@ -28,7 +28,9 @@ traits as (
         value,
         sum(n) as n,
         max(base_n) as base_n,
-        max(known - customers) as more_than_all
+        max(known - customers) as more_than_all,
+        -- lines of different runs do not add up
+        bool_and(coalesce(counted_as_of = $as_of and base_counted_as_of = $as_of, false)) as of_this_run
     from portraits.trait_cells
     group by family, trait, value
 ),
@@ -62,7 +64,9 @@ select
     cast(m.customers as double) as expected
 from members as m
 full outer join portraits.segment_summary as s on m.family = s.family and m.segment = s.segment
-where (m.customers is distinct from s.customers) or (m.spend is distinct from s.spend)
+where
+    (m.customers is distinct from s.customers)
+    or (s.counted_as_of = $as_of and not s.suppressed and m.spend is distinct from s.spend)
 union all
 select
     m.family,
@@ -82,7 +86,7 @@ select
     cast(t.base_n as double) as expected
 from traits as t
 inner join families as f on t.family = f.family
-where t.n > t.base_n or t.more_than_all > 0 or (f.customers = f.everyone and t.n <> t.base_n)
+where t.more_than_all > 0 or (t.of_this_run and (t.n > t.base_n or (f.customers = f.everyone and t.n <> t.base_n)))
 union all
 select
     family,

@@ -1,4 +1,5 @@
--- Earlier runs and families whose rows of migration are not all customers of that run and of this one.
+-- Earlier runs and families whose flows between segments are not all customers of that run and of this one, or are fewer than
+-- what `segment_migration` publishes.
 with
 earlier_runs as (
     select distinct as_of
@@ -31,7 +32,7 @@ parts as (
         family,
         case when change <> 'came' then customers else 0 end as customers_before,
         case when change <> 'left' then customers else 0 end as customers_now
-    from segments.segment_migration
+    from segments.segment_flows
     union all
     select h.as_of as from_as_of, h.family, -count(*) as customers_before, 0 as customers_now
     from segments.family_history as h
@@ -52,3 +53,17 @@ select
 from parts
 group by from_as_of, family
 having sum(customers_before) <> 0 or sum(customers_now) <> 0
+union all
+select
+    m.from_as_of,
+    m.family,
+    f.customers as customers_before,
+    m.customers as customers_now
+from segments.segment_migration as m
+left join segments.segment_flows as f
+    on
+        m.from_as_of = f.from_as_of
+        and m.family = f.family
+        and (m.from_segment is not distinct from f.from_segment)
+        and (m.to_segment is not distinct from f.to_segment)
+where m.customers is distinct from f.customers

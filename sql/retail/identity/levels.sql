@@ -1,8 +1,11 @@
--- How far the fields of two records agree, from 0 for not at all: of all candidate pairs, and of all pairs of a sample.
+-- How far the fields of two records agree, from 0 for not at all, and on how frequent a value: of all candidate pairs, and of
+--    all pairs of a sample.
 -- grain: sampled, left_id, right_id
 -- store: table
 -- why: the sample is the same on any layout; it shows how often fields of strangers agree. A field that one record
---    lacks is not compared
+--    lacks is not compared. A frequency is NULL where two records do not agree, and of values that nobody else bears. A
+--    name of which one record keeps a part only is not compared where that part agrees, since a family shares it; a given name is
+--    another one when more than two letters differ, however alike its surname makes the whole
 with
 sample as (
     select account_id
@@ -32,8 +35,18 @@ compared as (
         c.left_id,
         c.right_id,
         a.name = b.name as same_name,
-        case when a.name = b.name then a.name end as shared_name,
+        case when a.name = b.name then row_hash('name', a.name) end as shared_name,
+        case when a.email = b.email then row_hash('email', a.email) end as shared_email,
+        case when a.phone = b.phone then row_hash('phone', a.phone) end as shared_phone,
+        case when a.birth_date = b.birth_date then row_hash('birth_date', a.birth_date) end as shared_birth_date,
+        case when a.gender = b.gender then row_hash('gender', a.gender) end as shared_gender,
+        case when a.street = b.street then row_hash('street', a.street) end as shared_street,
+        case when a.postcode = b.postcode then row_hash('postcode', a.postcode) end as shared_postcode,
+        case when a.national_id = b.national_id then row_hash('national_id', a.national_id) end as shared_national_id,
+        a.name as left_name,
+        b.name as right_name,
         name_similarity(a.name, b.name) as name_similarity,
+        (a.second_word is null) <> (b.second_word is null) as name_in_part,
         a.email = b.email as same_email,
         edit_distance(a.mailbox, b.mailbox) as mailbox_edits,
         edit_distance(a.phone, b.phone) as phone_edits,
@@ -49,40 +62,56 @@ compared as (
 )
 
 select
-    sampled,
-    left_id,
-    right_id,
-    shared_name,
+    c.sampled,
+    c.left_id,
+    c.right_id,
     case
-        when same_name then 4
-        when name_similarity >= .93 then 3
-        when name_similarity >= .85 then 2
-        when name_similarity >= .7 then 1
-        when name_similarity is not null then 0
+        when c.same_name then 4
+        when c.name_in_part and c.name_similarity >= .7 then cast(null as bigint)
+        when c.name_similarity >= .93 then case when edit_distance(c.left_name, c.right_name) <= 2 then 3 else 2 end
+        when c.name_similarity >= .85 then 2
+        when c.name_similarity >= .7 then 1
+        when c.name_similarity is not null then 0
     end as name,
-    case when same_email then 2 when mailbox_edits <= 1 then 1 when mailbox_edits is not null then 0 end as email,
-    case when phone_edits = 0 then 2 when phone_edits = 1 then 1 when phone_edits is not null then 0 end as phone,
+    case when c.same_email then 2 when c.mailbox_edits <= 1 then 1 when c.mailbox_edits is not null then 0 end as email,
+    case when c.phone_edits = 0 then 2 when c.phone_edits = 1 then 1 when c.phone_edits is not null then 0 end as phone,
     case
-        when birth_date_edits = 0 then 3
-        when birth_date_edits = 1 then 2
-        when birth_date_edits = 2 then 1
-        when birth_date_edits is not null then 0
+        when c.birth_date_edits = 0 then 3
+        when c.birth_date_edits = 1 then 2
+        when c.birth_date_edits = 2 then 1
+        when c.birth_date_edits is not null then 0
     end as birth_date,
-    case when same_gender then 1 when not same_gender then 0 end as gender,
+    case when c.same_gender then 1 when not c.same_gender then 0 end as gender,
     case
-        when street_edits = 0 then 3
-        when street_edits <= 2 then 2
-        when street_edits * 4 <= street_length then 1
-        when street_edits is not null then 0
+        when c.street_edits = 0 then 3
+        when c.street_edits <= 2 then 2
+        when c.street_edits * 4 <= c.street_length then 1
+        when c.street_edits is not null then 0
     end as street,
     case
-        when postcode_edits = 0 then 2
-        when postcode_edits = 1 then 1
-        when postcode_edits is not null then 0
+        when c.postcode_edits = 0 then 2
+        when c.postcode_edits = 1 then 1
+        when c.postcode_edits is not null then 0
     end as postcode,
     case
-        when national_id_edits = 0 then 2
-        when national_id_edits = 1 then 1
-        when national_id_edits is not null then 0
-    end as national_id
-from compared
+        when c.national_id_edits = 0 then 2
+        when c.national_id_edits = 1 then 1
+        when c.national_id_edits is not null then 0
+    end as national_id,
+    n.share as name_share,
+    e.share as email_share,
+    p.share as phone_share,
+    d.share as birth_date_share,
+    g.share as gender_share,
+    s.share as street_share,
+    z.share as postcode_share,
+    i.share as national_id_share
+from compared as c
+left join identity.frequencies as n on n.field = 'name' and c.shared_name = n.value
+left join identity.frequencies as e on e.field = 'email' and c.shared_email = e.value
+left join identity.frequencies as p on p.field = 'phone' and c.shared_phone = p.value
+left join identity.frequencies as d on d.field = 'birth_date' and c.shared_birth_date = d.value
+left join identity.frequencies as g on g.field = 'gender' and c.shared_gender = g.value
+left join identity.frequencies as s on s.field = 'street' and c.shared_street = s.value
+left join identity.frequencies as z on z.field = 'postcode' and c.shared_postcode = z.value
+left join identity.frequencies as i on i.field = 'national_id' and c.shared_national_id = i.value

@@ -1,6 +1,7 @@
 -- How fields agree of two records of one person, of two members of a household and of two strangers.
 -- kind: linkage
 -- personal: birth_date, gender, national_id
+-- twins: birth_date
 -- why: pairs that a rule makes candidates say nothing of the fields by which it does, so these are left out there
 with
 patterns as (

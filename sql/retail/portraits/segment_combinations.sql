@@ -2,14 +2,19 @@
 -- grain: as_of, family, segment, trait, value, other_trait, other_value
 -- store: table
 -- publish: as_of
+-- columns: as_of timestamp(6), family varchar, segment varchar, segment_name varchar, segment_name_zh varchar, trait varchar,
+--    value varchar, other_trait varchar, other_value varchar, n bigint, known bigint, share double, base_n bigint,
+--    base_known bigint, base_share double, tgi double, lift double, base_lift double, counted_as_of timestamp(6),
+--    base_counted_as_of timestamp(6), run_id varchar
 -- why: shares are of the members of whom both traits are known. `lift` is the share over the product of what each value has
 --    alone, 1 where they go together by chance. Combinations of few customers, in the segment or in all, are left out, and all
---    counts are rounded before anything is computed of them, so that those left out cannot be had by subtraction
+--    counts are rounded before anything is computed of them, so that those left out cannot be had by subtraction. Lines of which
+--    few customers have changed stand as an earlier run counted them: `counted_as_of`
 with
 counted as (
     select
-        c.family,
-        c.segment,
+        coalesce(c.family, '') as family,
+        coalesce(c.segment, '') as segment,
         c.trait,
         c.value,
         c.other_trait,
@@ -21,7 +26,13 @@ counted as (
     from portraits.trait_counts as c
     left join portraits.left_out as a on c.family = a.family and c.trait = a.trait
     left join portraits.left_out as b on c.family = b.family and c.other_trait = b.trait
-    where c.other_trait is not null and a.trait is null and b.trait is null
+    left join portraits.carried_combinations as k
+        on
+            coalesce(c.family, '') = k.family
+            and coalesce(c.segment, '') = k.segment
+            and c.trait = k.trait
+            and c.other_trait = k.other_trait
+    where c.other_trait is not null and a.trait is null and b.trait is null and k.trait is null
 ),
 
 rounded as (
@@ -51,8 +62,30 @@ measured as (
         n,
         known,
         cast(n as double) / nullif(known, 0) as share,
-        cast(n as double) * known / nullif(n_value * n_other, 0) as lift
+        cast(n as double) * known / nullif(n_value * n_other, 0) as lift,
+        $as_of as counted_as_of
     from rounded
+    union all
+    select
+        v.family,
+        v.segment,
+        v.trait,
+        v.value,
+        v.other_trait,
+        v.other_value,
+        v.n,
+        v.known,
+        v.share,
+        v.lift,
+        v.as_of as counted_as_of
+    from portraits.carried_combinations as k
+    inner join portraits.combination_versions as v
+        on
+            k.counted_as_of = v.as_of
+            and k.family = v.family
+            and k.segment = v.segment
+            and k.trait = v.trait
+            and k.other_trait = v.other_trait
 )
 
 select
@@ -74,6 +107,8 @@ select
     s.share / b.share * 100 as tgi,
     s.lift,
     b.lift as base_lift,
+    s.counted_as_of,
+    b.counted_as_of as base_counted_as_of,
     $run_id as run_id
 from measured as s
 inner join measured as b
@@ -83,4 +118,4 @@ inner join measured as b
         and s.other_trait = b.other_trait
         and s.other_value = b.other_value
 inner join portraits.groups as g on s.family = g.family and s.segment = g.segment
-where s.family is not null and b.family is null
+where s.family <> '' and b.family = ''

@@ -2,8 +2,12 @@
 -- grain: as_of, family, segment, dow, hour
 -- store: table
 -- publish: as_of
+-- columns: as_of timestamp(6), family varchar, segment varchar, segment_name varchar, segment_name_zh varchar, dow int, hour int,
+--    customer_hours bigint, share double, base_share double, "index" double, suppressed boolean, counted_as_of timestamp(6),
+--    base_counted_as_of timestamp(6), run_id varchar
 -- why: an hour is one of a customer, on however many devices; day 1 is Monday. Segments of which few were active in the last
---    `heat_map_days` are suppressed, and with them another of the family if they could be computed from it
+--    `heat_map_days` are suppressed, and with them another of the family if they could be computed from it. Figures are those of
+--    `counted_as_of`, by `portraits.segment_releases`; what was withheld then stays withheld
 with
 clock as (
     select cast(unnest(range(0, 24)) as int) as hour
@@ -11,6 +15,69 @@ clock as (
 
 week as (
     select cast(unnest(range(1, 8)) as int) as dow
+),
+
+-- Hours of each segment and of everyone, counted now or by an earlier run, of which only shares of everyone are published.
+figures as (
+    select
+        r.family,
+        r.segment,
+        r.counted_as_of,
+        w.dow,
+        c.hour,
+        g.active_customers,
+        coalesce(a.customer_hours, 0) as customer_hours,
+        cast(coalesce(a.customer_hours, 0) as double)
+        / nullif(sum(coalesce(a.customer_hours, 0)) over (partition by r.family, r.segment), 0) as share
+    from portraits.segment_releases as r
+    inner join portraits.groups as g
+        on r.family = coalesce(g.family, 'everyone') and r.segment = coalesce(g.segment, 'everyone')
+    cross join week as w
+    cross join clock as c
+    left join portraits.hour_cells as a
+        on
+            r.family = coalesce(a.family, 'everyone')
+            and r.segment = coalesce(a.segment, 'everyone')
+            and w.dow = a.dow
+            and c.hour = a.hour
+    where r.counted_as_of = $as_of
+    union all
+    select
+        r.family,
+        r.segment,
+        r.counted_as_of,
+        h.dow,
+        h.hour,
+        case when h.suppressed then 0 else $portrait_min_cell end as active_customers,
+        h.customer_hours,
+        h.share
+    from segment_heat_map as h
+    inner join portraits.segment_releases as r
+        on h.family = r.family and h.segment = r.segment and h.as_of = r.counted_as_of
+    where h.counted_as_of = h.as_of
+    union all
+    select
+        r.family,
+        r.segment,
+        r.counted_as_of,
+        h.dow,
+        h.hour,
+        case when bool_or(h.base_share is not null) then $portrait_min_cell else 0 end as active_customers,
+        cast(null as bigint) as customer_hours,
+        max(h.base_share) as share
+    from segment_heat_map as h
+    inner join portraits.segment_releases as r on h.as_of = r.counted_as_of
+    where r.family = 'everyone' and h.base_counted_as_of = h.as_of
+    group by r.family, r.segment, r.counted_as_of, h.dow, h.hour
+),
+
+active as (
+    select
+        family,
+        segment,
+        max(active_customers) as active_customers
+    from figures
+    group by family, segment
 ),
 
 -- The segments of each family and, as their total, all customers.
@@ -23,9 +90,9 @@ tables as (
             1,
             $portrait_min_cell
         ) as suppressed
-    from portraits.groups as g
-    cross join (select active_customers from portraits.groups where family is null) as a
-    where g.family is not null
+    from active as g
+    cross join (select active_customers from active where family = 'everyone') as a
+    where g.family <> 'everyone'
     group by g.family
 ),
 
@@ -35,51 +102,35 @@ judged as (
         unnest(segments) as segment,
         unnest(suppressed) as suppressed
     from tables
-),
-
-cells as (
+    union all
     select
-        g.family,
-        g.segment,
-        g.segment_name,
-        g.segment_name_zh,
-        w.dow,
-        c.hour,
-        coalesce(j.suppressed, g.active_customers < $portrait_min_cell) as suppressed,
-        coalesce(a.customer_hours, 0) as customer_hours
-    from portraits.groups as g
-    cross join week as w
-    cross join clock as c
-    left join judged as j on g.family = j.family and g.segment = j.segment
-    left join portraits.hour_cells as a
-        on
-            (g.family is not distinct from a.family)
-            and (g.segment is not distinct from a.segment)
-            and w.dow = a.dow
-            and c.hour = a.hour
+        family,
+        segment,
+        active_customers < $portrait_min_cell as suppressed
+    from active
+    where family = 'everyone'
 ),
 
 shares as (
     select
-        family,
-        segment,
-        segment_name,
-        segment_name_zh,
-        dow,
-        hour,
-        suppressed,
-        customer_hours,
-        cast(customer_hours as double)
-        / nullif(sum(customer_hours) over (partition by family, segment), 0) as share
-    from cells
+        f.family,
+        f.segment,
+        f.counted_as_of,
+        f.dow,
+        f.hour,
+        j.suppressed,
+        f.customer_hours,
+        f.share
+    from figures as f
+    inner join judged as j on f.family = j.family and f.segment = j.segment
 )
 
 select
     $as_of as as_of,
     s.family,
     s.segment,
-    s.segment_name,
-    s.segment_name_zh,
+    g.segment_name,
+    g.segment_name_zh,
     s.dow,
     s.hour,
     case when not s.suppressed then s.customer_hours end as customer_hours,
@@ -87,7 +138,10 @@ select
     case when not b.suppressed then b.share end as base_share,
     case when not s.suppressed and not b.suppressed then s.share / nullif(b.share, 0.0) * 100 end as index,
     s.suppressed,
+    s.counted_as_of,
+    b.counted_as_of as base_counted_as_of,
     $run_id as run_id
 from shares as s
 inner join shares as b on s.dow = b.dow and s.hour = b.hour
-where s.family is not null and b.family is null
+inner join portraits.groups as g on s.family = g.family and s.segment = g.segment
+where s.family <> 'everyone' and b.family = 'everyone'

@@ -2,10 +2,15 @@
 -- grain: as_of, family, segment, trait, value
 -- store: table
 -- publish: as_of
+-- columns: as_of timestamp(6), family varchar, segment varchar, segment_name varchar, segment_name_zh varchar, trait varchar,
+--    value varchar, place bigint, n bigint, known bigint, customers bigint, share double, share_low double, share_high double,
+--    base_n bigint, base_known bigint, base_customers bigint, base_share double, base varchar, tgi double, p double,
+--    p_corrected double, suppressed boolean, counted_as_of timestamp(6), base_counted_as_of timestamp(6), run_id varchar
 -- why: TGI is the share of the segment over that of the base, times 100; the base is all customers of whom the trait is known,
 --    or all there are (`base`, by setting). p-values are of the segment against the rest of the base, corrected for all cells
 --    of the family (Benjamini and Hochberg 1995, step-up). Cells of few customers, and further ones by which they could be
---    computed, are suppressed. `place` 1 is what tells most: differences that are no chance first, then by the ratio
+--    computed, are suppressed. A line of which few customers have changed stands as an earlier run counted it: `counted_as_of`,
+--    NULL where nothing may be known. `place` 1 is what tells most: differences that are no chance first, then by the ratio
 with
 tested as (
     select
@@ -25,10 +30,14 @@ tested as (
         base_whole,
         suppressed,
         base_suppressed,
+        counted_as_of,
+        base_counted_as_of,
         cast(n as double) / nullif(whole, 0) as share,
         cast(base_n as double) / nullif(base_whole, 0) as base_share,
+        -- counts of different runs may not fit into each other
         case
-            when not suppressed and not base_suppressed then two_proportion_p(n, whole, base_n - n, base_whole - whole)
+            when suppressed or base_suppressed or base_n < n or base_whole - whole < base_n - n then null
+            else two_proportion_p(n, whole, base_n - n, base_whole - whole)
         end as p
     from portraits.trait_cells
 ),
@@ -77,6 +86,8 @@ measured as (
         t.base_customers,
         t.base_known,
         t.suppressed,
+        t.counted_as_of,
+        t.base_counted_as_of,
         case when not t.suppressed then t.n end as n,
         case when not t.suppressed then t.share end as share,
         case when not t.suppressed then wilson_interval(t.n, t.whole, $portrait_z) end as bounds,
@@ -98,7 +109,7 @@ select
     segment_name_zh,
     trait,
     value,
-    row_number() over (
+    cast(row_number() over (
         partition by family, segment
         order by
             tgi is null,
@@ -106,7 +117,7 @@ select
             round(abs(ln(tgi / 100)), 9) desc,
             trait,
             value
-    ) as place,
+    ) as bigint) as place,
     n,
     known,
     customers,
@@ -122,5 +133,7 @@ select
     p,
     p_corrected,
     suppressed,
+    counted_as_of,
+    base_counted_as_of,
     $run_id as run_id
 from measured

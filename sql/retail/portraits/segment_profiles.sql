@@ -2,8 +2,12 @@
 -- grain: as_of, segment, feature
 -- store: table
 -- publish: as_of
+-- columns: as_of timestamp(6), segment int, segment_name varchar, feature varchar, place bigint, effect_size double, mean double,
+--    base_mean double, customers bigint, known_share double, base_known_share double, suppressed boolean,
+--    counted_as_of timestamp(6), base_counted_as_of timestamp(6), run_id varchar
 -- why: `effect_size` is the difference of the means in the model's space, where outliers are bounded, in standard deviations of
---    all customers (Cohen's d against the base): from .8 on it is large; `place` 1 is what tells the segment best
+--    all customers (Cohen's d against the base): from .8 on it is large; `place` 1 is what tells the segment best. Figures are
+--    those of `counted_as_of`, by `portraits.segment_releases`, and withheld where those of `segment_summary` are
 with
 placed as (
     select
@@ -51,37 +55,104 @@ bases as (
     group by feature
 ),
 
+releases as (
+    select
+        family,
+        segment,
+        counted_as_of
+    from portraits.segment_releases
+    where family in ('behaviour', 'everyone')
+),
+
+-- The base as it may be known: of this run, or of the one that counted it last.
+known_bases as (
+    select
+        b.feature,
+        b.total / nullif(b.known, 0) as mean,
+        cast(b.known as double) / nullif(b.customers, 0) as known_share,
+        r.counted_as_of
+    from bases as b
+    inner join releases as r on r.family = 'everyone' and r.counted_as_of = $as_of
+    union all
+    select
+        p.feature,
+        max(p.base_mean) as mean,
+        max(p.base_known_share) as known_share,
+        p.base_counted_as_of as counted_as_of
+    from segment_profiles as p
+    inner join releases as r on r.family = 'everyone' and p.as_of = r.counted_as_of
+    where p.base_counted_as_of = p.as_of
+    group by p.feature, p.base_counted_as_of
+),
+
 compared as (
     select
         p.segment,
         p.segment_name,
         p.feature,
         p.customers,
-        p.known,
         p.total / nullif(p.known, 0) as mean,
-        b.total / nullif(b.known, 0) as base_mean,
-        b.known as base_known,
-        b.customers as base_customers,
+        cast(p.known as double) / p.customers as known_share,
         (p.scaled_total / p.customers - b.scaled_mean)
-        / nullif(sqrt(greatest(b.scaled_square - b.scaled_mean * b.scaled_mean, 0.0)), 0.0) as effect_size
+        / nullif(sqrt(greatest(b.scaled_square - b.scaled_mean * b.scaled_mean, 0.0)), 0.0) as effect_size,
+        w.suppressed,
+        r.counted_as_of
     from parts as p
     inner join bases as b on p.feature = b.feature
+    inner join portraits.segment_summary as w on w.family = 'behaviour' and cast(p.segment as varchar) = w.segment
+    inner join releases as r on r.family = 'behaviour' and cast(p.segment as varchar) = r.segment
+    where r.counted_as_of = $as_of
+    union all
+    select
+        p.segment,
+        g.segment_name,
+        p.feature,
+        p.customers,
+        p.mean,
+        p.known_share,
+        p.effect_size,
+        p.suppressed or w.suppressed as suppressed,
+        r.counted_as_of
+    from segment_profiles as p
+    inner join releases as r
+        on r.family = 'behaviour' and cast(p.segment as varchar) = r.segment and p.as_of = r.counted_as_of
+    inner join portraits.segment_summary as w on w.family = 'behaviour' and r.segment = w.segment
+    inner join portraits.groups as g on g.family = 'behaviour' and r.segment = g.segment
+    where p.counted_as_of = p.as_of
+),
+
+shown as (
+    select
+        segment,
+        segment_name,
+        feature,
+        customers,
+        suppressed,
+        counted_as_of,
+        case when not suppressed then effect_size end as effect_size,
+        case when not suppressed then mean end as mean,
+        case when not suppressed then known_share end as known_share
+    from compared
 )
 
 select
     $as_of as as_of,
-    segment,
-    segment_name,
-    feature,
-    row_number() over (
-        partition by segment
-        order by abs(coalesce(effect_size, 0.0)) desc, feature, segment_name
-    ) as place,
-    effect_size,
-    mean,
-    base_mean,
-    customers,
-    cast(known as double) / customers as known_share,
-    cast(base_known as double) / nullif(base_customers, 0) as base_known_share,
+    s.segment,
+    s.segment_name,
+    s.feature,
+    cast(row_number() over (
+        partition by s.segment
+        order by abs(coalesce(s.effect_size, 0.0)) desc, s.feature, s.segment_name
+    ) as bigint) as place,
+    s.effect_size,
+    s.mean,
+    b.mean as base_mean,
+    s.customers,
+    s.known_share,
+    b.known_share as base_known_share,
+    s.suppressed,
+    s.counted_as_of,
+    b.counted_as_of as base_counted_as_of,
     $run_id as run_id
-from compared
+from shown as s
+inner join known_bases as b on s.feature = b.feature

@@ -2,7 +2,8 @@
 -- grain: as_of, stage, rule
 -- store: table
 -- publish: as_of
--- why: two examples of each are named by the pseudonyms of their keys, as customers are: who has the secret finds the rows
+-- why: two examples of each are named by pseudonyms of stage and key: who has the secret finds the rows, and nobody else can
+--    tell whose they are, as no other published table has these pseudonyms
 with
 counts as (
     select stage, action, rule, rows, first_key, last_key
@@ -83,8 +84,8 @@ select
     c.action,
     cast(c.rows as bigint) as rows,
     cast(c.rows as double) / nullif(t.total, 0) as share,
-    pseudonym(c.first_key, $pseudonym_key) as first_example,
-    pseudonym(c.last_key, $pseudonym_key) as last_example,
+    case when c.first_key is not null then pseudonym(concat_ws(' ', c.stage, c.first_key), $pseudonym_key) end as first_example,
+    case when c.last_key is not null then pseudonym(concat_ws(' ', c.stage, c.last_key), $pseudonym_key) end as last_example,
     r.meaning
 from counts as c
 inner join totals as t on c.stage = t.stage

@@ -7,11 +7,12 @@
 --    them. Of a new one, `split` from the segment that most of its members were in if it has at least half of
 --    those who were there before, and they are at least half of the new segment; else `born`. A vanished one
 --    is `merged` into the segment that most of its members went to, by the same rule; else `died`.
---    `other_segment` is the one meant by split and merged, the nearest one for born and died
+--    `other_segment` is the one meant by split and merged, the nearest one for born and died. An overlap that
+--    `segment_migration` leaves out is NULL
 with
 latest as (
     select max(from_as_of) as from_as_of
-    from segments.segment_migration
+    from segments.segment_flows
 ),
 
 flows as (
@@ -22,7 +23,7 @@ flows as (
         m.to_segment,
         m.to_name,
         m.customers
-    from segments.segment_migration as m
+    from segments.segment_flows as m
     inner join latest as l on m.from_as_of = l.from_as_of
 ),
 
@@ -183,22 +184,45 @@ segments as (
         of_both_runs,
         customers_of_two
     from vanished
+),
+
+shown as (
+    select
+        l.from_as_of,
+        s.family,
+        s.segment,
+        s.segment_name,
+        s.status,
+        s.other_segment,
+        s.other_name,
+        s.customers_before,
+        s.customers_now,
+        case when s.overlap = 0 or m.customers is not null then s.overlap end as overlap,
+        s.of_both_runs,
+        s.customers_of_two
+    from segments as s
+    cross join latest as l
+    left join segments.segment_migration as m
+        on
+            l.from_as_of = m.from_as_of
+            and s.family = m.family
+            and case when s.customers_before is null then s.other_segment else s.segment end = m.from_segment
+            and case when s.customers_now is null then s.other_segment else s.segment end = m.to_segment
 )
 
 select
     $as_of as as_of,
-    l.from_as_of,
-    s.family,
-    s.segment,
-    s.segment_name,
-    s.status,
-    s.other_segment,
-    s.other_name,
-    s.customers_before,
-    s.customers_now,
-    s.overlap,
+    from_as_of,
+    family,
+    segment,
+    segment_name,
+    status,
+    other_segment,
+    other_name,
+    customers_before,
+    customers_now,
+    overlap,
     -- of those of the segment who were in the family in both runs
-    cast(s.overlap as double) / nullif(s.of_both_runs, 0) as overlap_share,
-    cast(s.overlap as double) / nullif(s.customers_of_two - s.overlap, 0) as jaccard
-from segments as s
-cross join latest as l
+    cast(overlap as double) / nullif(of_both_runs, 0) as overlap_share,
+    cast(overlap as double) / nullif(customers_of_two - overlap, 0) as jaccard
+from shown

@@ -2,113 +2,107 @@
 -- grain: as_of, from_as_of, family, from_segment, to_segment
 -- store: table
 -- publish: as_of
--- why: rows of one pair of runs and family sum to all customers of either run: who came has no segment before, who left none
---    after. The latest `migration_runs` earlier runs are compared; any other pair is a query on `segment_membership`
+-- why: who came has no segment before, who left none after. Ways of fewer than `portrait_min_cell` customers are left out, and
+--    further ones with them, so that none can be had by subtraction from what segments held before or hold now: what is
+--    missing to these went a way that is left out
 with
-earlier_runs as (
-    select distinct as_of
-    from customer_360
-    where as_of < $as_of
-),
-
-ranked_runs as (
-    select
-        as_of,
-        row_number() over (order by as_of desc) as place
-    from earlier_runs
-),
-
-compared_runs as (
-    select as_of
-    from ranked_runs
-    where place <= $migration_runs
-),
-
-flows as (
-    select
-        h.as_of as from_as_of,
-        h.family,
-        h.segment as from_segment,
-        h.segment_name as from_name,
-        m.segment as to_segment,
-        m.segment_name as to_name,
-        count(*) as customers
-    from segments.family_history as h
-    inner join compared_runs as r on h.as_of = r.as_of
-    left join segments.family_members as m on h.customer_id = m.customer_id and h.family = m.family
-    where h.as_of < $as_of
-    group by h.as_of, h.family, h.segment, h.segment_name, m.segment, m.segment_name
-),
-
-sizes as (
-    select
-        family,
-        segment,
-        segment_name,
-        count(*) as customers
-    from segments.family_members
-    group by family, segment, segment_name
-),
-
--- Who came is who is there now, less who was there before: each flow counts for its own row and against that of those who came.
-counts as (
+origins as (
     select
         from_as_of,
         family,
-        to_segment,
-        to_name,
-        unnest(
-            make_array(
-                named_struct('segment', from_segment, 'name', from_name, 'customers', customers),
-                named_struct(
-                    'segment', null,
-                    'name', null,
-                    'customers', case when to_segment is not null then -customers end
-                )
-            )
-        ) as origin
-    from flows
+        coalesce(from_segment, '') as from_segment,
+        max(from_name) as from_name
+    from segments.segment_flows
+    group by from_as_of, family, coalesce(from_segment, '')
 ),
 
-signed as (
+targets as (
     select
         from_as_of,
         family,
-        origin['segment'] as from_segment,
-        origin['name'] as from_name,
+        coalesce(to_segment, '') as to_segment,
+        max(to_name) as to_name
+    from segments.segment_flows
+    group by from_as_of, family, coalesce(to_segment, '')
+),
+
+cells as (
+    select
+        o.from_as_of,
+        o.family,
+        o.from_segment,
+        t.to_segment,
+        coalesce(f.customers, 0) as customers
+    from origins as o
+    inner join targets as t on o.from_as_of = t.from_as_of and o.family = t.family
+    left join segments.segment_flows as f
+        on
+            o.from_as_of = f.from_as_of
+            and o.family = f.family
+            and o.from_segment = coalesce(f.from_segment, '')
+            and t.to_segment = coalesce(f.to_segment, '')
+),
+
+-- What segments hold now, the totals, is the last row.
+totalled as (
+    select
+        from_as_of,
+        family,
+        from_segment,
         to_segment,
-        to_name,
-        origin['customers'] as customers
-    from counts
-    where origin['customers'] is not null
+        customers
+    from cells
     union all
     select
-        r.as_of as from_as_of,
-        s.family,
+        from_as_of,
+        family,
         cast(null as varchar) as from_segment,
-        cast(null as varchar) as from_name,
-        s.segment as to_segment,
-        s.segment_name as to_name,
-        s.customers
-    from compared_runs as r
-    cross join sizes as s
+        to_segment,
+        cast(sum(customers) as bigint) as customers
+    from cells
+    group by from_as_of, family, to_segment
+),
+
+tables as (
+    select
+        from_as_of,
+        family,
+        array_agg(from_segment order by from_segment nulls last, to_segment) as from_segments,
+        array_agg(to_segment order by from_segment nulls last, to_segment) as to_segments,
+        array_agg(customers order by from_segment nulls last, to_segment) as counts,
+        count(*) filter (where from_segment is null) as columns
+    from totalled
+    group by from_as_of, family
+),
+
+judged as (
+    select
+        from_as_of,
+        family,
+        unnest(from_segments) as from_segment,
+        unnest(to_segments) as to_segment,
+        unnest(counts) as customers,
+        unnest(suppressed_cells(counts, columns, $portrait_min_cell)) as suppressed
+    from tables
 )
 
 select
     $as_of as as_of,
-    from_as_of,
-    family,
+    j.from_as_of,
+    j.family,
     case
-        when from_segment is null then 'came'
-        when to_segment is null then 'left'
-        when from_segment = to_segment then 'stayed'
+        when j.from_segment = '' then 'came'
+        when j.to_segment = '' then 'left'
+        when j.from_segment = j.to_segment then 'stayed'
         else 'moved'
     end as change,
-    from_segment,
-    from_name,
-    to_segment,
-    to_name,
-    sum(customers) as customers
-from signed
-group by from_as_of, family, from_segment, from_name, to_segment, to_name
-having sum(customers) > 0
+    nullif(j.from_segment, '') as from_segment,
+    o.from_name,
+    nullif(j.to_segment, '') as to_segment,
+    t.to_name,
+    j.customers
+from judged as j
+inner join origins as o
+    on j.from_as_of = o.from_as_of and j.family = o.family and j.from_segment = o.from_segment
+inner join targets as t on j.from_as_of = t.from_as_of and j.family = t.family and j.to_segment = t.to_segment
+where not j.suppressed and j.customers > 0

@@ -27,7 +27,7 @@ use crate::model::{LinkageModel, MatchWeights, linkage_model_type, model_argumen
     ),
     argument(
         name = "chances",
-        description = "List of numbers: the share of records that have the value on which both agree, which then takes the place of how often the field agrees by chance; NULL where that is to stay."
+        description = "List of numbers: the share of records that have the value on which both agree, which then takes the place of how often the field agrees by chance, and within a household of how often it agrees there if that is less; NULL where both are to stay."
     ),
     argument(name = "model", description = "A linkage model, constant; NULL gives NULL.")
 )]

@@ -140,7 +140,7 @@ pub struct Weigher<'a> {
 impl Weigher<'_> {
     /// Writes what the level of each field says, nothing for `None`, a field that is not compared. `chances`: how often a
     /// record has the value on which both agree, which at the last level takes the place of how often strangers agree at
-    /// large.
+    /// large; members of a household agree on it at least as often.
     ///
     /// # Errors
     /// For levels or chances of another number of fields, and for a level that the model does not know.
@@ -177,13 +177,12 @@ impl Weigher<'_> {
                         model.fields[field]
                     );
                 };
-                stranger = match chances[field] {
-                    Some(chance) if at + 1 == *known && chance > 0.0 => {
-                        libm::log2(model.m[first + at] / chance.min(1.0))
-                    }
-                    _ => self.against_strangers[first + at],
-                };
+                stranger = self.against_strangers[first + at];
                 household = self.against_household.get(first + at).copied().unwrap_or_default();
+                if let Some(chance) = chances[field].filter(|chance| at + 1 == *known && *chance > 0.0) {
+                    stranger = libm::log2(model.m[first + at] / chance.min(1.0));
+                    household = household.min(stranger);
+                }
             }
             against_strangers.push(stranger);
             if households {
@@ -260,10 +259,13 @@ mod tests {
     #[test]
     fn the_total_is_against_strangers_and_household_together() {
         let model = LinkageModel { prior: 0.2, household_prior: 0.1, ..model() };
-        let weights = weights(&model, &[Some(2), Some(1)], &[None, None]).unwrap();
-        assert_eq!(weights.against_household, [1.0, libm::log2(3.0), 0.0]);
+        let found = weights(&model, &[Some(2), Some(1)], &[None, None]).unwrap();
+        assert_eq!(found.against_household, [1.0, libm::log2(3.0), 0.0]);
+        // a household agrees on a value that is frequent everywhere at least as often as strangers do
+        let frequent = weights(&model, &[Some(2), Some(1)], &[Some(0.5), Some(0.125)]).unwrap();
+        assert_eq!(frequent.against_household, [1.0, libm::log2(1.5), 0.0]);
         let one = 0.2 * 0.75 * 0.5;
         let (strangers, household) = (0.7 * 0.25 * 0.25, 0.1 * 0.25 * 0.5);
-        assert!((weights.total - libm::log2(one / (strangers + household))).abs() < 1e-12, "{weights:?}");
+        assert!((found.total - libm::log2(one / (strangers + household))).abs() < 1e-12, "{found:?}");
     }
 }
