@@ -388,7 +388,7 @@ fn cut_points_of_a_growing_company_follow_its_customers() {
         "{recency}"
     );
     assert!(
-        recency["mean"].as_f64().unwrap() > 10.0 * recency["mean_trained"].as_f64().unwrap(),
+        recency["mean"].as_f64().unwrap() > 5.0 * recency["mean_trained"].as_f64().unwrap(),
         "{recency}"
     );
 
