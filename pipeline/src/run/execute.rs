@@ -142,6 +142,9 @@ impl Runner<'_> {
             }
             Kind::Select => self.run_select(stage, job, report).await,
         };
+        if matches!(ran, Err(Error::Other { .. } | Error::Contract(_) | Error::Audit(_))) {
+            self.check_inputs(stage, job).await?;
+        }
         match ran {
             Err(error) if error.exit_code() == 1 => {
                 self.blame_a_source(stage).await?;
@@ -198,6 +201,7 @@ impl Runner<'_> {
                 job.keys().next_back().map(part_name).unwrap_or_default(),
             )));
         }
+        self.check_inputs(stage, job).await?;
         if stage.by_day {
             let days: Vec<&StageManifest> = manifests.iter().map(|(_, day)| day).collect();
             DayResults::save(self.lake, &stage.name, &attempt, &days).await?;
@@ -300,6 +304,7 @@ impl Runner<'_> {
             .polish(trained, &plan, step)
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
+        self.check_inputs(stage, job).await?;
         let mut manifests = Vec::new();
         for (part, print) in job {
             let mut manifest = StageManifest::of_files(&stage.name, None, &print.0, Vec::new());
@@ -351,6 +356,7 @@ impl Runner<'_> {
             let files: Vec<&DataFile> = written.files.iter().collect();
             let round = written_table(self.lake, &stage.result_schema(), &files)?;
             if self.same_rows(&previous, &round).await? {
+                self.check_inputs(stage, job).await?;
                 let mut manifests = Vec::new();
                 for (part, print) in job {
                     let manifest = self.manifest(stage, *part, print, written.files.clone()).await?;

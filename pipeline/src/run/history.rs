@@ -63,7 +63,7 @@ pub struct RunManifest {
     /// RFC 3339, UTC.
     pub as_of: String,
     pub params: BTreeMap<String, String>,
-    /// Raw files read (path and footer hash) by source.
+    /// Raw files read by source: path and hash of the content (on S3 the etag of a Parquet file).
     pub inputs: BTreeMap<String, Vec<String>>,
     pub stages: BTreeMap<String, StageRun>,
     pub audits: Vec<String>,

@@ -45,7 +45,7 @@ pub fn source_table(
         lake.object_store_url(),
         source.file_schema(),
         partition,
-        source.format.clone(),
+        files.format(source),
         entries.collect(),
     );
     if let (Some(column), Some(bytes)) = (&source.day, days) {
