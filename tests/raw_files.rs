@@ -68,7 +68,10 @@ fn a_value_corrected_between_the_least_and_the_greatest_is_published_though_the_
         std::fs::write(&file, content).unwrap();
         ok(&["run", "--lake", text(lake.path()), "--project", text(project.path()), "--as-of", "2025-02-01"]);
         let computed = last_run(lake.path()).stages.values().map(|stage| stage.computed).sum::<usize>();
-        (rows(lake.path(), "select cast(amount as bigint) as amount from spend")[0]["amount"].clone(), computed)
+        (
+            rows(lake.path(), "select cast(amount as bigint) as amount from spend")[0]["amount"].clone(),
+            computed,
+        )
     };
     assert_eq!(publish(&first), (22.into(), 2));
     assert_eq!(publish(&first), (22.into(), 0));
@@ -117,7 +120,8 @@ fn found(project: &Path, csv: &str, threads: &str) -> serde_json::Value {
     write(lake.path(), &[("raw/sales/a.csv", csv), ("raw/sales/b.csv", "id,amount,note\n-1,1,one\n")]);
     let args = ["--project", text(project), "--as-of", "2025-02-01", "--threads", threads];
     ok(&[&["run", "--lake", text(lake.path())], &args[..]].concat());
-    let query = "select sales, cast(amount * 100 as bigint) as cents, cast(letters as bigint) as letters from spend";
+    let query =
+        "select sales, cast(amount * 100 as bigint) as cents, cast(letters as bigint) as letters from spend";
     rows(lake.path(), query).remove(0)
 }
 

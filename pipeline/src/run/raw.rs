@@ -75,7 +75,9 @@ impl SourceFiles {
         // a text file is held against the contract when it is read, a Parquet file whenever it is met
         let contract = match &source.format {
             Format::Parquet => String::new(),
-            Format::Csv(options) => Fingerprint::of([format!("{options:?}"), format!("{:?}", source.schema)]).0,
+            Format::Csv(options) => {
+                Fingerprint::of([format!("{options:?}"), format!("{:?}", source.schema)]).0
+            }
         };
         let known = KnownFiles::load(lake, source, contract).await?;
         let mut files: Vec<RawFile> = futures::stream::iter(found.into_iter().zip(states))
@@ -86,7 +88,8 @@ impl SourceFiles {
         files.sort_by(|a, b| a.path.cmp(&b.path));
         check_empty(source, &files)?;
         check_keys(source, &files)?;
-        let read = files.iter().filter_map(|file| Some((&*file.relative, &file.state, file.content.as_ref()?)));
+        let read =
+            files.iter().filter_map(|file| Some((&*file.relative, &file.state, file.content.as_ref()?)));
         known.remember(lake, source, read, now).await?;
         Ok(SourceFiles { files })
     }
@@ -200,7 +203,8 @@ async fn inspect_file(
     match &source.format {
         Format::Parquet => with_footer(lake, source, file).await,
         Format::Csv(_) => {
-            let empty = file.content.iter().filter_map(|content| content.text.as_ref()).any(|text| !text.holds_rows);
+            let empty =
+                file.content.iter().filter_map(|content| content.text.as_ref()).any(|text| !text.holds_rows);
             Ok(RawFile { rows: empty.then_some(0), ..file })
         }
     }
@@ -251,7 +255,8 @@ async fn with_footer(lake: &Lake, source: &Source, file: RawFile) -> Result<RawF
             source.name, file.relative
         ))
     };
-    let (_, metadata) = read_footer(lake.store().as_ref(), &file.path).await.map_err(|error| broken(&error))?;
+    let (_, metadata) =
+        read_footer(lake.store().as_ref(), &file.path).await.map_err(|error| broken(&error))?;
     let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(|error| broken(&error))?;
     let metadata = Arc::new(metadata);
     let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())

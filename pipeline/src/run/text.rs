@@ -132,7 +132,9 @@ impl TextScan {
         let starts = std::iter::once(&0).chain(&self.header_ends);
         let value = |(start, end): (&usize, &usize)| self.header.get(*start..*end).unwrap_or_default();
         let values = starts.zip(&self.header_ends).map(value);
-        values.map(|value| String::from_utf8_lossy(value).trim_start_matches('\u{feff}').to_string()).collect()
+        values
+            .map(|value| String::from_utf8_lossy(value).trim_start_matches('\u{feff}').to_string())
+            .collect()
     }
 }
 
@@ -381,7 +383,7 @@ mod tests {
     #[test]
     fn line_breaks_inside_quotes_are_found_however_the_file_comes() {
         let bare = "options ('format.has_header' 'false')";
-        let escape = "options ('format.escape' '\\\\')";
+        let escape = "options ('format.escape' '\\')";
         let comment = "options ('format.comment' '#')";
         let semicolon = "options ('format.quote' '''', 'format.delimiter' ';')";
         let ends = "options ('format.terminator' '|')";

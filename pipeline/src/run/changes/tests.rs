@@ -76,7 +76,10 @@ impl ObjectStore for Watched {
         self.inner.get_ranges(at, ranges).await
     }
 
-    fn delete_stream(&self, paths: BoxStream<'static, StoreResult<Path>>) -> BoxStream<'static, StoreResult<Path>> {
+    fn delete_stream(
+        &self,
+        paths: BoxStream<'static, StoreResult<Path>>,
+    ) -> BoxStream<'static, StoreResult<Path>> {
         self.inner.delete_stream(paths)
     }
 
@@ -133,8 +136,11 @@ fn change_secretly(file: &FsPath, content: &str) {
     std::fs::write(file, content).unwrap();
     let changed = |now: std::fs::Metadata| (now.ctime(), now.ctime_nsec());
     // until the file system's clock has gone on
-    while changed(std::fs::metadata(file).unwrap()) == changed(before.clone()) {
+    loop {
         File::options().write(true).open(file).unwrap().set_modified(before.modified().unwrap()).unwrap();
+        if changed(std::fs::metadata(file).unwrap()) != changed(before.clone()) {
+            break;
+        }
     }
     let now = std::fs::metadata(file).unwrap();
     assert_eq!((now.modified().unwrap(), now.ino()), (before.modified().unwrap(), before.ino()));
@@ -196,7 +202,10 @@ async fn a_file_that_is_not_what_it_was_is_refused() {
     };
     let refused = |said: Result<(), String>, word: &str| {
         let said = said.unwrap_err();
-        assert!(said.contains("raw/sales/a.csv") && said.contains(word) && said.contains("help: run again"), "{said}");
+        assert!(
+            said.contains("raw/sales/a.csv") && said.contains(word) && said.contains("help: run again"),
+            "{said}"
+        );
     };
 
     let files = inspected(&local).await;
@@ -226,7 +235,10 @@ fn project(folder: &FsPath) -> Project {
     let files = [
         ("project.toml", "name = \"sold\"\ntime_zone = \"UTC\"\n"),
         ("raw/sales.sql", CSV),
-        ("staging/sales.sql", "-- One row per sale.\n-- grain: id\n-- store: table\nselect id from raw.sales\n"),
+        (
+            "staging/sales.sql",
+            "-- One row per sale.\n-- grain: id\n-- store: table\nselect id from raw.sales\n",
+        ),
         (
             "segments/sold.sql",
             "-- What was sold.\n-- grain: as_of, id\n-- store: table\nselect id, $as_of as as_of from staging.sales\n",
@@ -242,10 +254,7 @@ fn project(folder: &FsPath) -> Project {
 async fn nothing_is_kept_of_a_run_whose_file_is_replaced_while_it_reads() {
     let files = tempfile::tempdir().unwrap();
     let project = project(files.path());
-    let options = RunOptions {
-        as_of: AsOf::Date("2025-02-01".parse().unwrap()),
-        ..RunOptions::default()
-    };
+    let options = RunOptions { as_of: AsOf::Date("2025-02-01".parse().unwrap()), ..RunOptions::default() };
     for removed in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("raw/sales/a.csv");
@@ -260,12 +269,16 @@ async fn nothing_is_kept_of_a_run_whose_file_is_replaced_while_it_reads() {
         let refused = run(&lake, &project, &options, &Reporter::new(true)).await.unwrap_err();
         assert_eq!(refused.exit_code(), 3, "{refused}");
         let word = if removed { "is gone" } else { "was changed" };
-        assert!(refused.to_string().contains("raw/sales/a.csv") && refused.to_string().contains(word), "{refused}");
+        assert!(
+            refused.to_string().contains("raw/sales/a.csv") && refused.to_string().contains(word),
+            "{refused}"
+        );
         assert!(lake.list("stages/staging/sales/manifests").await.unwrap().is_empty());
         if removed {
             deliver(&file, &sales(&[1, 2, 3, 4]));
         }
-        let Outcome::Published(again) = run(&lake, &project, &options, &Reporter::new(true)).await.unwrap() else {
+        let Outcome::Published(again) = run(&lake, &project, &options, &Reporter::new(true)).await.unwrap()
+        else {
             panic!("nothing was published");
         };
         assert_eq!(again.stages["segments.sold"].rows, 4);
