@@ -122,6 +122,9 @@ mod extremes;
 // CSV files with wrong columns, values, encodings.
 mod bad_csv;
 
+// Raw files are known by their content: corrections without a trace in the footer, line breaks inside quotes.
+mod raw_files;
+
 // How hard the generated world is: k-means on the truth. How hard its records are to link stands in `identity`.
 mod difficulty;
 

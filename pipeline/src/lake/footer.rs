@@ -1,4 +1,5 @@
-//! The identity of a Parquet file: the hash of its footer, which holds every chunk's size, offset and statistics.
+//! Footers of Parquet files: read by one request, and hashed. The sink's own files are named once and never written
+//! again; for them the hash of the footer, which holds every chunk's size, offset and statistics, is a check.
 
 use bytes::Bytes;
 use object_store::path::Path;

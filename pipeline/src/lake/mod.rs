@@ -10,6 +10,7 @@
 //! stages/<layer>/<stem>/data/<attempt>/...         files of stage results
 //! stages/<layer>/<stem>/manifests/<fingerprint>.json    which files make up a result
 //! stages/<layer>/<stem>/manifests/days/<attempt>.json   the same of the days that one job computed
+//! stages/_files/<source>.json                      what earlier runs read of raw files
 //! published/<table>/_delta_log/                    Delta logs
 //! published/<table>/<attempt>/...                  files of published tables
 //! ```

@@ -136,6 +136,16 @@ impl Lake {
         join(&self.root, rel)
     }
 
+    /// The file of this machine that is at `path` of the store; `None` on another store.
+    pub fn local_path(&self, path: &Path) -> Option<PathBuf> {
+        (self.url.scheme() == "file").then(|| object_store::local::LocalFileSystem::new().path_to_filesystem(path).ok())?
+    }
+
+    /// Whether an etag says what a file holds: two files of one etag and size hold the same.
+    pub fn has_etags_of_content(&self) -> bool {
+        self.url.scheme() == "s3"
+    }
+
     /// The part of `path` below the lake, if it lies there.
     pub fn relative<'a>(&self, path: &'a Path) -> Option<&'a str> {
         if self.root.as_ref().is_empty() {

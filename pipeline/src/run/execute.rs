@@ -153,6 +153,9 @@ impl Runner<'_> {
             }
             Kind::Select => self.run_select(stage, job, report).await,
         };
+        if matches!(ran, Err(Error::Other { .. } | Error::Contract(_) | Error::Audit(_))) {
+            self.check_inputs(stage, job).await?;
+        }
         match ran {
             Err(error) if error.exit_code() == 1 => {
                 self.blame_a_source(stage).await?;
@@ -209,6 +212,7 @@ impl Runner<'_> {
                 job.keys().next_back().map(part_name).unwrap_or_default(),
             )));
         }
+        self.check_inputs(stage, job).await?;
         if stage.by_day {
             let days: Vec<&StageManifest> = manifests.iter().map(|(_, day)| day).collect();
             DayResults::save(self.lake, &stage.name, &attempt, &days).await?;
@@ -311,6 +315,7 @@ impl Runner<'_> {
             .polish(trained, &plan, step)
             .await
             .map_err(|error| super::in_stage(&stage.name, error))?;
+        self.check_inputs(stage, job).await?;
         let of = match (trained.kept, trainer.follows()) {
             (true, _) => of_before,
             (false, follows) => ModelTimes {
@@ -362,6 +367,7 @@ impl Runner<'_> {
             let files: Vec<&DataFile> = written.files.iter().collect();
             let round = written_table(self.lake, &stage.result_schema(), &files)?;
             if self.same_rows(&previous, &round).await? {
+                self.check_inputs(stage, job).await?;
                 let mut manifests = Vec::new();
                 for (part, print) in job {
                     let manifest = self.manifest(stage, *part, print, written.files.clone()).await?;

@@ -170,7 +170,7 @@ pub struct RunManifest {
     /// Of a project that derives pseudonyms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pseudonyms: Option<Pseudonyms>,
-    /// Raw files read (path and footer hash) by source.
+    /// Raw files read by source: path and hash of the content (on S3 the etag of a Parquet file).
     pub inputs: BTreeMap<String, Vec<String>>,
     pub stages: BTreeMap<String, StageRun>,
     pub audits: Vec<String>,

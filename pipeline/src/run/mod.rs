@@ -2,6 +2,8 @@
 
 mod as_of;
 mod audit;
+mod changes;
+mod contents;
 mod cost;
 mod execute;
 mod gc;

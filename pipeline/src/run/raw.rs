@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
-use datafusion::config::CsvOptions;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -13,18 +13,19 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
-use super::text;
+use super::contents::{Content, FileRead, FileState, KnownFiles, states};
+use super::text::{self, TextScan};
 use crate::lake::{Lake, read_footer, unescape};
 use crate::project::{Fingerprint, Format, Source};
 use crate::{Context, Error, Result};
 
-/// Files whose footers are read at the same time.
+/// Files that are read at the same time.
 const READS_AT_ONCE: usize = 32;
 
 /// A range of instants of which nothing is known.
 const ANY_INSTANT: (i64, i64) = (i64::MIN, i64::MAX);
 
-/// One raw file and what its footer says.
+/// One raw file, what it holds and what its footer says.
 #[derive(Debug, Clone)]
 pub struct RawFile {
     pub path: Path,
@@ -33,8 +34,12 @@ pub struct RawFile {
     pub bytes: u64,
     /// Rows; unknown for text files.
     pub rows: Option<u64>,
-    /// Relative path and hash of the footer (of the whole content for text files).
+    /// Relative path and hash of the content; on S3 the etag of a Parquet file stands for its content.
     pub identity: String,
+    /// What the store said of the file when it was inspected.
+    pub state: FileState,
+    /// What was read of it; `None` where the etag stands in.
+    pub content: Option<Content>,
     pub day: Option<NaiveDate>,
     /// Smallest and largest `ingested_at`, µs since 1970 UTC; any instant where a file does not say, `None` for a source
     /// without the column.
@@ -56,24 +61,54 @@ pub struct SourceFiles {
 }
 
 impl SourceFiles {
-    /// Finds the files of `source` and checks each against the contract.
+    /// Finds the files of `source`, reads those that an earlier run did not read, and checks each against the contract.
     ///
     /// # Errors
     /// [`Error::Contract`] names the file, the column and the remedy.
     pub async fn inspect(lake: &Lake, source: &Source) -> Result<SourceFiles> {
+        SourceFiles::inspect_at(lake, source, SystemTime::now()).await
+    }
+
+    /// The same, at an instant.
+    pub(super) async fn inspect_at(lake: &Lake, source: &Source, now: SystemTime) -> Result<SourceFiles> {
         if source.absent {
             return Ok(SourceFiles::default());
         }
         let found = find(lake, source).await?;
-        let mut files: Vec<RawFile> = futures::stream::iter(found)
-            .map(|meta| inspect_file(lake, source, meta))
+        let states = states(lake, &found).await?;
+        // a text file is held against the contract when it is read, a Parquet file whenever it is met
+        let contract = match &source.format {
+            Format::Parquet => String::new(),
+            Format::Csv(options) => {
+                Fingerprint::of([format!("{options:?}"), format!("{:?}", source.schema)]).0
+            }
+        };
+        let known = KnownFiles::load(lake, source, contract).await?;
+        let mut files: Vec<RawFile> = futures::stream::iter(found.into_iter().zip(states))
+            .map(|(meta, state)| inspect_file(lake, source, &known, meta, state))
             .buffer_unordered(READS_AT_ONCE)
             .try_collect()
             .await?;
         files.sort_by(|a, b| a.path.cmp(&b.path));
         check_empty(source, &files)?;
         check_keys(source, &files)?;
+        let read =
+            files.iter().filter_map(|file| Some((&*file.relative, &file.state, file.content.as_ref()?)));
+        known.remember(lake, source, read, now).await?;
         Ok(SourceFiles { files })
+    }
+
+    /// How the files are to be read: whole where a value holds a line break, since an end of a line that lies within
+    /// quotes ends no record.
+    pub fn format(&self, source: &Source) -> Format {
+        let Format::Csv(options) = &source.format else { return source.format.clone() };
+        let mut options = options.clone();
+        let text = |file: &RawFile| file.content.as_ref()?.text.as_ref()?.line_break_in;
+        let breaks = self.files.iter().any(|file| text(file).is_some());
+        // comments end with the line, whatever ends a record
+        let comments = options.comment.is_some() && options.terminator.is_some_and(|end| end != b'\n');
+        options.newlines_in_values = options.newlines_in_values.or(Some(breaks || comments));
+        Format::Csv(options)
     }
 
     /// Total rows, where all files say.
@@ -133,13 +168,76 @@ async fn find(lake: &Lake, source: &Source) -> Result<Vec<ObjectMeta>> {
     Ok(found)
 }
 
-async fn inspect_file(lake: &Lake, source: &Source, meta: ObjectMeta) -> Result<RawFile> {
+async fn inspect_file(
+    lake: &Lake,
+    source: &Source,
+    known: &KnownFiles,
+    meta: ObjectMeta,
+    state: Option<FileState>,
+) -> Result<RawFile> {
     let relative = lake.relative(&meta.location).unwrap_or(meta.location.as_ref()).to_string();
     let day = day_of(source, &relative)?;
+    let state = state.ok_or_else(|| is_moving(source, &relative))?;
+    let etag = state.etag().filter(|_| source.format == Format::Parquet && lake.has_etags_of_content());
+    let (state, content) = match (etag, known.content(&relative, &state)) {
+        (Some(_), _) => (state, None),
+        (None, Some(content)) => (state.clone(), Some(content.clone())),
+        (None, None) => {
+            let (state, content) = read(lake, source, &relative, &meta.location).await?;
+            (state, Some(content))
+        }
+    };
+    let identity = match (&content, state.etag()) {
+        (Some(content), _) => format!("{relative} {}", content.hash),
+        (None, etag) => format!("{relative} etag {} of {} bytes", etag.unwrap_or_default(), state.bytes),
+    };
+    let file = RawFile {
+        identity,
+        path: meta.location,
+        relative,
+        bytes: state.bytes,
+        rows: None,
+        day,
+        ingested: source.ingested_at.as_ref().map(|_| ANY_INSTANT),
+        event: None,
+        first_key: None,
+        coarse: BTreeMap::new(),
+        null_keys: BTreeMap::new(),
+        state,
+        content,
+    };
     match &source.format {
-        Format::Parquet => inspect_parquet(lake, source, meta, relative, day).await,
-        Format::Csv(options) => inspect_text(lake, source, options, meta, relative, day).await,
+        Format::Parquet => with_footer(lake, source, file).await,
+        Format::Csv(_) => {
+            let empty =
+                file.content.iter().filter_map(|content| content.text.as_ref()).any(|text| !text.holds_rows);
+            Ok(RawFile { rows: empty.then_some(0), ..file })
+        }
     }
+}
+
+/// Reads a file from beginning to end.
+async fn read(lake: &Lake, source: &Source, relative: &str, path: &Path) -> Result<(FileState, Content)> {
+    let scan = match &source.format {
+        Format::Parquet => None,
+        Format::Csv(options) => Some(TextScan::new(options)),
+    };
+    let read = FileRead::of(lake, path, scan).await?;
+    let hash = read.hash();
+    let state = read.state.ok_or_else(|| is_moving(source, relative))?;
+    let text = match (read.text, &source.format) {
+        (Some(scan), Format::Csv(options)) => Some(scan.finish(source, relative, options)?),
+        _ => None,
+    };
+    Ok((state, Content { hash, text }))
+}
+
+/// The refusal of a file that is written or removed while it is looked at.
+fn is_moving(source: &Source, relative: &str) -> Error {
+    Error::Contract(format!(
+        "source `{}`: file {relative} changes while it is read\nhelp: run again when its delivery is complete",
+        source.name
+    ))
 }
 
 /// The day that the folder names.
@@ -155,69 +253,34 @@ fn day_of(source: &Source, relative: &str) -> Result<Option<NaiveDate>> {
     })
 }
 
-async fn inspect_text(
-    lake: &Lake,
-    source: &Source,
-    options: &CsvOptions,
-    meta: ObjectMeta,
-    relative: String,
-    day: Option<NaiveDate>,
-) -> Result<RawFile> {
-    let bytes = lake.get(&relative).await?.unwrap_or_default();
-    let holds_rows = text::check(source, &relative, options, &bytes)?;
-    let hash = Fingerprint::of([String::from_utf8_lossy(&bytes)]);
-    Ok(RawFile {
-        identity: format!("{relative} {hash}"),
-        path: meta.location,
-        relative,
-        bytes: meta.size,
-        rows: (!holds_rows).then_some(0),
-        day,
-        ingested: source.ingested_at.as_ref().map(|_| ANY_INSTANT),
-        event: None,
-        first_key: None,
-        coarse: BTreeMap::new(),
-        null_keys: BTreeMap::new(),
-    })
-}
-
-async fn inspect_parquet(
-    lake: &Lake,
-    source: &Source,
-    meta: ObjectMeta,
-    relative: String,
-    day: Option<NaiveDate>,
-) -> Result<RawFile> {
+/// The file with what its footer says, which is held against the contract.
+async fn with_footer(lake: &Lake, source: &Source, file: RawFile) -> Result<RawFile> {
     let broken = |error: &dyn std::fmt::Display| {
         Error::Contract(format!(
-            "source `{}`: file {relative} is no readable Parquet file: {error}\nhelp: it may be truncated; deliver it again",
-            source.name
+            "source `{}`: file {} is no readable Parquet file: {error}\nhelp: it may be truncated; deliver it again",
+            source.name, file.relative
         ))
     };
-    let (footer, metadata) =
-        read_footer(lake.store().as_ref(), &meta.location).await.map_err(|error| broken(&error))?;
+    let (_, metadata) =
+        read_footer(lake.store().as_ref(), &file.path).await.map_err(|error| broken(&error))?;
     let metadata = ParquetMetaDataReader::decode_metadata(&metadata).map_err(|error| broken(&error))?;
     let metadata = Arc::new(metadata);
     let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())
         .map_err(|error| broken(&error))?;
-    check_columns(source, &relative, arrow.schema())?;
+    check_columns(source, &file.relative, arrow.schema())?;
     let range = |column: &Option<String>| {
         column.as_ref().and_then(|name| time_range(&metadata, arrow.schema(), name))
     };
     let null_keys =
         source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
     Ok(RawFile {
-        identity: format!("{relative} {footer}"),
         ingested: source.ingested_at.as_ref().map(|_| range(&source.ingested_at).unwrap_or(ANY_INSTANT)),
         event: range(&source.event_time),
         coarse: coarse_instants(source, arrow.schema()),
         first_key: source.keys.first().and_then(|key| whole_range(&metadata, source, key)),
-        path: meta.location,
-        relative,
-        bytes: meta.size,
         rows: Some(metadata.file_metadata().num_rows().max(0) as u64),
-        day,
         null_keys,
+        ..file
     })
 }
 
@@ -363,15 +426,15 @@ fn check_keys(source: &Source, files: &[RawFile]) -> Result<()> {
 /// Reads every column of every file to find the one that cannot be decoded, after a scan has failed.
 pub async fn find_undecodable(lake: &Lake, source: &Source, files: &SourceFiles) -> Result<()> {
     for file in &files.files {
+        if let Format::Csv(options) = &source.format {
+            text::find_unreadable(lake, source, &file.relative, options).await?;
+            continue;
+        }
         let bytes = lake.get(&file.relative).await?.unwrap_or_default();
-        let source = source.clone();
-        let relative = file.relative.clone();
-        tokio::task::spawn_blocking(move || match &source.format {
-            Format::Parquet => decode_columns(&source, &relative, &bytes),
-            Format::Csv(options) => text::find_unreadable(&source, &relative, options, &bytes),
-        })
-        .await
-        .context("cannot check a raw file")??;
+        let (source, relative) = (source.clone(), file.relative.clone());
+        tokio::task::spawn_blocking(move || decode_columns(&source, &relative, &bytes))
+            .await
+            .context("cannot check a raw file")??;
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub fn source_table(
     for file in &files.files {
         kinds.entry(format!("{:?}", file.coarse)).or_default().push(file);
     }
-    let mut tables = kinds.values().map(|files| files_table(lake, source, files, days));
+    let format = files.format(source);
+    let mut tables = kinds.values().map(|files| files_table(lake, source, files, format.clone(), days));
     let table = match (tables.next(), tables.next()) {
         (Some(table), None) => table?,
         (first, second) => together(source, first.into_iter().chain(second).chain(tables))?,
@@ -60,6 +61,7 @@ fn files_table(
     lake: &Lake,
     source: &Source,
     files: &[&RawFile],
+    format: Format,
     days: Option<&Arc<DayBytes>>,
 ) -> Result<Arc<dyn TableProvider>> {
     let partition: Vec<_> =
@@ -78,7 +80,7 @@ fn files_table(
         None => field.clone(),
     };
     let schema = Schema::new(source.file_schema().fields().iter().map(stored).collect::<Vec<_>>());
-    let (store, format) = (lake.object_store_url(), source.format.clone());
+    let store = lake.object_store_url();
     let mut table = FilesTable::new(store, Arc::new(schema), partition, format, entries.collect());
     if let (Some(column), Some(bytes)) = (&source.day, days) {
         table = table.by_day(column, Some(bytes.clone()));

@@ -1,0 +1,185 @@
+//! Raw files are known by their content: a corrected value is noticed though no footer tells, and CSV files with line
+//! breaks inside quotes hold the same rows for any number of threads.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+
+use crate::support::project::{tiny, tiny_file, write};
+use crate::support::python::script;
+use crate::support::world::{last_run, rows};
+use crate::support::{fails, ok, text};
+
+/// Amounts as a Parquet file.
+fn parquet(amounts: [f64; 4]) -> Vec<u8> {
+    let columns: [(&str, ArrayRef); 2] = [
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4]))),
+        ("amount", Arc::new(Float64Array::from(amounts.to_vec()))),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    let plain =
+        WriterProperties::builder().set_compression(Compression::UNCOMPRESSED).set_dictionary_enabled(false);
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), Some(plain.build())).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+fn footer(file: &[u8]) -> &[u8] {
+    let trailer = file.len() - 8;
+    let length = u32::from_le_bytes(file[trailer..trailer + 4].try_into().unwrap());
+    &file[trailer - length as usize..]
+}
+
+#[test]
+fn a_value_corrected_between_the_least_and_the_greatest_is_published_though_the_footer_is_the_same() {
+    let project = tiny(&[
+        (
+            "raw/sales.sql",
+            "-- What was sold.\n-- grain: id\ncreate external table raw.sales (id bigint, amount double)\n\
+             stored as parquet\nlocation 'raw/sales/'\n",
+        ),
+        (
+            "staging/sales.sql",
+            "-- One row per sale.\n-- grain: id\n-- store: table\n\
+             select id, cast(amount as decimal(18, 2)) as amount from raw.sales\n",
+        ),
+        (
+            "segments/spend.sql",
+            "-- What was spent.\n-- grain: as_of\n-- store: table\n\
+             select $as_of as as_of, sum(amount) as amount from staging.sales\n",
+        ),
+    ]);
+    let (first, corrected) = (parquet([1.0, 5.0, 7.0, 9.0]), parquet([1.0, 5.0, 6.0, 9.0]));
+    assert_eq!(footer(&first), footer(&corrected));
+    assert_ne!(first, corrected);
+
+    let lake = tempfile::tempdir().unwrap();
+    let file = lake.path().join("raw/sales/a.parquet");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let publish = |content: &[u8]| {
+        std::fs::write(&file, content).unwrap();
+        ok(&["run", "--lake", text(lake.path()), "--project", text(project.path()), "--as-of", "2025-02-01"]);
+        let computed = last_run(lake.path()).stages.values().map(|stage| stage.computed).sum::<usize>();
+        (
+            rows(lake.path(), "select cast(amount as bigint) as amount from spend")[0]["amount"].clone(),
+            computed,
+        )
+    };
+    assert_eq!(publish(&first), (22.into(), 2));
+    assert_eq!(publish(&first), (22.into(), 0));
+    assert_eq!(publish(&corrected), (21.into(), 2));
+    // the content of the first run again: its results are there
+    assert_eq!(publish(&first), (22.into(), 0));
+}
+
+/// Sales whose notes hold lines that look like sales.
+fn notes(sales: usize) -> String {
+    let mut csv = "id,amount,note\n".to_string();
+    for id in 0..sales {
+        let mut note = format!("said \"\"{id}\"\",\r\n");
+        for line in 0..40 {
+            note += &format!("{},1000.00,no sale\n", 1_000_000 + id * 40 + line);
+        }
+        csv += &format!("{id},{}.25,\"{note}\"\n", id % 90);
+    }
+    csv
+}
+
+const NOTED: &str = "-- What was sold, with a note.\n-- grain: id\n\
+    create external table raw.sales (id bigint, amount double, note varchar)\nstored as csv\nlocation 'raw/sales/'\n";
+
+/// The project of sales with notes, with options of their files.
+fn noted(options: &str) -> tempfile::TempDir {
+    tiny(&[
+        ("raw/sales.sql", &format!("{NOTED}{options}\n")),
+        (
+            "staging/sales.sql",
+            "-- One row per sale.\n-- grain: id\n-- store: table\n\
+             select id, cast(amount as decimal(18, 2)) as amount, length(note) as letters from raw.sales\n",
+        ),
+        (
+            "segments/spend.sql",
+            "-- What was sold.\n-- grain: as_of\n-- store: table\n\
+             select $as_of as as_of, count(*) as sales, sum(amount) as amount, sum(letters) as letters \
+             from staging.sales\n",
+        ),
+    ])
+}
+
+/// What a run with so many threads finds in a file.
+fn found(project: &Path, csv: &str, threads: &str) -> serde_json::Value {
+    let lake = tempfile::tempdir().unwrap();
+    write(lake.path(), &[("raw/sales/a.csv", csv), ("raw/sales/b.csv", "id,amount,note\n-1,1,one\n")]);
+    let args = ["--project", text(project), "--as-of", "2025-02-01", "--threads", threads];
+    ok(&[&["run", "--lake", text(lake.path())], &args[..]].concat());
+    let query =
+        "select sales, cast(amount * 100 as bigint) as cents, cast(letters as bigint) as letters from spend";
+    rows(lake.path(), query).remove(0)
+}
+
+#[test]
+fn line_breaks_inside_quotes_invent_no_row_for_any_number_of_threads() {
+    let csv = notes(4_000);
+    assert!(csv.len() > 4 << 20, "{} bytes", csv.len());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &csv).unwrap();
+    let said = script(
+        "import csv, json, sys\n\
+         sales = list(csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8')))\n\
+         print(json.dumps({'sales': len(sales) + 1, 'cents': 100 + sum(round(float(s['amount']) * 100) for s in sales),\n\
+         'letters': 3 + sum(len(s['note']) for s in sales)}))",
+        &[text(file.path())],
+    );
+    let expected: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(expected["sales"], 4_001);
+    let duckdb = script(
+        "import sys\n\
+         print(duckdb.sql(f\"select count(*) + 1 from read_csv('{sys.argv[1]}', quote='\\\"', escape='\\\"')\").fetchone()[0])",
+        &[text(file.path())],
+    );
+    assert_eq!(duckdb.trim(), "4001");
+    for options in ["", "options ('format.newlines_in_values' 'true')"] {
+        let project = noted(options);
+        for threads in ["1", "2", "7"] {
+            assert_eq!(found(project.path(), &csv, threads), expected, "{threads} threads, {options}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_breaks_the_promise_of_one_line_a_record_is_refused() {
+    let project = noted("options ('format.newlines_in_values' 'false')");
+    let lake = tempfile::tempdir().unwrap();
+    write(lake.path(), &[("raw/sales/a.csv", "id,amount,note\n1,1,a\n2,1,\"b\nc\"\n")]);
+    let args = ["--project", text(project.path()), "--as-of", "2025-02-01"];
+    let said = fails(3, &[&["run", "--lake", text(lake.path())], &args[..]].concat());
+    for word in ["raw/sales/a.csv", "record 3", "newlines_in_values", "help: "] {
+        assert!(said.contains(word), "no `{word}` in:\n{said}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_found_far_into_a_large_file() {
+    let project = tiny(&[]);
+    assert!(tiny_file("raw/sales.sql").contains("stored as csv"));
+    let lake = tempfile::tempdir().unwrap();
+    let mut csv = "id,customer,amount,pieces,sold_at\n".to_string();
+    for id in 2..60_000 {
+        let amount = if id == 54_321 { "ten" } else { "10.5" };
+        csv += &format!("{id},ann,{amount},1,2025-01-01T10:00:00\n");
+    }
+    write(lake.path(), &[("raw/sales/a.csv", &csv)]);
+    let args = ["--project", text(project.path()), "--as-of", "2025-02-01"];
+    let said = fails(3, &[&["run", "--lake", text(lake.path())], &args[..]].concat());
+    for word in ["raw/sales/a.csv", "line 54321", "`amount`", "`ten`", "help: "] {
+        assert!(said.contains(word), "no `{word}` in:\n{said}");
+    }
+}
