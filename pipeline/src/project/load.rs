@@ -41,7 +41,7 @@ impl Project {
             match path.split('/').collect::<Vec<_>>().as_slice() {
                 ["audits", _] => project.audits.push(Audit::parse(shown, text, stem)?),
                 ["raw", _] => {
-                    let source = Source::parse(shown, text, stem, &names)?;
+                    let source = Source::parse(shown, text, stem, &names, files.time_zone)?;
                     project.sources.insert(source.name.clone(), source);
                 }
                 [layer, _] if LAYERS.contains(layer) => {

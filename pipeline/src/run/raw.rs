@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use datafusion::config::CsvOptions;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -13,6 +14,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
+use super::as_of::day_start;
 use super::text;
 use crate::lake::{Lake, read_footer, unescape};
 use crate::project::{Fingerprint, Format, Source};
@@ -36,10 +38,10 @@ pub struct RawFile {
     /// Relative path and hash of the footer (of the whole content for text files).
     pub identity: String,
     pub day: Option<NaiveDate>,
-    /// Smallest and largest `ingested_at`, µs since 1970 UTC; any instant where a file does not say, `None` for a source
-    /// without the column.
-    pub ingested: Option<(i64, i64)>,
-    /// Smallest and largest `event_time`, likewise.
+    /// When its first and its last row became known, µs since 1970 UTC; any instant where a file does not say, `None` for a
+    /// file without rows and for a source whose rows never say.
+    pub known: Option<(i64, i64)>,
+    /// Smallest and largest `event_time`, where the file says.
     pub event: Option<(i64, i64)>,
     /// NULLs in each key column, where the file says.
     null_keys: BTreeMap<String, u64>,
@@ -77,9 +79,13 @@ impl SourceFiles {
         self.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Without the files whose every row became known at `as_of` (µs) or later.
-    pub fn known_at(&self, as_of: i64) -> SourceFiles {
-        let known = |file: &&RawFile| file.ingested.is_none_or(|(first, _)| first < as_of);
+    /// Without the files whose every row became known at `as_of` or later. Rows that never say became known on the day of
+    /// their folder, where they lie in one.
+    pub fn known_at(&self, as_of: DateTime<Utc>, zone: Tz) -> SourceFiles {
+        let known = |file: &&RawFile| match file.known {
+            Some((first, _)) => first < as_of.timestamp_micros(),
+            None => file.day.is_none_or(|day| day_start(day, zone) < as_of),
+        };
         SourceFiles { files: self.files.iter().filter(known).cloned().collect() }
     }
 
@@ -90,7 +96,7 @@ impl SourceFiles {
 
     /// Whether some row may have become known at `as_of` (µs) or later, so that rows must be filtered.
     pub fn is_cut_by(&self, as_of: i64) -> bool {
-        self.files.iter().any(|file| file.ingested.is_some_and(|(_, last)| last >= as_of))
+        self.files.iter().any(|file| file.known.is_some_and(|(_, last)| last >= as_of))
     }
 
     /// Hash of the files' identities.
@@ -169,7 +175,7 @@ async fn inspect_text(
         bytes: meta.size,
         rows: (!holds_rows).then_some(0),
         day,
-        ingested: source.ingested_at.as_ref().map(|_| ANY_INSTANT),
+        known: source.known_by().next().map(|_| ANY_INSTANT).filter(|_| holds_rows),
         event: None,
         null_keys: BTreeMap::new(),
     })
@@ -195,15 +201,12 @@ async fn inspect_parquet(
     let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())
         .map_err(|error| broken(&error))?;
     check_columns(source, &relative, arrow.schema())?;
-    let range = |column: &Option<String>| {
-        column.as_ref().and_then(|name| time_range(&metadata, arrow.schema(), name))
-    };
     let null_keys =
         source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
     Ok(RawFile {
         identity: format!("{relative} {footer}"),
-        ingested: source.ingested_at.as_ref().map(|_| range(&source.ingested_at).unwrap_or(ANY_INSTANT)),
-        event: range(&source.event_time),
+        known: known_range(source, &metadata, arrow.schema()),
+        event: source.event_time.as_ref().and_then(|event| time_range(&metadata, arrow.schema(), event.column()?)),
         path: meta.location,
         relative,
         bytes: meta.size,
@@ -267,20 +270,41 @@ fn column_index(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
     (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == name)
 }
 
-/// Smallest and largest value of a timestamp column in µs.
+/// When the first and the last row of a file became known; rows that never say count as always known.
+fn known_range(source: &Source, metadata: &ParquetMetaData, schema: &SchemaRef) -> Option<(i64, i64)> {
+    let rows = metadata.file_metadata().num_rows().max(0) as u64;
+    source.known_by().next().filter(|_| rows > 0)?;
+    let mut range: Option<(i64, i64)> = None;
+    for known in source.known_by() {
+        let Some(column) = known.column() else { return Some(ANY_INSTANT) };
+        let nulls = null_count(metadata, column);
+        match time_range(metadata, schema, column) {
+            Some((low, high)) => range = Some(range.map_or((low, high), |(a, b)| (a.min(low), b.max(high)))),
+            None if nulls == Some(rows) => {}
+            None => return Some(ANY_INSTANT),
+        }
+        if nulls == Some(0) {
+            return range;
+        }
+    }
+    Some((i64::MIN, range.map_or(i64::MIN, |(_, last)| last)))
+}
+
+/// Smallest and largest value of a timestamp column in µs, rounded down.
 fn time_range(metadata: &ParquetMetaData, schema: &SchemaRef, name: &str) -> Option<(i64, i64)> {
     let index = column_index(metadata, name)?;
-    let per_unit = match schema.field_with_name(name).ok()?.data_type() {
-        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000,
-        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1,
-        _ => return None,
+    let DataType::Timestamp(unit, _) = schema.field_with_name(name).ok()?.data_type() else { return None };
+    let micros = |value: i64| match unit {
+        TimeUnit::Second => value.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => value.saturating_mul(1_000),
+        TimeUnit::Microsecond => value,
+        TimeUnit::Nanosecond => value.div_euclid(1_000),
     };
     let mut range: Option<(i64, i64)> = None;
     for group in metadata.row_groups().iter().filter(|group| group.num_rows() > 0) {
         let Some(Statistics::Int64(statistics)) = group.column(index).statistics() else { return None };
         let (low, high) = match (statistics.min_opt(), statistics.max_opt()) {
-            (Some(low), Some(high)) => (low * per_unit, high * per_unit),
+            (Some(low), Some(high)) => (micros(*low), micros(*high)),
             _ if statistics.null_count_opt() == Some(group.num_rows() as u64) => continue,
             _ => return None,
         };
