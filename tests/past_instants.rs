@@ -162,7 +162,10 @@ fn cdnow() -> Case {
         project: local_project("cdnow"),
         raw,
         // a line without a date is always known: `1` is before every instant
-        known: vec![("cdnow", "'1' if '?' in line else '{0:.4}-{0[4]}{0[5]}-{0[6]}{0[7]}'.format(line.split()[1])")],
+        known: vec![(
+            "cdnow",
+            "'1' if '?' in line else '{0:.4}-{0[4]}{0[5]}-{0[6]}{0[7]}'.format(line.split()[1])",
+        )],
         instants: [
             ("1997-02-01", "1997-02-01"),
             ("1997-03-15", "1997-03-15"),
@@ -207,7 +210,8 @@ fn some_purchases() -> String {
     for customer in 0..60 {
         for order in 0..=customer % 7 {
             let (month, day, hour) = (1 + order, 1 + customer % 28, [0, 12, 23][(customer + order) % 3]);
-            writeln!(lines, "c{customer},2025-{month:02}-{day:02}T{hour:02}:30:00,{}.50", 5 + customer).unwrap();
+            writeln!(lines, "c{customer},2025-{month:02}-{day:02}T{hour:02}:30:00,{}.50", 5 + customer)
+                .unwrap();
         }
     }
     lines
@@ -367,8 +371,15 @@ fn an_instant_within_a_day_is_refused_for_what_does_not_say_when() {
     write(lake.path(), &[("raw/cdnow/master.txt", &std::fs::read_to_string(master_file()).unwrap())]);
     let refused = |project: &str, words: &[&str]| {
         let as_of = ["--as-of", "1997-02-01T12:00:00Z"];
-        let said = fails(2, &[&["run", "--project", project, "--lake", text(lake.path())], &as_of[..]].concat());
-        for word in words.iter().chain(&["raw.cdnow", "staging.orders", "--as-of 1997-02-01)", "event_time", "ingested_at"]) {
+        let said =
+            fails(2, &[&["run", "--project", project, "--lake", text(lake.path())], &as_of[..]].concat());
+        for word in words.iter().chain(&[
+            "raw.cdnow",
+            "staging.orders",
+            "--as-of 1997-02-01)",
+            "event_time",
+            "ingested_at",
+        ]) {
             assert!(said.contains(word), "no `{word}`:\n{said}");
         }
     };
@@ -433,10 +444,14 @@ fn rows_dated_after_the_clock_are_counted_and_decide_nothing() {
     let output = run(&future_arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-    for part in ["source `raw.sales`: 2 rows are dated after the machine's clock", "`sold_at` is 2099-12-31T23:00:00Z"] {
+    for part in [
+        "source `raw.sales`: 2 rows are dated after the machine's clock",
+        "`sold_at` is 2099-12-31T23:00:00Z",
+    ] {
         assert!(said.contains(part), "no `{part}`:\n{said}");
     }
-    let spend = |lake: &TempDir| rows(lake.path(), "select customer, as_of, amount from spend order by customer");
+    let spend =
+        |lake: &TempDir| rows(lake.path(), "select customer, as_of, amount from spend order by customer");
     assert_eq!(spend(&lake), spend(&plain));
 }
 
@@ -489,5 +504,40 @@ fn when_a_row_happened_may_be_an_expression() {
         let project = tiny(&[("raw/sales.sql", &dated(event))]);
         let said = crate::support::project::refusal(project.path());
         assert!(said.contains(message) && said.contains("raw/sales.sql:3:1"), "{event}:\n{said}");
+    }
+}
+
+/// A row counts by `ingested_at`, without one by `event_time`, without either always, however files hold the rows.
+#[test]
+fn rows_that_do_not_say_when_they_became_known_count_by_when_they_happened() {
+    const WRITE: &str = r#"
+import os, sys
+folder, *files = sys.argv[1:]
+os.makedirs(folder)
+for number, ids in enumerate(files):
+    duckdb.sql(f"""copy (select cast(id as bigint) as id, customer, cast(1 as double) as amount, cast(1 as int) as pieces,
+        cast(sold_at as timestamp) as sold_at, cast(seen_at as timestamp) as seen_at from (values
+        (1, 'early', '2025-01-01', '2025-01-02'), (2, 'seen late', '2025-01-01', '2025-01-04'),
+        (3, 'sold early', '2025-01-02', null), (4, 'sold late', '2025-01-04', null), (5, 'undated', null, null),
+        (6, 'seen on the day', '2025-01-01', '2025-01-03')) as sales(id, customer, sold_at, seen_at)
+        where id in ({ids})) to '{folder}/{number}.parquet' (format parquet)""")
+"#;
+    let contract = tiny_file("raw/sales.sql")
+        .replace("-- clock: true", "-- ingested_at: seen_at")
+        .replace("sold_at timestamp(6)", "sold_at timestamp(6),\n    seen_at timestamp(6)")
+        .replace("stored as csv", "stored as parquet");
+    let project = tiny(&[("raw/sales.sql", &contract)]);
+    for files in [
+        &["1, 2, 3, 4, 5, 6"][..],
+        &["1", "2", "3", "4", "5", "6"],
+        &["1, 2", "4, 5", "3, 6"],
+        &["2, 5", "1, 3, 4, 6"],
+    ] {
+        let lake = tempfile::tempdir().unwrap();
+        python::script(WRITE, &[&[text(&lake.path().join("raw/sales"))], files].concat());
+        ok(&["run", "--project", text(project.path()), "--lake", text(lake.path()), "--as-of", "2025-01-03"]);
+        let known = rows(lake.path(), "select customer from spend order by customer");
+        let known: Vec<&str> = known.iter().map(|row| row["customer"].as_str().unwrap()).collect();
+        assert_eq!(known, ["early", "sold early", "undated"], "files of {files:?}");
     }
 }

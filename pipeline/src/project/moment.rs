@@ -2,6 +2,7 @@
 
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono_tz::Tz;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, plan_datafusion_err};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::planner::ContextProvider;
@@ -9,6 +10,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Volatility, cast, lit};
 use datafusion::sql::planner::{PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::plan::PlanNames;
 use super::source::parser_options;
@@ -77,7 +79,7 @@ impl Moment {
 fn plan(text: &str, schema: &DFSchema, names: &PlanNames<'_>) -> PlanResult<Expr> {
     let parsed = Parser::new(&GenericDialect {}).try_with_sql(text).and_then(|mut parser| {
         let expr = parser.parse_expr()?;
-        parser.expect_token(&datafusion::sql::sqlparser::tokenizer::Token::EOF)?;
+        parser.expect_token(&Token::EOF)?;
         Ok(expr)
     });
     let parsed = parsed.map_err(|error| plan_datafusion_err!("{error}"))?;

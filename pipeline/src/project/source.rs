@@ -48,9 +48,15 @@ pub struct Source {
     /// The columns that must not be NULL in every row of the source.
     pub keys: Vec<String>,
     /// When the row's event happened; the newest such day of all clock sources is `latest`.
-    pub event_time: Option<Moment>,
+    pub event_time: Option<String>,
     /// When the row became known; NULL or no column: when it happened. Rows known at or after `as_of` are not read.
-    pub ingested_at: Option<Moment>,
+    pub ingested_at: Option<String>,
+    /// `event_time`, planned.
+    pub happened: Option<Moment>,
+    /// `ingested_at`, planned.
+    pub became_known: Option<Moment>,
+    /// The project's time zone, in which folders' days are days.
+    pub time_zone: Tz,
     pub clock: bool,
     pub may_be_empty: bool,
     /// Declared absent by the project: a typed empty table.
@@ -61,7 +67,7 @@ pub struct Source {
 
 impl Source {
     /// Parses one raw DDL file.
-    pub fn parse(file: &str, text: &str, stem: &str, names: &PlanNames<'_>, zone: Tz) -> Result<Source> {
+    pub fn parse(file: &str, text: &str, stem: &str, names: &PlanNames<'_>, time_zone: Tz) -> Result<Source> {
         let header = Header::parse(file, text)?;
         header.require(file, text, &[])?;
         header.refuse_unknown(file, text, KEYS)?;
@@ -104,8 +110,11 @@ impl Source {
             location: ddl.locations.first().map(|l| l.trim_matches('/').to_string()).unwrap_or_default(),
             day,
             keys: header.list("grain"),
-            event_time: None,
-            ingested_at: None,
+            event_time: header.get("event_time").map(str::to_string),
+            ingested_at: header.get("ingested_at").map(str::to_string),
+            happened: None,
+            became_known: None,
+            time_zone,
             clock: flag(&header, "clock", file, text)?,
             may_be_empty: flag(&header, "may_be_empty", file, text)?,
             absent: false,
@@ -113,20 +122,20 @@ impl Source {
             schema,
             header,
         };
-        source.event_time = source.moment("event_time", text, names, zone)?;
-        source.ingested_at = source.moment("ingested_at", text, names, zone)?;
+        source.happened = source.moment("event_time", text, names)?;
+        source.became_known = source.moment("ingested_at", text, names)?;
         source.check_columns(text)?;
         Ok(source)
     }
 
     /// What the header says of when a row happened or became known.
-    fn moment(&self, key: &str, text: &str, names: &PlanNames<'_>, zone: Tz) -> Result<Option<Moment>> {
+    fn moment(&self, key: &str, text: &str, names: &PlanNames<'_>) -> Result<Option<Moment>> {
         let Some(said) = self.header.get(key) else { return Ok(None) };
         if said.chars().all(|c| c.is_alphanumeric() || c == '_') {
             self.check_column(key, said, text)?;
         }
         let schema = DFSchema::try_from(self.schema.clone()).context("cannot read a contract's columns")?;
-        let (message, help) = match Moment::parse(said, &schema, names, zone) {
+        let (message, help) = match Moment::parse(said, &schema, names, self.time_zone) {
             Ok(moment) => return Ok(Some(moment)),
             Err(WrongMoment::NoTime) => (
                 format!("`{key}` is `{said}`, which is no TIMESTAMP and no DATE"),
@@ -180,7 +189,7 @@ impl Source {
     /// What says when a row became known: a row that lacks the first counts by the next, since what happens is known
     /// when it happens at the earliest.
     pub fn known_by(&self) -> impl DoubleEndedIterator<Item = &Moment> {
-        self.ingested_at.iter().chain(&self.event_time)
+        self.became_known.iter().chain(&self.happened)
     }
 
     /// The columns that files hold: all but the day, which stands in the folder's name.

@@ -95,7 +95,7 @@ impl Clocks<'_> {
                     "cannot resolve `latest`: every row of source `{}` is dated in the future or has no `{}`; the machine's \
                      clock says {}\nhelp: deliver rows that have happened, set the clock, or give --as-of a date",
                     source.name,
-                    source.event_time.as_ref().map(|event| event.text.as_str()).unwrap_or_default(),
+                    source.event_time.as_deref().unwrap_or_default(),
                     seconds(self.now)
                 )));
             };
@@ -117,7 +117,7 @@ impl Clocks<'_> {
     /// The newest local day of the rows that have happened by now, and before they became known. Sources that come by day
     /// are read from the newest folder on, until one has such a row; files of which all rows are later are not read.
     async fn newest_day(&self, source: &Source, files: &SourceFiles) -> Result<Option<NaiveDate>> {
-        let Some(event) = &source.event_time else {
+        let Some(event) = &source.happened else {
             return Err(Error::Usage(format!(
                 "{}: a clock source needs `event_time` in its header\nhelp: name the column that says when a row happened",
                 source.file
@@ -126,7 +126,7 @@ impl Clocks<'_> {
         let now = self.now.timestamp_micros();
         let happened = &event.instant;
         let mut usable = happened.clone().lt_eq(micros(now));
-        if let Some(ingested) = &source.ingested_at {
+        if let Some(ingested) = &source.became_known {
             let known = &ingested.instant;
             usable = usable.and(happened.clone().lt_eq(known.clone()).or(known.clone().is_null()));
         }
@@ -167,11 +167,11 @@ impl Clocks<'_> {
         let now = self.now.timestamp_micros();
         let mut lines = Vec::new();
         for source in self.project.sources.values().filter(|source| !source.absent) {
-            let Some(event) = &source.event_time else { continue };
+            let Some(event) = &source.happened else { continue };
             let mut files = self.files(source);
             files.files.retain(|file| match (file.event, file.day) {
                 (Some((_, last)), _) => last > now,
-                (None, Some(day)) => day_start(day, self.project.time_zone) > self.now,
+                (None, Some(day)) => day_start(day, source.time_zone) > self.now,
                 (None, None) => file.rows != Some(0),
             });
             let Some(file) = files.files.iter().max_by_key(|file| file.event.map(|(_, last)| last)) else {
@@ -181,7 +181,10 @@ impl Clocks<'_> {
             let rows = self.figure(source, &files, later.clone(), count(lit(1))).await;
             let rows = blamed(rows, self.lake, source, &files).await?.unwrap_or_default();
             if rows > 0 {
-                let newest = self.figure(source, &files, later, max(event.instant.clone())).await?;
+                let newest = match file.event {
+                    Some((_, last)) => Some(last),
+                    None => self.figure(source, &files, later, max(event.instant.clone())).await?,
+                };
                 let rows = if rows == 1 { "1 row is".to_string() } else { format!("{rows} rows are") };
                 lines.push(format!(
                     "warning: source `{}`: {rows} dated after the machine's clock ({}), the last `{}` is {} \

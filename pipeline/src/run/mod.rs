@@ -135,8 +135,7 @@ async fn run_locked(
     let micros = as_of.timestamp_micros();
     as_of::check_instant(project, as_of)?;
     check_known(project, &sources, as_of)?;
-    let known = |files: SourceFiles| files.known_at(as_of, project.time_zone);
-    let sources: Sources = sources.into_iter().map(|(name, files)| (name, known(files))).collect();
+    let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let last = last_run(here, lake).await?;
     let mut params = project.own_params();
     params.insert("as_of".into(), ScalarValue::TimestampMicrosecond(Some(micros), None));
@@ -222,7 +221,7 @@ async fn inspect_sources(lake: &Lake, project: &Project) -> Result<Sources> {
 fn check_known(project: &Project, sources: &Sources, as_of: DateTime<Utc>) -> Result<()> {
     for source in project.sources.values().filter(|source| !source.absent && !source.may_be_empty) {
         let Some(files) = sources.get(&source.name) else { continue };
-        let known = files.known_at(as_of, project.time_zone).files;
+        let known = files.known_at(as_of.timestamp_micros()).files;
         if known.iter().all(|file| file.rows == Some(0)) {
             let first = files.files.iter().filter_map(|file| file.known).map(|(first, _)| first).min();
             let first =

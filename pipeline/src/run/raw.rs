@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
-use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
+use chrono::NaiveDate;
 use datafusion::config::CsvOptions;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -38,8 +37,8 @@ pub struct RawFile {
     /// Relative path and hash of the footer (of the whole content for text files).
     pub identity: String,
     pub day: Option<NaiveDate>,
-    /// When its first and its last row became known, µs since 1970 UTC; any instant where a file does not say, `None` for a
-    /// file without rows and for a source whose rows never say.
+    /// When its first and its last row became known, µs since 1970 UTC; any instant where a file does not say. Rows of a
+    /// source that never says became known on the day of their folder; `None` where there is none, and without rows.
     pub known: Option<(i64, i64)>,
     /// Smallest and largest `event_time`, where the file says.
     pub event: Option<(i64, i64)>,
@@ -79,13 +78,9 @@ impl SourceFiles {
         self.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Without the files whose every row became known at `as_of` or later. Rows that never say became known on the day of
-    /// their folder, where they lie in one.
-    pub fn known_at(&self, as_of: DateTime<Utc>, zone: Tz) -> SourceFiles {
-        let known = |file: &&RawFile| match file.known {
-            Some((first, _)) => first < as_of.timestamp_micros(),
-            None => file.day.is_none_or(|day| day_start(day, zone) < as_of),
-        };
+    /// Without the files whose every row became known at `as_of` (µs) or later.
+    pub fn known_at(&self, as_of: i64) -> SourceFiles {
+        let known = |file: &&RawFile| file.known.is_none_or(|(first, _)| first < as_of);
         SourceFiles { files: self.files.iter().filter(known).cloned().collect() }
     }
 
@@ -175,7 +170,10 @@ async fn inspect_text(
         bytes: meta.size,
         rows: (!holds_rows).then_some(0),
         day,
-        known: source.known_by().next().map(|_| ANY_INSTANT).filter(|_| holds_rows),
+        known: match source.known_by().next() {
+            Some(_) => holds_rows.then_some(ANY_INSTANT),
+            None => start_of(source, day),
+        },
         event: None,
         null_keys: BTreeMap::new(),
     })
@@ -205,8 +203,14 @@ async fn inspect_parquet(
         source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
     Ok(RawFile {
         identity: format!("{relative} {footer}"),
-        known: known_range(source, &metadata, arrow.schema()),
-        event: source.event_time.as_ref().and_then(|event| time_range(&metadata, arrow.schema(), event.column()?)),
+        known: match source.known_by().next() {
+            Some(_) => known_range(source, &metadata, arrow.schema()),
+            None => start_of(source, day),
+        },
+        event: source
+            .happened
+            .as_ref()
+            .and_then(|event| time_range(&metadata, arrow.schema(), event.column()?)),
         path: meta.location,
         relative,
         bytes: meta.size,
@@ -270,10 +274,18 @@ fn column_index(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
     (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == name)
 }
 
+/// The first instant of a folder's day, as a range.
+fn start_of(source: &Source, day: Option<NaiveDate>) -> Option<(i64, i64)> {
+    let start = day_start(day?, source.time_zone).timestamp_micros();
+    Some((start, start))
+}
+
 /// When the first and the last row of a file became known; rows that never say count as always known.
 fn known_range(source: &Source, metadata: &ParquetMetaData, schema: &SchemaRef) -> Option<(i64, i64)> {
     let rows = metadata.file_metadata().num_rows().max(0) as u64;
-    source.known_by().next().filter(|_| rows > 0)?;
+    if rows == 0 {
+        return None;
+    }
     let mut range: Option<(i64, i64)> = None;
     for known in source.known_by() {
         let Some(column) = known.column() else { return Some(ANY_INSTANT) };
