@@ -13,7 +13,7 @@ granted as (
 mobiles as (
     select device_id
     from staging.logins
-    where platform in ('ios', 'android') and logged_in_at < $as_of
+    where platform in ('ios', 'android')
     group by device_id
 ),
 
