@@ -464,7 +464,7 @@ const SALES: &str = "-- What was sold.\n-- grain: id\n-- event_time: sold_at\n--
     sold_at timestamp(6),\n    sold_on date\n)\nstored as parquet\npartitioned by (sold_on)\nlocation 'raw/sales/'\n";
 
 #[test]
-fn folders_of_days_to_come_are_not_opened_for_the_latest_day() {
+fn folders_of_days_to_come_do_not_make_the_latest_day() {
     const WRITE: &str = r#"
 import os, sys
 for day, at in (("2025-01-01", "10:00"), ("2025-01-02", "10:00"), ("2099-01-01", "10:00"), ("2099-01-02", "10:00")):
