@@ -21,7 +21,9 @@ usual = {"system": "web", "registered_at": at, "updated_at": at, "ingested_at": 
 names = ["account_id", "system", "full_name", "email", "phone", "birth_date", "age", "gender", "address", "city", "region",
     "registered_at", "updated_at", "ingested_at"]
 kind = lambda name: pa.int32() if name == "age" else pa.timestamp("us") if name.endswith("_at") else pa.string()
-table = pa.table({name: pa.array([{**usual, **record}.get(name) for record in records], kind(name)) for name in names})
+value = lambda record, name: dt.datetime.fromisoformat(record[name]) if name.endswith("_at") and name in record else \
+    {**usual, **record}.get(name)
+table = pa.table({name: pa.array([value(record, name) for record in records], kind(name)) for name in names})
 pq.write_table(table, f"{folder}/records.parquet")
 "#;
 
@@ -69,6 +71,9 @@ fn each_rule_does_what_its_row_says() {
         {"account_id": "by hand no gender", "gender": " "},
         {"account_id": "by hand city in address", "address": "广东深圳市南山区科技路9号"},
         {"account_id": "by hand western", "address": "12 Oak Street, Apt 4, Springfield, IL 62701", "city": "Shelbyville"},
+        {"account_id": "by hand to come", "registered_at": "2099-01-01", "updated_at": "2099-01-01"},
+        {"account_id": "by hand ahead", "full_name": "Ann Now", "updated_at": "2025-01-01T01:00:00"},
+        {"account_id": "by hand ahead", "full_name": "Ann Later", "updated_at": "2099-01-01"},
         {"account_id": " ", "full_name": "nobody"},
     ]);
     let lake = cleaned("retail", &records);
@@ -96,9 +101,14 @@ fn each_rule_does_what_its_row_says() {
         ("three years", json!({"issues": "contradicting_age", "birth_date": "1990-06-15"})),
         ("odd gender", json!({"issues": "unknown_gender"})),
         ("no gender", json!({})),
+        ("to come", json!({"issues": "future_registration future_update"})),
+        // a version that would have been made after its delivery is no newer one
+        ("ahead", json!({"full_name": "Ann Now"})),
     ] {
         assert_eq!(found[account], expected, "{account}");
     }
+    let dates = by_account(lake.path(), "registered_at, updated_at");
+    assert_eq!(dates["to come"], json!({}), "dates after the delivery");
     let places = by_account(lake.path(), "issues, province, city, district, street, postcode");
     assert_eq!(
         places["city in address"],

@@ -95,6 +95,9 @@ mod tag_headers;
 // Hand-computed cases of tags, `tests/tags/*.slt`.
 mod tag_cases;
 
+// Every project as of past instants: later rows decide nothing, nor do rows after the clock.
+mod past_instants;
+
 // Tags as of a day, whatever becomes known later.
 mod point_in_time;
 

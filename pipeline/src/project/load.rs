@@ -41,7 +41,8 @@ impl Project {
             match path.split('/').collect::<Vec<_>>().as_slice() {
                 ["audits", _] => project.audits.push(Audit::parse(shown, text, stem)?),
                 ["raw", _] => {
-                    let source = Source::parse(shown, text, stem, &names, &project.settings)?;
+                    let zone = files.time_zone;
+                    let source = Source::parse(shown, text, stem, &names, (zone, &project.settings))?;
                     project.sources.insert(source.name.clone(), source);
                 }
                 [layer, _] if LAYERS.contains(layer) => {

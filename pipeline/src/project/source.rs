@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono_tz::Tz;
+use datafusion::common::DFSchema;
 use datafusion::config::CsvOptions;
 use datafusion::sql::parser::{CreateExternalTable, DFParserBuilder, Statement};
 use datafusion::sql::planner::{ParserOptions, SqlToRel};
@@ -10,9 +12,10 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::header::Header;
+use super::moment::{Moment, WrongMoment};
 use super::plan::{Params, PlanNames};
 use super::sql::{lower_first, name_text, parser_message};
-use crate::Result;
+use crate::{Context, Result};
 
 /// Header keys of a raw file.
 const KEYS: &[&str] =
@@ -50,11 +53,17 @@ pub struct Source {
     pub keys: Vec<String>,
     /// When the row's event happened; the newest such day of all clock sources is `latest`.
     pub event_time: Option<String>,
-    /// When the row became known; rows at or after `as_of` are not read.
+    /// When the row became known; NULL or no column: when it happened. Rows known at or after `as_of` are not read.
     pub ingested_at: Option<String>,
     /// Days within which the key identifies a row across days: a row of another day with the same key is the same
     /// thing delivered again. `None` for a key that identifies rows of one day only.
     pub redelivered_within: Option<i32>,
+    /// `event_time`, planned.
+    pub happened: Option<Moment>,
+    /// `ingested_at`, planned.
+    pub became_known: Option<Moment>,
+    /// The project's time zone, in which folders' days are days.
+    pub time_zone: Tz,
     pub clock: bool,
     pub may_be_empty: bool,
     /// Declared absent by the project: a typed empty table.
@@ -70,7 +79,7 @@ impl Source {
         text: &str,
         stem: &str,
         names: &PlanNames<'_>,
-        settings: &Params,
+        (time_zone, settings): (Tz, &Params),
     ) -> Result<Source> {
         let header = Header::parse(file, text)?;
         header.require(file, text, &[])?;
@@ -106,7 +115,7 @@ impl Source {
             }
         };
         let schema = order_columns(&declared, day.as_deref());
-        let source = Source {
+        let mut source = Source {
             name,
             file: file.to_string(),
             format: format_of(&ddl)
@@ -117,6 +126,9 @@ impl Source {
             event_time: header.get("event_time").map(str::to_string),
             ingested_at: header.get("ingested_at").map(str::to_string),
             redelivered_within: days_of(&header, "redelivered_within", file, text, settings)?,
+            happened: None,
+            became_known: None,
+            time_zone,
             clock: flag(&header, "clock", file, text)?,
             may_be_empty: flag(&header, "may_be_empty", file, text)?,
             absent: false,
@@ -124,26 +136,49 @@ impl Source {
             schema,
             header,
         };
+        source.happened = source.moment("event_time", text, names)?;
+        source.became_known = source.moment("ingested_at", text, names)?;
         source.check_columns(text)?;
         Ok(source)
     }
 
-    fn check_columns(&self, text: &str) -> Result<()> {
-        let named = [("event_time", &self.event_time), ("ingested_at", &self.ingested_at)];
-        let time_columns = named.iter().filter_map(|(key, column)| column.as_ref().map(|c| (*key, c)));
-        let key_columns = self.keys.iter().map(|column| ("grain", column));
-        for (key, column) in time_columns.clone().chain(key_columns) {
-            if self.schema.field_with_name(column).is_err() {
-                let message = format!("`{key}` names column `{column}`, which the table does not declare");
-                let columns: Vec<&str> =
-                    self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-                let help = match nearest(column, columns.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("columns: {}", columns.join(", ")),
-                };
-                return Err(Diagnostic::new(&self.file, text, self.header.place(key), message, help).into());
-            }
+    /// What the header says of when a row happened or became known.
+    fn moment(&self, key: &str, text: &str, names: &PlanNames<'_>) -> Result<Option<Moment>> {
+        let Some(said) = self.header.get(key) else { return Ok(None) };
+        if said.chars().all(|c| c.is_alphanumeric() || c == '_') {
+            self.check_column(key, said, text)?;
         }
+        let schema = DFSchema::try_from(self.schema.clone()).context("cannot read a contract's columns")?;
+        let (message, help) = match Moment::parse(said, &schema, names, self.time_zone) {
+            Ok(moment) => return Ok(Some(moment)),
+            Err(WrongMoment::NoTime) => (
+                format!("`{key}` is `{said}`, which is no TIMESTAMP and no DATE"),
+                "declare the column as TIMESTAMP(6) or DATE, or make one of it, as by `parse_date(COLUMN)`",
+            ),
+            Err(WrongMoment::Refused(why)) => (
+                format!("`{key}` is `{said}`: {}", lower_first(&why)),
+                "name a column, or write an expression of the row's own columns",
+            ),
+        };
+        Err(Diagnostic::new(&self.file, text, self.header.place(key), message, help).into())
+    }
+
+    /// Refuses a column that the table does not declare.
+    fn check_column(&self, key: &str, column: &str, text: &str) -> Result<()> {
+        if self.schema.field_with_name(column).is_ok() {
+            return Ok(());
+        }
+        let message = format!("`{key}` names column `{column}`, which the table does not declare");
+        let columns: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let help = match nearest(column, columns.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("columns: {}", columns.join(", ")),
+        };
+        Err(Diagnostic::new(&self.file, text, self.header.place(key), message, help).into())
+    }
+
+    fn check_columns(&self, text: &str) -> Result<()> {
+        self.keys.iter().try_for_each(|key| self.check_column("grain", key, text))?;
         if self.clock && self.event_time.is_none() {
             let (message, help) =
                 ("a clock needs to know when things happened", "add a line `-- event_time: COLUMN`");
@@ -154,17 +189,6 @@ impl Source {
             let help = "declare `partitioned by (DAY)` and `grain`, or remove the line: rows without days are seen together";
             let place = self.header.place("redelivered_within");
             return Err(Diagnostic::new(&self.file, text, place, message, help).into());
-        }
-        for (key, column) in time_columns {
-            let is_time = self
-                .schema
-                .field_with_name(column)
-                .is_ok_and(|field| matches!(field.data_type(), DataType::Timestamp(_, _)));
-            if !is_time {
-                let message = format!("`{key}` names column `{column}`, which is no TIMESTAMP");
-                let help = "declare it as TIMESTAMP(6)";
-                return Err(Diagnostic::new(&self.file, text, self.header.place(key), message, help).into());
-            }
         }
         if let Some(day) = &self.day
             && !self.schema.field_with_name(day).is_ok_and(|f| f.data_type() == &DataType::Date32)
@@ -186,6 +210,12 @@ impl Source {
     pub fn redelivered_schema(&self) -> SchemaRef {
         let for_day = Arc::new(Field::new(FOR_DAY, DataType::Date32, true));
         Arc::new(Schema::new(self.schema.fields().iter().cloned().chain([for_day]).collect::<Vec<_>>()))
+    }
+
+    /// What says when a row became known: a row that lacks the first counts by the next, since what happens is known
+    /// when it happens at the earliest.
+    pub fn known_by(&self) -> impl DoubleEndedIterator<Item = &Moment> {
+        self.became_known.iter().chain(&self.happened)
     }
 
     /// The columns that files hold: all but the day, which stands in the folder's name.

@@ -1,20 +1,21 @@
 //! `--as-of`: a date, an instant, or the newest day that every clock source has.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, TimeUnit};
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Offset, SecondsFormat, TimeZone, Utc};
 use chrono_tz::Tz;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::provider_as_source;
-use datafusion::functions_aggregate::expr_fn::max;
-use datafusion::logical_expr::{LogicalPlanBuilder, cast, col};
+use datafusion::functions_aggregate::expr_fn::{count, max};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 
-use super::raw::{SourceFiles, find_undecodable};
+use super::Sources;
+use super::raw::{RawFile, SourceFiles, find_undecodable};
 use super::tables::source_table;
 use crate::engine::Engine;
 use crate::lake::Lake;
-use crate::project::{Project, Source};
+use crate::project::{Project, Relation, Source, Store};
 use crate::{Context, Error, Result};
 
 /// What the user asked for.
@@ -23,7 +24,7 @@ pub enum AsOf {
     /// The first instant of a day in the project's time zone.
     Date(NaiveDate),
     Instant(DateTime<Utc>),
-    /// The instant after the newest day present in every clock source.
+    /// The instant after the newest day by now that is present in every clock source.
     Latest,
 }
 
@@ -58,103 +59,197 @@ pub fn day_start(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
         .map_or_else(|| midnight.and_utc(), |instant| instant.with_timezone(&Utc))
 }
 
+/// Where `--as-of` is looked up: a project, the lake's raw files, and the machine's clock.
+#[derive(Clone, Copy)]
+pub struct Clocks<'a> {
+    pub project: &'a Project,
+    pub engine: &'a Engine,
+    pub lake: &'a Lake,
+    pub sources: &'a Sources,
+    /// Rows of later events never make `latest`.
+    pub now: DateTime<Utc>,
+}
+
 impl AsOf {
-    /// The instant meant, in µs since 1970 UTC.
-    pub async fn resolve(
-        &self,
-        project: &Project,
-        engine: &Engine,
-        lake: &Lake,
-        sources: &super::Sources,
-    ) -> Result<DateTime<Utc>> {
+    /// The instant meant.
+    ///
+    /// # Errors
+    /// [`Error::Contract`] when no row of a clock source happened by now, [`Error::Usage`] without a clock source.
+    pub async fn resolve(&self, clocks: Clocks<'_>) -> Result<DateTime<Utc>> {
         match self {
-            AsOf::Date(date) => Ok(day_start(*date, project.time_zone)),
+            AsOf::Date(date) => Ok(day_start(*date, clocks.project.time_zone)),
             AsOf::Instant(instant) => Ok(*instant),
-            AsOf::Latest => latest(project, engine, lake, sources).await,
+            AsOf::Latest => clocks.latest().await,
         }
     }
 }
 
-async fn latest(
-    project: &Project,
-    engine: &Engine,
-    lake: &Lake,
-    sources: &super::Sources,
-) -> Result<DateTime<Utc>> {
-    let mut newest: Option<NaiveDate> = None;
-    for source in project.sources.values().filter(|source| source.clock && !source.absent) {
-        let files = sources.get(&source.name).cloned().unwrap_or_default();
-        let day = match newest_day(project, engine, lake, source, &files).await {
-            Err(error) if error.exit_code() == 1 => {
-                find_undecodable(lake, source, &files).await?;
-                Err(error)
-            }
-            found => found,
-        };
-        let Some(day) = day? else {
-            return Err(Error::Contract(format!(
-                "source `{}` is a clock but holds no row that is not future-dated\nhelp: deliver rows, or give --as-of a date",
-                source.name
+impl Clocks<'_> {
+    async fn latest(&self) -> Result<DateTime<Utc>> {
+        let project = self.project;
+        let mut newest: Option<NaiveDate> = None;
+        for source in project.sources.values().filter(|source| source.clock && !source.absent) {
+            let files = self.files(source);
+            let day = blamed(self.newest_day(source, &files).await, self.lake, source, &files).await?;
+            let Some(day) = day else {
+                return Err(Error::Contract(format!(
+                    "cannot resolve `latest`: every row of source `{}` is dated in the future or has no `{}`; the machine's \
+                     clock says {}\nhelp: deliver rows that have happened, set the clock, or give --as-of a date",
+                    source.name,
+                    source.event_time.as_deref().unwrap_or_default(),
+                    seconds(self.now)
+                )));
+            };
+            newest = Some(newest.map_or(day, |known| known.min(day)));
+        }
+        let day = newest.ok_or_else(|| {
+            Error::Usage(
+                "--as-of latest: no source of the project is marked `clock: true`\nhelp: give --as-of a date"
+                    .into(),
+            )
+        })?;
+        Ok(day_start(day.succ_opt().unwrap_or(day), project.time_zone))
+    }
+
+    fn files(&self, source: &Source) -> SourceFiles {
+        self.sources.get(&source.name).cloned().unwrap_or_default()
+    }
+
+    /// The newest local day of the rows that have happened by now, and before they became known. Sources that come by day
+    /// are read from the newest folder on, until one has such a row; files of which all rows are later are not read.
+    async fn newest_day(&self, source: &Source, files: &SourceFiles) -> Result<Option<NaiveDate>> {
+        let Some(event) = &source.happened else {
+            return Err(Error::Usage(format!(
+                "{}: a clock source needs `event_time` in its header\nhelp: name the column that says when a row happened",
+                source.file
             )));
         };
-        newest = Some(newest.map_or(day, |known| known.min(day)));
+        let now = self.now.timestamp_micros();
+        let happened = &event.instant;
+        let mut usable = happened.clone().lt_eq(micros(now));
+        if let Some(ingested) = &source.became_known {
+            let known = &ingested.instant;
+            usable = usable.and(happened.clone().lt_eq(known.clone()).or(known.clone().is_null()));
+        }
+        let begun = |file: &&RawFile| file.event.is_none_or(|(first, _)| first <= now);
+        let files: Vec<&RawFile> = files.files.iter().filter(begun).collect();
+        let days: BTreeSet<Option<NaiveDate>> = files.iter().map(|file| file.day).collect();
+        for day in days.into_iter().rev() {
+            let of_day = files.iter().filter(|file| file.day == day);
+            let of_day = SourceFiles { files: of_day.map(|file| (*file).clone()).collect() };
+            let newest = self.figure(source, &of_day, usable.clone(), max(happened.clone())).await?;
+            if let Some(instant) = newest.and_then(DateTime::from_timestamp_micros) {
+                let offset = self.project.time_zone.offset_from_utc_datetime(&instant.naive_utc()).fix();
+                return Ok(instant.naive_utc().checked_add_offset(offset).map(|local| local.date()));
+            }
+        }
+        Ok(None)
     }
-    let day = newest.ok_or_else(|| {
-        Error::Usage(
-            "--as-of latest: no source of the project is marked `clock: true`\nhelp: give --as-of a date"
-                .into(),
-        )
-    })?;
-    Ok(day_start(day.succ_opt().unwrap_or(day), project.time_zone))
+
+    /// An aggregate of the chosen rows.
+    async fn figure(
+        &self,
+        source: &Source,
+        files: &SourceFiles,
+        chosen: Expr,
+        figure: Expr,
+    ) -> Result<Option<i64>> {
+        let table = source_table(self.lake, source, files, None, None)?;
+        let plan = LogicalPlanBuilder::scan(&source.name, provider_as_source(table), None)
+            .and_then(|scan| scan.filter(chosen))
+            .and_then(|rows| rows.aggregate(Vec::<Expr>::new(), vec![figure]))
+            .and_then(LogicalPlanBuilder::build)
+            .context(format!("cannot look at the times of {}", source.name))?;
+        self.engine.scalar_i64(&plan).await
+    }
+
+    /// For each source with rows of events later than now: a line that counts them, with the latest and its file. Files
+    /// whose statistics, or whose folders' days where they keep none, show no such row are not read.
+    pub async fn future_rows(&self) -> Result<Vec<String>> {
+        let now = self.now.timestamp_micros();
+        let mut lines = Vec::new();
+        for source in self.project.sources.values().filter(|source| !source.absent) {
+            let Some(event) = &source.happened else { continue };
+            let mut files = self.files(source);
+            files.files.retain(|file| match (file.event, file.day) {
+                (Some((_, last)), _) => last > now,
+                (None, Some(day)) => day_start(day, source.time_zone) > self.now,
+                (None, None) => file.rows != Some(0),
+            });
+            let Some(file) = files.files.iter().max_by_key(|file| file.event.map(|(_, last)| last)) else {
+                continue;
+            };
+            let later = event.instant.clone().gt(micros(now));
+            let rows = self.figure(source, &files, later.clone(), count(lit(1))).await;
+            let rows = blamed(rows, self.lake, source, &files).await?.unwrap_or_default();
+            if rows > 0 {
+                let newest = match file.event {
+                    Some((_, last)) => Some(last),
+                    None => self.figure(source, &files, later, max(event.instant.clone())).await?,
+                };
+                let rows = if rows == 1 { "1 row is".to_string() } else { format!("{rows} rows are") };
+                lines.push(format!(
+                    "warning: source `{}`: {rows} dated after the machine's clock ({}), the last `{}` is {} \
+                     (file {}); no such row makes `latest`",
+                    source.name,
+                    seconds(self.now),
+                    event.text,
+                    newest.and_then(DateTime::from_timestamp_micros).map(seconds).unwrap_or_default(),
+                    file.relative
+                ));
+            }
+        }
+        Ok(lines)
+    }
 }
 
-/// The newest local day of the rows that are not future-dated. Sources that come by day are read from the newest
-/// folder on, until one has such a row.
-async fn newest_day(
-    project: &Project,
-    engine: &Engine,
-    lake: &Lake,
-    source: &Source,
-    files: &SourceFiles,
-) -> Result<Option<NaiveDate>> {
-    let Some(event_time) = &source.event_time else {
-        return Err(Error::Usage(format!(
-            "{}: a clock source needs `event_time` in its header\nhelp: name the column that says when a row happened",
-            source.file
-        )));
-    };
-    let mut days: Vec<Option<NaiveDate>> = files.files.iter().map(|file| file.day).collect();
-    days.sort();
-    days.dedup();
-    for day in days.into_iter().rev() {
-        let of_day = SourceFiles { files: files.files.iter().filter(|f| f.day == day).cloned().collect() };
-        let table = source_table(lake, source, &of_day, None, None)?;
-        let scan = LogicalPlanBuilder::scan(&source.name, provider_as_source(Arc::clone(&table)), None);
-        let plan = scan
-            .and_then(|plan| match &source.ingested_at {
-                Some(ingested_at) => plan.filter(col(event_time.as_str()).lt_eq(col(ingested_at.as_str()))),
-                None => Ok(plan),
-            })
-            .and_then(|plan| {
-                plan.aggregate(
-                    Vec::<datafusion::logical_expr::Expr>::new(),
-                    vec![max(cast(
-                        col(event_time.as_str()),
-                        DataType::Timestamp(TimeUnit::Microsecond, None),
-                    ))],
-                )
-            })
-            .and_then(LogicalPlanBuilder::build)
-            .context(format!("cannot find the newest day of {}", source.name))?;
-        if let Some(micros) = engine.scalar_i64(&plan).await? {
-            let Some(instant) = DateTime::from_timestamp_micros(micros) else { continue };
-            let local = instant
-                .naive_utc()
-                .checked_add_offset(project.time_zone.offset_from_utc_datetime(&instant.naive_utc()).fix());
-            return Ok(local.map(|local| local.date()));
+/// When a look at a source fails because a file cannot be decoded, that file is the answer.
+async fn blamed<T>(found: Result<T>, lake: &Lake, source: &Source, files: &SourceFiles) -> Result<T> {
+    if found.as_ref().is_err_and(|error| error.exit_code() == 1) {
+        find_undecodable(lake, source, files).await?;
+    }
+    found
+}
+
+fn micros(instant: i64) -> Expr {
+    lit(ScalarValue::TimestampMicrosecond(Some(instant), None))
+}
+
+fn seconds(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Refuses an instant within a day where a source of a daily stage does not say when its rows became known or happened:
+/// what comes later on that day could not be told from what came before.
+///
+/// # Errors
+/// [`Error::Usage`] names the source, the stage and both ways out.
+pub fn check_instant(project: &Project, as_of: DateTime<Utc>) -> Result<()> {
+    let day = as_of.with_timezone(&project.time_zone).date_naive();
+    if day_start(day, project.time_zone) == as_of {
+        return Ok(());
+    }
+    for stage in project.stages.iter().filter(|stage| stage.store == Store::Daily) {
+        for relation in project.stored_inputs(&stage.name) {
+            let Relation::Source(name) = relation else { continue };
+            let source = project.sources.get(&name).filter(|source| !source.absent);
+            let Some(source) = source else { continue };
+            let says = match source.known_by().next() {
+                Some(known) if !known.day_only => continue,
+                Some(known) => format!("says only the day on which its rows happened (`{}`)", known.text),
+                None => "does not say when its rows happened".to_string(),
+            };
+            return Err(Error::Usage(format!(
+                "--as-of {}: the instant lies within a day, but source `{name}` {says}, so that `{}` could not leave out what \
+                 came later that day\nhelp: give a date (--as-of {day}), or name a TIMESTAMP by `-- event_time: COLUMN` or \
+                 `-- ingested_at: COLUMN` in {}",
+                as_of.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+                stage.name,
+                source.file
+            )));
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 #[cfg(test)]

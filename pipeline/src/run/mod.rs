@@ -47,6 +47,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::lake::{LOCK_TIMEOUT, Lake, Lock};
 use crate::project::{MODELS, ModelUse, PSEUDONYM_KEY, Params, Project, Relation, Stage, Store, models_value};
 use crate::{Context, Error, Result};
+use as_of::Clocks;
 use execute::Runner;
 use model::StoredModel;
 use plan::Part;
@@ -58,6 +59,8 @@ pub type Sources = BTreeMap<String, SourceFiles>;
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     pub as_of: AsOf,
+    /// The machine's clock: later rows never make `latest`.
+    pub now: DateTime<Utc>,
     /// Stages to compute with all that they need; nothing is published. Empty: everything.
     pub select: Vec<String>,
     /// Compute everything anew; carried state stays.
@@ -85,6 +88,7 @@ impl Default for RunOptions {
     fn default() -> Self {
         RunOptions {
             as_of: AsOf::Latest,
+            now: Utc::now(),
             select: Vec::new(),
             full_refresh: false,
             state: StateOf::Lake,
@@ -146,8 +150,13 @@ async fn run_locked(
         Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
     let here = engine.here();
     let sources = inspect_sources(lake, project).await?;
-    let as_of = options.as_of.resolve(project, here, lake, &sources).await?;
+    let clocks = Clocks { project, engine: here, lake, sources: &sources, now: options.now };
+    let as_of = options.as_of.resolve(clocks).await?;
+    if options.as_of == AsOf::Latest {
+        clocks.future_rows().await?.iter().for_each(|line| reporter.say(line));
+    }
     let micros = as_of.timestamp_micros();
+    as_of::check_instant(project, as_of)?;
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let redelivered = redelivered::find(lake, project, here, &sources, micros).await?;
@@ -257,19 +266,11 @@ async fn inspect_sources(lake: &Lake, project: &Project) -> Result<Sources> {
 
 /// Refuses an `as_of` at which nothing was known yet.
 fn check_known(project: &Project, sources: &Sources, as_of: DateTime<Utc>) -> Result<()> {
-    let micros = as_of.timestamp_micros();
     for source in project.sources.values().filter(|source| !source.absent && !source.may_be_empty) {
         let Some(files) = sources.get(&source.name) else { continue };
-        let happened = |file: &&RawFile| {
-            source.ingested_at.is_some() || file.event.is_none_or(|(first, _)| first < micros)
-        };
-        if files.known_at(micros).files.iter().filter(happened).count() == 0 {
-            let first = files
-                .files
-                .iter()
-                .filter_map(|file| file.ingested.or(file.event))
-                .map(|(first, _)| first)
-                .min();
+        let known = files.known_at(as_of.timestamp_micros()).files;
+        if known.iter().all(|file| file.rows == Some(0)) {
+            let first = files.files.iter().filter_map(|file| file.known).map(|(first, _)| first).min();
             let first =
                 first.and_then(DateTime::from_timestamp_micros).map_or("later".into(), |t| t.to_rfc3339());
             return Err(Error::Contract(format!(

@@ -218,7 +218,13 @@ impl Planner<'_> {
         match relation {
             Relation::Source(name) => {
                 let files = super::files_of(self.sources, name, part);
-                let cut = files.is_cut_by(self.as_of).then_some(self.as_of);
+                let columns = || {
+                    self.project
+                        .sources
+                        .get(name)
+                        .map(|s| s.known_by().map(|known| &known.text).collect::<Vec<_>>())
+                };
+                let cut = files.is_cut_by(self.as_of).then(|| (self.as_of, columns()));
                 format!("{} {cut:?}", files.fingerprint())
             }
             Relation::Redelivered(name) => {

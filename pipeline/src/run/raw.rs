@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
+use super::as_of::day_start;
 use super::contents::{Content, FileRead, FileState, KnownFiles, states};
 use super::text::{self, TextScan};
 use crate::lake::{Lake, read_footer, unescape};
@@ -41,10 +42,10 @@ pub struct RawFile {
     /// What was read of it; `None` where the etag stands in.
     pub content: Option<Content>,
     pub day: Option<NaiveDate>,
-    /// Smallest and largest `ingested_at`, µs since 1970 UTC; any instant where a file does not say, `None` for a source
-    /// without the column.
-    pub ingested: Option<(i64, i64)>,
-    /// Smallest and largest `event_time`, likewise.
+    /// When its first and its last row became known, µs since 1970 UTC; any instant where a file does not say. Rows of a
+    /// source that never says became known on the day of their folder; `None` where there is none, and without rows.
+    pub known: Option<(i64, i64)>,
+    /// Smallest and largest `event_time`, where the file says.
     pub event: Option<(i64, i64)>,
     /// Columns with instants in seconds or milliseconds that are declared in microseconds, with their types in the file.
     pub coarse: BTreeMap<String, DataType>,
@@ -118,7 +119,7 @@ impl SourceFiles {
 
     /// Without the files whose every row became known at `as_of` (µs) or later.
     pub fn known_at(&self, as_of: i64) -> SourceFiles {
-        let known = |file: &&RawFile| file.ingested.is_none_or(|(first, _)| first < as_of);
+        let known = |file: &&RawFile| file.known.is_none_or(|(first, _)| first < as_of);
         SourceFiles { files: self.files.iter().filter(known).cloned().collect() }
     }
 
@@ -129,7 +130,7 @@ impl SourceFiles {
 
     /// Whether some row may have become known at `as_of` (µs) or later, so that rows must be filtered.
     pub fn is_cut_by(&self, as_of: i64) -> bool {
-        self.files.iter().any(|file| file.ingested.is_some_and(|(_, last)| last >= as_of))
+        self.files.iter().any(|file| file.known.is_some_and(|(_, last)| last >= as_of))
     }
 
     /// Hash of the files' identities.
@@ -198,7 +199,7 @@ async fn inspect_file(
         bytes: state.bytes,
         rows: None,
         day,
-        ingested: source.ingested_at.as_ref().map(|_| ANY_INSTANT),
+        known: None,
         event: None,
         first_key: None,
         coarse: BTreeMap::new(),
@@ -211,7 +212,11 @@ async fn inspect_file(
         Format::Csv(_) => {
             let empty =
                 file.content.iter().filter_map(|content| content.text.as_ref()).any(|text| !text.holds_rows);
-            Ok(RawFile { rows: empty.then_some(0), ..file })
+            let known = match source.known_by().next() {
+                Some(_) => (!empty).then_some(ANY_INSTANT),
+                None => start_of(source, file.day),
+            };
+            Ok(RawFile { rows: empty.then_some(0), known, ..file })
         }
     }
 }
@@ -268,14 +273,17 @@ async fn with_footer(lake: &Lake, source: &Source, file: RawFile) -> Result<RawF
     let arrow = ArrowReaderMetadata::try_new(metadata.clone(), ArrowReaderOptions::new())
         .map_err(|error| broken(&error))?;
     check_columns(source, &file.relative, arrow.schema())?;
-    let range = |column: &Option<String>| {
-        column.as_ref().and_then(|name| time_range(&metadata, arrow.schema(), name))
-    };
     let null_keys =
         source.keys.iter().filter_map(|key| Some((key.clone(), null_count(&metadata, key)?))).collect();
     Ok(RawFile {
-        ingested: source.ingested_at.as_ref().map(|_| range(&source.ingested_at).unwrap_or(ANY_INSTANT)),
-        event: range(&source.event_time),
+        known: match source.known_by().next() {
+            Some(_) => known_range(source, &metadata, arrow.schema()),
+            None => start_of(source, file.day),
+        },
+        event: source
+            .happened
+            .as_ref()
+            .and_then(|event| time_range(&metadata, arrow.schema(), event.column()?)),
         coarse: coarse_instants(source, arrow.schema()),
         first_key: source.keys.first().and_then(|key| whole_range(&metadata, source, key)),
         rows: Some(metadata.file_metadata().num_rows().max(0) as u64),
@@ -353,17 +361,46 @@ fn column_index(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
     (0..schema.num_columns()).find(|i| schema.column(*i).path().string() == name)
 }
 
-/// Smallest and largest value of a timestamp column in µs.
+/// The first instant of a folder's day, as a range.
+fn start_of(source: &Source, day: Option<NaiveDate>) -> Option<(i64, i64)> {
+    let start = day_start(day?, source.time_zone).timestamp_micros();
+    Some((start, start))
+}
+
+/// When the first and the last row of a file became known; rows that never say count as always known.
+fn known_range(source: &Source, metadata: &ParquetMetaData, schema: &SchemaRef) -> Option<(i64, i64)> {
+    let rows = metadata.file_metadata().num_rows().max(0) as u64;
+    if rows == 0 {
+        return None;
+    }
+    let mut range: Option<(i64, i64)> = None;
+    for known in source.known_by() {
+        let Some(column) = known.column() else { return Some(ANY_INSTANT) };
+        let nulls = null_count(metadata, column);
+        match time_range(metadata, schema, column) {
+            Some((low, high)) => range = Some(range.map_or((low, high), |(a, b)| (a.min(low), b.max(high)))),
+            None if nulls == Some(rows) => {}
+            None => return Some(ANY_INSTANT),
+        }
+        if nulls == Some(0) {
+            return range;
+        }
+    }
+    Some((i64::MIN, range.map_or(i64::MIN, |(_, last)| last)))
+}
+
+/// Smallest and largest value of a timestamp column in µs, rounded down.
 fn time_range(metadata: &ParquetMetaData, schema: &SchemaRef, name: &str) -> Option<(i64, i64)> {
     let index = column_index(metadata, name)?;
-    let per_unit = match schema.field_with_name(name).ok()?.data_type() {
-        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000,
-        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_i64,
-        _ => return None,
+    let DataType::Timestamp(unit, _) = schema.field_with_name(name).ok()?.data_type() else { return None };
+    let micros = |value: i64| match unit {
+        TimeUnit::Second => value.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => value.saturating_mul(1_000),
+        TimeUnit::Microsecond => value,
+        TimeUnit::Nanosecond => value.div_euclid(1_000),
     };
     let (low, high) = int64_range(metadata, index)?;
-    Some((low.saturating_mul(per_unit), high.saturating_mul(per_unit)))
+    Some((micros(low), micros(high)))
 }
 
 /// Smallest and largest value of a key that is declared and stored as BIGINT.

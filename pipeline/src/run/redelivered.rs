@@ -12,13 +12,12 @@ use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
-use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 use hashbrown::HashMap;
 
 use super::Sources;
 use super::raw::SourceFiles;
-use super::tables::{date32, source_table, written_table};
+use super::tables::{date32, known_before, source_table, written_table};
 use crate::engine::{Engine, Progress};
 use crate::lake::{DataFile, Lake, SinkSpec, stage_data_prefix};
 use crate::project::{FOR_DAY, Project, Source};
@@ -302,8 +301,8 @@ fn scan(name: &str, table: Arc<dyn TableProvider>) -> Result<LogicalPlanBuilder>
 
 /// The rows known before the cut, and those that do not say when they became known.
 fn known(rows: LogicalPlanBuilder, source: &Source, cut: i64) -> Result<LogicalPlanBuilder> {
-    let Some(column) = &source.ingested_at else { return Ok(rows) };
-    let column = col(quoted(column));
-    let before = column.clone().lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
-    rows.filter(before.or(column.is_null())).context(format!("cannot cut {}", source.name))
+    match known_before(source, cut) {
+        Some(known) => rows.filter(known).context(format!("cannot cut {}", source.name)),
+        None => Ok(rows),
+    }
 }

@@ -20,8 +20,8 @@ use crate::lake::{DataFile, Lake};
 use crate::project::{Format, Source, Stage};
 use crate::{Context, Error, Result};
 
-/// The raw files of a source as a table. With a cut, only rows known before it (µs) are seen; rows that do not say
-/// when they became known are seen too. With the bytes of a job's days, files are read in the order of their days, and all
+/// The raw files of a source as a table. With a cut, only rows known before it (µs) are seen; rows that say neither when
+/// they became known nor when they happened are seen too. With the bytes of a job's days, files are read in the order of their days, and all
 /// tables of the job are split at the same days.
 pub fn source_table(
     lake: &Lake,
@@ -43,16 +43,15 @@ pub fn source_table(
         (Some(table), None) => table?,
         (first, second) => together(source, first.into_iter().chain(second).chain(tables))?,
     };
-    match (&source.ingested_at, cut) {
-        (Some(column), Some(cut)) if files.is_cut_by(cut) => {
-            let known = col(column.as_str()).lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
+    match cut.filter(|cut| files.is_cut_by(*cut)).and_then(|cut| known_before(source, cut)) {
+        Some(known) => {
             let plan = LogicalPlanBuilder::scan(&source.name, provider_as_source(table), None)
-                .and_then(|scan| scan.filter(known.or(col(column.as_str()).is_null())))
+                .and_then(|scan| scan.filter(known))
                 .and_then(LogicalPlanBuilder::build)
                 .context(format!("cannot read {}", source.name))?;
             Ok(Arc::new(ViewTable::new(plan, None)))
         }
-        _ => Ok(table),
+        None => Ok(table),
     }
 }
 
@@ -128,6 +127,16 @@ fn together(
     let all = all.ok_or_else(|| Error::other(format!("{} has no files", source.name)))?;
     let plan = all.build().context(format!("cannot read {}", source.name))?;
     Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+/// Whether a row became known before an instant (µs); `None` for a source whose rows never say.
+pub fn known_before(source: &Source, cut: i64) -> Option<Expr> {
+    let cut = lit(ScalarValue::TimestampMicrosecond(Some(cut), None));
+    source.known_by().rev().fold(None, |otherwise: Option<Expr>, known| {
+        let unsaid = known.instant.clone().is_null();
+        let unsaid = otherwise.map_or(unsaid.clone(), |otherwise| unsaid.and(otherwise));
+        Some(known.instant.clone().lt(cut.clone()).or(unsaid))
+    })
 }
 
 /// Files that a sink wrote, as a table with the columns of `schema`: those that the files store, and those whose

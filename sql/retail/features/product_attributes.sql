@@ -1,8 +1,8 @@
 -- The attributes by which products are preferred; the price band tells cheap from dear within a category.
 -- grain: product_id
 -- store: table
--- why: prices of a catalogue without prices are the mean ones paid before discounts; equal prices are in one band, and who is
---    both among the cheapest and the dearest is in the middle
+-- why: prices of a catalogue without prices are the mean ones paid before discounts; equal prices are in one band, and what is
+--    both among the cheapest and the dearest is in the middle; a product that is yet to be launched has no price to compare with
 with
 paid as (
     select
@@ -19,7 +19,13 @@ priced as (
         g.category,
         g.subcategory,
         g.brand,
-        coalesce(g.list_price, to_money(cast(p.amount as double) / nullif(cast(p.items as double), 0))) as price
+        case
+            when g.launched_on is null or day_start(g.launched_on, $time_zone) < $as_of
+                then
+                    coalesce(
+                        g.list_price, to_money(cast(p.amount as double) / nullif(cast(p.items as double), 0))
+                    )
+        end as price
     from staging.products as g
     left join paid as p on g.product_id = p.product_id
 ),

@@ -14,7 +14,7 @@ known as (
         o.order_id is null or p.customer_id is null as orphan,
         p.customer_id
     from staging.returns as r
-    left join staging.orders as o on r.order_id = o.order_id
+    left join staging.orders as o on r.order_id = o.order_id and o.ordered_at < $as_of
     left join identity.account_person as p on coalesce(o.account_id, r.account_id) = p.account_id
     where r.returned_at < $as_of
 )

@@ -1,4 +1,4 @@
--- Every known account.
+-- Every account known before `as_of`.
 -- grain: account_id
 -- store: table
 select account_id
@@ -6,4 +6,4 @@ from staging.customers
 union
 select account_id
 from staging.orders
-where $accounts_from_orders
+where $accounts_from_orders and ordered_at < $as_of

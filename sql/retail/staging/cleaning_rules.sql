@@ -46,6 +46,8 @@ from (
     ('staging.consents', 'unknown_status', 'status', 'error', 'quarantine', 'the status is none of grant, deny, revoked'),
     ('staging.customers', 'contradicting_age', 'age', 'warning', 'null', 'the age is not that of the birth date, which counts as it says more'),
     ('staging.customers', 'duplicate_account', 'account_id', 'info', 'quarantine', 'the same row was delivered before'),
+    ('staging.customers', 'future_registration', 'registered_at', 'warning', 'null', 'it would have happened after it was known'),
+    ('staging.customers', 'future_update', 'updated_at', 'warning', 'null', 'it would have happened after it was known'),
     ('staging.customers', 'impossible_birth_date', 'birth_date', 'warning', 'null', 'nobody alive was born then'),
     ('staging.customers', 'invalid_birth_date', 'birth_date', 'warning', 'null', 'the text is no date'),
     ('staging.customers', 'invalid_email', 'email', 'warning', 'null', 'the text is no e-mail address'),

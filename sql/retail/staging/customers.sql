@@ -4,7 +4,8 @@
 -- quarantine: rule
 -- accounts: raw.crm_customers
 -- why: what is done about a broken rule stands in `staging.cleaning_rules`; `issues` names the rules that a row breaks. Of
---    several versions of a record the one updated last stays, delivered copies of it go
+--    several versions of a record the one updated last stays, delivered copies of it go; an update dated after its delivery is
+--    no reason to stay
 with
 source as (
     select
@@ -21,6 +22,10 @@ source as (
         nullif(fold_width(region), '') as region,
         case when not out_of_range($earliest_date, $latest_date, registered_at) then registered_at end as registered_at,
         case when not out_of_range($earliest_date, $latest_date, updated_at) then updated_at end as updated_at,
+        case when not out_of_range($earliest_date, $latest_date, registered_at)
+            then coalesce(registered_at > ingested_at, false) else false end as future_registration,
+        case when not out_of_range($earliest_date, $latest_date, updated_at)
+            then coalesce(updated_at > ingested_at, false) else false end as future_update,
         case when not out_of_range($earliest_date, $latest_date, ingested_at) then ingested_at end as ingested_at,
         out_of_range($earliest_date, $latest_date, registered_at, updated_at, ingested_at) as out_of_range
     from raw.crm_customers
@@ -43,6 +48,8 @@ followed as (
         region,
         registered_at,
         updated_at,
+        future_registration,
+        future_update,
         ingested_at,
         out_of_range,
         lag(account_id) over lot as account_before,
@@ -51,8 +58,8 @@ followed as (
     window lot as (
         partition by row_hash(account_id) % 64
         order by
-            account_id, updated_at desc nulls last, ingested_at, system, full_name, email, phone, birth_date, age,
-            gender, address, city, region, registered_at, out_of_range
+            account_id, future_update, updated_at desc nulls last, ingested_at, system, full_name, email, phone,
+            birth_date, age, gender, address, city, region, registered_at, out_of_range
     )
 ),
 
@@ -74,6 +81,8 @@ parsed as (
         region,
         registered_at,
         updated_at,
+        future_registration,
+        future_update,
         local_date(ingested_at, $time_zone) as known_on,
         out_of_range,
         email is not null as has_email,
@@ -118,6 +127,8 @@ compared as (
         p.registered_at,
         p.updated_at,
         p.out_of_range,
+        p.future_registration,
+        p.future_update,
         p.has_email,
         p.has_phone,
         p.has_birth_date,
@@ -167,6 +178,8 @@ judged as (
                 case when age is null and years is not null and not impossible_birth_date then 'missing_age' end,
                 case when has_gender and gender is null then 'unknown_gender' end,
                 case when out_of_range then 'out_of_range' end,
+                case when future_registration then 'future_registration' end,
+                case when future_update then 'future_update' end,
                 case when city is null and place['city'] is not null then 'missing_city' end
             ),
             ''
@@ -224,8 +237,8 @@ select
     region,
     place['postcode'] as postcode,
     cast(null as varchar) as national_id,
-    registered_at,
-    updated_at,
+    case when array_has(emptied, 'future_registration') then null else registered_at end as registered_at,
+    case when array_has(emptied, 'future_update') then null else updated_at end as updated_at,
     issues,
     coalesce(broken, array_sort(rejected)[1]) as rule
 from listed
