@@ -23,29 +23,14 @@ pub struct Disk {
     files: LocalFileSystem,
 }
 
-/// What a put may be spared.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Spared {
-    /// All: the file may be lost with the power, as no other file relies on it.
-    Syncs,
-    /// A name of its own until it is complete: only those look for the file who are told of it afterwards.
-    Staging,
-}
+/// Marks a put that may be lost with the power.
+#[derive(Clone, Debug)]
+struct Volatile;
 
 /// Options of a put that replaces what is there, and that no other file relies on: it is not synced.
 pub fn volatile() -> PutOptions {
-    spared(Spared::Syncs)
-}
-
-/// Options of a put under a name that was never used, which others learn when the put is done. It is written under that
-/// name and synced once, where other puts cost a disk two writes of its journal.
-pub fn unnamed() -> PutOptions {
-    spared(Spared::Staging)
-}
-
-fn spared(what: Spared) -> PutOptions {
     let mut options = PutOptions::default();
-    options.extensions.insert(what);
+    options.extensions.insert(Volatile);
     options
 }
 
@@ -72,16 +57,14 @@ impl Display for Disk {
 #[async_trait]
 impl ObjectStore for Disk {
     async fn put_opts(&self, at: &Location, body: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let write = match (&options.mode, options.extensions.get::<Spared>()) {
-            (PutMode::Overwrite, Some(Spared::Syncs)) | (PutMode::Update(_), _) => {
-                return self.files.put_opts(at, body, options).await;
-            }
-            (PutMode::Overwrite, Some(Spared::Staging)) => write_new,
-            (PutMode::Overwrite, None) => write_over,
-            (PutMode::Create, _) => create,
+        let plain = options.attributes.is_empty() && options.extensions.get::<Volatile>().is_none();
+        let create = match options.mode {
+            PutMode::Create if plain => true,
+            PutMode::Overwrite if plain => false,
+            _ => return self.files.put_opts(at, body, options).await,
         };
         let path = self.files.path_to_filesystem(at)?;
-        blocking(move || write(&path, &body)).await?;
+        blocking(move || write(&path, &body, create)).await?;
         Ok(PutResult { e_tag: None, version: None })
     }
 
@@ -175,57 +158,27 @@ pub fn make_private(folder: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes a file that is not there, which is looked for only when this has returned.
-fn write_new(path: &Path, body: &PutPayload) -> std::io::Result<()> {
-    let above = make_folder(folder_of(path)?)?;
-    let mut file = File::create_new(path).map_err(|error| naming(path, &error))?;
-    note("name", path);
-    if let Err(error) = fill(&mut file, path, body) {
-        let _ = std::fs::remove_file(path);
-        return Err(naming(path, &error));
-    }
-    sync_folders(path, &above)
-}
-
-/// Writes a file, in place of what is there.
-fn write_over(path: &Path, body: &PutPayload) -> std::io::Result<()> {
-    write_staged(path, body, |temporary| std::fs::rename(temporary, path))
-}
-
-/// Writes a file unless it is there.
-fn create(path: &Path, body: &PutPayload) -> std::io::Result<()> {
-    write_staged(path, body, |temporary| {
-        std::fs::hard_link(temporary, path)?;
-        let _ = std::fs::remove_file(temporary);
-        Ok(())
-    })
-}
-
 /// Writes a file under another name, syncs it, and gives it its name.
-fn write_staged(
-    path: &Path,
-    body: &PutPayload,
-    name: impl FnOnce(&Path) -> std::io::Result<()>,
-) -> std::io::Result<()> {
-    let above = make_folder(folder_of(path)?)?;
+fn write(path: &Path, body: &PutPayload, create: bool) -> std::io::Result<()> {
+    let folder = folder_of(path)?;
+    let above = make_folder(folder)?;
     let (mut file, temporary) = open_temporary(path)?;
-    if let Err(error) = fill(&mut file, &temporary, body).and_then(|()| name(&temporary)) {
+    let named = body.iter().try_for_each(|piece| file.write_all(piece)).and_then(|()| {
+        sync_open(&file, &temporary)?;
+        match create {
+            true => std::fs::hard_link(&temporary, path)?,
+            false => std::fs::rename(&temporary, path)?,
+        }
+        note("name", path);
+        Ok(())
+    });
+    if create || named.is_err() {
         let _ = std::fs::remove_file(&temporary);
-        return Err(naming(path, &error));
     }
-    note("name", path);
-    sync_folders(path, &above)
-}
-
-fn fill(file: &mut File, path: &Path, body: &PutPayload) -> std::io::Result<()> {
-    body.iter().try_for_each(|piece| file.write_all(piece))?;
-    sync_open(file, path)
-}
-
-/// Syncs the folder of a file, and those above it that have new names: a journal then writes once for all.
-fn sync_folders(path: &Path, above: &[&Path]) -> std::io::Result<()> {
-    sync_folder(folder_of(path)?)?;
-    sync_all(above)
+    named.map_err(|error| naming(path, &error))?;
+    // of folders after all of them: a journal then writes once
+    sync_folder(folder)?;
+    sync_all(&above)
 }
 
 /// A new file beside `path`, under a name that [`LocalFileSystem`] never lists.
@@ -371,10 +324,6 @@ mod tests {
         assert_eq!(of.steps(), ["sync a/b/f#1", "name a/b/f", "sync a/b"]);
         of.store.put_opts(&of.at("a/b/g"), "four".into(), volatile()).await.unwrap();
         assert!(of.steps().is_empty());
-        of.store.put_opts(&of.at("a/c/d"), "data".into(), unnamed()).await.unwrap();
-        assert_eq!(of.steps(), ["name a/c/d", "sync a/c/d", "sync a/c", "sync a"]);
-        let twice = of.store.put_opts(&of.at("a/c/d"), "other".into(), unnamed()).await.unwrap_err();
-        assert!(matches!(twice, Error::AlreadyExists { .. }), "{twice}");
         of.store.rename(&of.at("a/b/g"), &of.at("a/h")).await.unwrap();
         assert_eq!(of.steps(), ["sync a/h", "sync a"]);
         let mut upload = of.store.put_multipart(&of.at("a/m")).await.unwrap();
@@ -385,9 +334,9 @@ mod tests {
         assert_eq!(of.steps(), ["sync a/m", "sync a"]);
         assert_eq!(
             (of.files("a"), of.files("a/b")),
-            (vec!["b".into(), "c".into(), "h".into(), "m".into()], vec!["f".into()])
+            (vec!["b".into(), "h".into(), "m".into()], vec!["f".into()])
         );
-        for (path, content) in [("a/b/f", "three"), ("a/c/d", "data"), ("a/h", "four"), ("a/m", "five six")] {
+        for (path, content) in [("a/b/f", "three"), ("a/h", "four"), ("a/m", "five six")] {
             assert_eq!(of.store.get(&of.at(path)).await.unwrap().bytes().await.unwrap(), content);
         }
     }

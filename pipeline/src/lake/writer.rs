@@ -20,7 +20,6 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::SchemaDescriptor;
 use tokio::io::AsyncWriteExt;
 
-use super::disk::unnamed;
 use super::footer::footer_sha256;
 use super::stats::delta_stats;
 
@@ -102,9 +101,8 @@ impl OpenFile {
         schema: SchemaRef,
         properties: WriterProperties,
     ) -> Result<OpenFile, DataFusionError> {
-        let inner = BufWriter::with_capacity(store, path.clone(), PART_BYTES)
-            .with_max_concurrency(PARTS_IN_FLIGHT)
-            .with_extensions(unnamed().extensions);
+        let inner =
+            BufWriter::with_capacity(store, path.clone(), PART_BYTES).with_max_concurrency(PARTS_IN_FLIGHT);
         let upload = Upload { inner, tail: Bytes::new(), bytes: 0, closing: false };
         let writer = AsyncArrowWriter::try_new(upload, schema.clone(), Some(properties))?;
         Ok(OpenFile {
