@@ -21,23 +21,66 @@ traits as (
     select trait
     from counts
     where family = ''
-    union
-    select trait
-    from portraits.carried_traits
-    where family = ''
+    group by trait
 ),
 
-lines as (
+-- Every line, and once more where it is carried.
+listed_lines as (
     select
         coalesce(g.family, '') as family,
         coalesce(g.segment, '') as segment,
         t.trait,
         g.customers,
-        case when c.trait is null then $as_of else c.counted_as_of end as counted_as_of
+        $as_of as counted_as_of,
+        false as carried
     from portraits.groups as g
     cross join traits as t
-    left join portraits.carried_traits as c
-        on coalesce(g.family, '') = c.family and coalesce(g.segment, '') = c.segment and t.trait = c.trait
+    union all
+    select
+        c.family,
+        c.segment,
+        c.trait,
+        g.customers,
+        c.counted_as_of,
+        true as carried
+    from portraits.carried_traits as c
+    inner join portraits.groups as g on c.family = coalesce(g.family, '') and c.segment = coalesce(g.segment, '')
+),
+
+lines as (
+    select
+        family,
+        segment,
+        trait,
+        max(customers) as customers,
+        case when bool_or(carried) then max(counted_as_of) filter (where carried) else $as_of end as counted_as_of
+    from listed_lines
+    group by family, segment, trait
+),
+
+-- What was counted now and by earlier runs.
+counted as (
+    select
+        $as_of as as_of,
+        family,
+        segment,
+        trait,
+        value,
+        customers as n,
+        cast(sum(customers) over (partition by family, segment, trait) as bigint) as known,
+        cast(null as bigint) as customers
+    from counts
+    union all
+    select
+        as_of,
+        family,
+        segment,
+        trait,
+        value,
+        n,
+        known,
+        customers
+    from portraits.trait_versions
 ),
 
 held as (
@@ -46,25 +89,12 @@ held as (
         l.segment,
         l.trait,
         c.value,
-        c.customers as n,
-        cast(sum(c.customers) over (partition by l.family, l.segment, l.trait) as bigint) as known,
-        l.customers
+        c.n,
+        c.known,
+        c.customers
     from lines as l
-    inner join counts as c on l.family = c.family and l.segment = c.segment and l.trait = c.trait
-    where l.counted_as_of = $as_of
-    union all
-    select
-        l.family,
-        l.segment,
-        l.trait,
-        v.value,
-        v.n,
-        v.known,
-        v.customers
-    from lines as l
-    inner join portraits.trait_versions as v
-        on l.family = v.family and l.segment = v.segment and l.trait = v.trait and l.counted_as_of = v.as_of
-    where l.counted_as_of <> $as_of
+    inner join counted as c
+        on l.family = c.family and l.segment = c.segment and l.trait = c.trait and l.counted_as_of = c.as_of
 ),
 
 listed as (
@@ -75,19 +105,6 @@ listed as (
     group by trait, value
 ),
 
-wholes as (
-    select
-        l.family,
-        l.segment,
-        l.trait,
-        l.counted_as_of,
-        case when l.counted_as_of = $as_of then coalesce(max(h.known), 0) else max(h.known) end as known,
-        case when l.counted_as_of = $as_of then max(l.customers) else max(h.customers) end as customers
-    from lines as l
-    left join held as h on l.family = h.family and l.segment = h.segment and l.trait = h.trait
-    group by l.family, l.segment, l.trait, l.counted_as_of
-),
-
 -- The segments of each family and, as their totals, all customers.
 families as (
     select family
@@ -96,64 +113,78 @@ families as (
     group by family
 ),
 
-cells as (
+released as (
     select
-        f.family,
-        nullif(w.segment, '') as segment,
-        w.trait,
+        l.family,
+        l.segment,
+        l.trait,
         v.value,
-        case when w.counted_as_of = $as_of then coalesce(h.n, 0) else h.n end as n,
-        w.known,
-        w.customers,
-        w.counted_as_of
-    from wholes as w
-    inner join families as f on w.family in ('', f.family)
-    inner join listed as v on w.trait = v.trait
-    left join portraits.left_out as o on f.family = o.family and w.trait = o.trait
-    left join held as h on w.family = h.family and w.segment = h.segment and w.trait = h.trait and v.value = h.value
-    where o.trait is null
+        l.counted_as_of,
+        case when l.counted_as_of = $as_of then coalesce(h.n, 0) else h.n end as n,
+        max(h.known) over (partition by l.family, l.segment, l.trait) as known,
+        coalesce(
+            max(h.customers) over (partition by l.family, l.segment, l.trait),
+            case when l.counted_as_of = $as_of then l.customers end
+        ) as customers
+    from lines as l
+    inner join listed as v on l.trait = v.trait
+    left join held as h on l.family = h.family and l.segment = h.segment and l.trait = h.trait and v.value = h.value
 ),
 
 tables as (
     select
-        family,
-        trait,
-        array_agg(segment order by segment nulls last, value) as segments,
-        array_agg(value order by segment nulls last, value) as trait_values,
-        array_agg(coalesce(n, 0) order by segment nulls last, value) as counts,
-        count(*) filter (where segment is null) as columns
-    from cells
-    group by family, trait
+        f.family,
+        r.trait,
+        array_agg(
+            named_struct(
+                'segment', nullif(r.segment, ''),
+                'value', r.value,
+                'n', r.n,
+                'known', case when r.counted_as_of = $as_of then coalesce(r.known, 0) else r.known end,
+                'customers', r.customers,
+                'counted_as_of', r.counted_as_of
+            )
+            order by nullif(r.segment, '') nulls last, r.value
+        ) as cells,
+        suppressed_cells(
+            array_agg(coalesce(r.n, 0) order by nullif(r.segment, '') nulls last, r.value),
+            count(*) filter (where r.segment = ''),
+            $portrait_min_cell
+        ) as suppressed
+    from released as r
+    inner join families as f on r.family in ('', f.family)
+    left join portraits.left_out as o on f.family = o.family and r.trait = o.trait
+    where o.trait is null
+    group by f.family, r.trait
 ),
 
 judged as (
     select
         family,
         trait,
-        unnest(segments) as segment,
-        unnest(trait_values) as value,
-        unnest(suppressed_cells(counts, columns, $portrait_min_cell)) as suppressed
+        unnest(cells) as cell,
+        unnest(suppressed) as suppressed
     from tables
 ),
 
-released as (
+compared as (
     select
-        c.family,
-        c.segment,
-        c.trait,
-        c.value,
-        c.n,
-        c.known,
-        c.customers,
-        c.counted_as_of,
-        j.suppressed or c.n is null as suppressed
-    from cells as c
-    inner join judged as j
-        on
-            c.family = j.family
-            and coalesce(c.segment, '') = coalesce(j.segment, '')
-            and c.trait = j.trait
-            and c.value = j.value
+        family,
+        trait,
+        cell['segment'] as segment,
+        cell['value'] as value,
+        cell['n'] as n,
+        cell['known'] as known,
+        cell['customers'] as customers,
+        cell['counted_as_of'] as counted_as_of,
+        suppressed or cell['n'] is null as suppressed,
+        max(case when cell['segment'] is null then cell['n'] end) over of_all as base_n,
+        max(case when cell['segment'] is null then cell['known'] end) over of_all as base_known,
+        max(case when cell['segment'] is null then cell['customers'] end) over of_all as base_customers,
+        max(case when cell['segment'] is null then cell['counted_as_of'] end) over of_all as base_counted_as_of,
+        bool_or(cell['segment'] is null and (suppressed or cell['n'] is null)) over of_all as base_suppressed
+    from judged
+    window of_all as (partition by family, trait, cell['value'])
 )
 
 select
@@ -166,17 +197,15 @@ select
     cast(k.n as bigint) as n,
     cast(k.known as bigint) as known,
     k.customers,
-    cast(b.n as bigint) as base_n,
-    cast(b.known as bigint) as base_known,
-    b.customers as base_customers,
+    cast(k.base_n as bigint) as base_n,
+    cast(k.base_known as bigint) as base_known,
+    k.base_customers,
     k.suppressed,
-    b.suppressed as base_suppressed,
+    k.base_suppressed,
     -- of how many a share is one, by the setting
     case when $portrait_base = 'known' then cast(k.known as bigint) else k.customers end as whole,
-    case when $portrait_base = 'known' then cast(b.known as bigint) else b.customers end as base_whole,
+    case when $portrait_base = 'known' then cast(k.base_known as bigint) else k.base_customers end as base_whole,
     k.counted_as_of,
-    b.counted_as_of as base_counted_as_of
-from released as k
-inner join released as b on k.family = b.family and k.trait = b.trait and k.value = b.value
+    k.base_counted_as_of
+from compared as k
 inner join portraits.groups as g on k.family = g.family and k.segment = g.segment
-where k.segment is not null and b.segment is null
