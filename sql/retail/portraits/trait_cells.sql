@@ -121,7 +121,9 @@ released as (
         v.value,
         l.counted_as_of,
         case when l.counted_as_of = $as_of then coalesce(h.n, 0) else h.n end as n,
-        max(h.known) over (partition by l.family, l.segment, l.trait) as known,
+        coalesce(
+            max(h.known) over (partition by l.family, l.segment, l.trait), case when l.counted_as_of = $as_of then 0 end
+        ) as known,
         coalesce(
             max(h.customers) over (partition by l.family, l.segment, l.trait),
             case when l.counted_as_of = $as_of then l.customers end
@@ -131,60 +133,68 @@ released as (
     left join held as h on l.family = h.family and l.segment = h.segment and l.trait = h.trait and v.value = h.value
 ),
 
-tables as (
+cells as (
     select
         f.family,
+        nullif(r.segment, '') as segment,
         r.trait,
-        array_agg(
-            named_struct(
-                'segment', nullif(r.segment, ''),
-                'value', r.value,
-                'n', r.n,
-                'known', case when r.counted_as_of = $as_of then coalesce(r.known, 0) else r.known end,
-                'customers', r.customers,
-                'counted_as_of', r.counted_as_of
-            )
-            order by nullif(r.segment, '') nulls last, r.value
-        ) as cells,
-        suppressed_cells(
-            array_agg(coalesce(r.n, 0) order by nullif(r.segment, '') nulls last, r.value),
-            count(*) filter (where r.segment = ''),
-            $portrait_min_cell
-        ) as suppressed
+        r.value,
+        r.n,
+        r.known,
+        r.customers,
+        r.counted_as_of
     from released as r
     inner join families as f on r.family in ('', f.family)
     left join portraits.left_out as o on f.family = o.family and r.trait = o.trait
     where o.trait is null
-    group by f.family, r.trait
+),
+
+tables as (
+    select
+        family,
+        trait,
+        array_agg(segment order by segment nulls last, value) as segments,
+        array_agg(value order by segment nulls last, value) as trait_values,
+        array_agg(coalesce(n, 0) order by segment nulls last, value) as counts,
+        count(*) filter (where segment is null) as columns
+    from cells
+    group by family, trait
 ),
 
 judged as (
     select
         family,
         trait,
-        unnest(cells) as cell,
-        unnest(suppressed) as suppressed
+        unnest(segments) as segment,
+        unnest(trait_values) as value,
+        unnest(suppressed_cells(counts, columns, $portrait_min_cell)) as suppressed
     from tables
 ),
 
 compared as (
     select
-        family,
-        trait,
-        cell['segment'] as segment,
-        cell['value'] as value,
-        cell['n'] as n,
-        cell['known'] as known,
-        cell['customers'] as customers,
-        cell['counted_as_of'] as counted_as_of,
-        suppressed or cell['n'] is null as suppressed,
-        max(case when cell['segment'] is null then cell['n'] end) over of_all as base_n,
-        max(case when cell['segment'] is null then cell['known'] end) over of_all as base_known,
-        max(case when cell['segment'] is null then cell['customers'] end) over of_all as base_customers,
-        max(case when cell['segment'] is null then cell['counted_as_of'] end) over of_all as base_counted_as_of,
-        bool_or(cell['segment'] is null and (suppressed or cell['n'] is null)) over of_all as base_suppressed
-    from judged
-    window of_all as (partition by family, trait, cell['value'])
+        c.family,
+        c.segment,
+        c.trait,
+        c.value,
+        c.n,
+        c.known,
+        c.customers,
+        c.counted_as_of,
+        j.suppressed or c.n is null as suppressed,
+        max(case when c.segment is null then c.n end) over of_all as base_n,
+        max(case when c.segment is null then c.known end) over of_all as base_known,
+        max(case when c.segment is null then c.customers end) over of_all as base_customers,
+        max(case when c.segment is null then c.counted_as_of end) over of_all as base_counted_as_of,
+        bool_or(c.segment is null and (j.suppressed or c.n is null)) over of_all as base_suppressed
+    from cells as c
+    inner join judged as j
+        on
+            c.family = j.family
+            and coalesce(c.segment, '') = coalesce(j.segment, '')
+            and c.trait = j.trait
+            and c.value = j.value
+    window of_all as (partition by c.family, c.trait, c.value)
 )
 
 select
