@@ -228,14 +228,15 @@ impl Planted {
 
     /// All that portraits say of a run.
     fn said(&self, as_of: &str) -> Vec<String> {
-        let of_table = |(table, order): &(&str, &str)| {
+        let mut said = Vec::new();
+        for (table, order) in PORTRAITS {
             let but = if *table == "segment_summary" { "run_id, customers, customer_share" } else { "run_id" };
             let query = format!("select * exclude ({but}) from {table} where as_of = '{as_of}' order by {order}");
             let rows = self.rows(&query);
             assert!(!rows.is_empty(), "{table}");
-            rows.into_iter().map(move |row| format!("{table} {row}"))
-        };
-        PORTRAITS.iter().flat_map(of_table).collect()
+            said.extend(rows.iter().map(|row| format!("{table} {row}")));
+        }
+        said
     }
 
     /// The runs whose counts stand in a run's portraits of a segment.

@@ -45,39 +45,20 @@ compared as (
     group by v.as_of, v.family, v.segment, v.trait
 ),
 
+-- Lines that have no earlier counts stand with the totals of this run alone.
 moved as (
     select
         m.as_of,
-        m.family,
-        m.segment,
-        m.trait,
+        coalesce(m.family, t.family) as family,
+        coalesce(m.segment, t.segment) as segment,
+        coalesce(m.trait, t.trait) as trait,
         m.rises,
         m.falls,
-        coalesce(t.known, 0) - m.seen_now - m.withheld_then as withheld_more
+        coalesce(t.known, 0) as known,
+        coalesce(t.known, 0) - m.seen_now - m.withheld_then as withheld_more,
+        max(m.as_of) over () as latest
     from compared as m
-    left join totals as t on m.family = t.family and m.segment = t.segment and m.trait = t.trait
-),
-
-near as (
-    select
-        as_of,
-        family,
-        segment,
-        trait
-    from moved
-    where greatest(rises + greatest(withheld_more, 0), falls + greatest(-withheld_more, 0)) < $portrait_min_cell
-),
-
--- The first of whom a trait is known would be told by its line.
-unseen as (
-    select
-        t.family,
-        t.segment,
-        t.trait
-    from totals as t
-    cross join (select count(*) as lines from portraits.trait_versions) as e
-    left join compared as m on t.family = m.family and t.segment = m.segment and t.trait = m.trait
-    where e.lines > 0 and m.trait is null and t.known < $portrait_min_cell
+    full outer join totals as t on m.family = t.family and m.segment = t.segment and m.trait = t.trait
 )
 
 select
@@ -85,12 +66,9 @@ select
     segment,
     trait,
     max(as_of) filter (where as_of < $as_of) as counted_as_of
-from near
+from moved
+where
+    greatest(rises + greatest(withheld_more, 0), falls + greatest(-withheld_more, 0)) < $portrait_min_cell and as_of is not null
+    -- the first of whom a trait is known would be told by its line
+    or as_of is null and latest is not null and known < $portrait_min_cell
 group by family, segment, trait
-union all
-select
-    family,
-    segment,
-    trait,
-    cast(null as timestamp(6)) as counted_as_of
-from unseen

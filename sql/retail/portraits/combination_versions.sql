@@ -43,30 +43,28 @@ ranked as (
         family,
         segment,
         trait,
+        value,
         other_trait,
-        row_number() over (partition by family, segment, trait, other_trait order by as_of desc) as place
+        other_value,
+        n,
+        known,
+        share,
+        lift,
+        dense_rank() over (partition by family, segment, trait, other_trait order by as_of desc) as place
     from published
-    group by as_of, family, segment, trait, other_trait
 )
 
 select
-    p.as_of,
-    p.family,
-    p.segment,
-    p.trait,
-    p.value,
-    p.other_trait,
-    p.other_value,
-    p.n,
-    p.known,
-    p.share,
-    p.lift
-from published as p
-inner join ranked as r
-    on
-        p.as_of = r.as_of
-        and p.family = r.family
-        and p.segment = r.segment
-        and p.trait = r.trait
-        and p.other_trait = r.other_trait
-where r.place <= $portrait_versions
+    as_of,
+    family,
+    segment,
+    trait,
+    value,
+    other_trait,
+    other_value,
+    n,
+    known,
+    share,
+    lift
+from ranked
+where place <= $portrait_versions

@@ -21,23 +21,66 @@ traits as (
     select trait
     from counts
     where family = ''
-    union
-    select trait
-    from portraits.carried_traits
-    where family = ''
+    group by trait
 ),
 
-lines as (
+-- Every line, and once more where it is carried.
+listed_lines as (
     select
         coalesce(g.family, '') as family,
         coalesce(g.segment, '') as segment,
         t.trait,
         g.customers,
-        case when c.trait is null then $as_of else c.counted_as_of end as counted_as_of
+        $as_of as counted_as_of,
+        false as carried
     from portraits.groups as g
     cross join traits as t
-    left join portraits.carried_traits as c
-        on coalesce(g.family, '') = c.family and coalesce(g.segment, '') = c.segment and t.trait = c.trait
+    union all
+    select
+        c.family,
+        c.segment,
+        c.trait,
+        g.customers,
+        c.counted_as_of,
+        true as carried
+    from portraits.carried_traits as c
+    inner join portraits.groups as g on c.family = coalesce(g.family, '') and c.segment = coalesce(g.segment, '')
+),
+
+lines as (
+    select
+        family,
+        segment,
+        trait,
+        max(customers) as customers,
+        case when bool_or(carried) then max(counted_as_of) filter (where carried) else $as_of end as counted_as_of
+    from listed_lines
+    group by family, segment, trait
+),
+
+-- What was counted now and by earlier runs.
+counted as (
+    select
+        $as_of as as_of,
+        family,
+        segment,
+        trait,
+        value,
+        customers as n,
+        cast(sum(customers) over (partition by family, segment, trait) as bigint) as known,
+        cast(null as bigint) as customers
+    from counts
+    union all
+    select
+        as_of,
+        family,
+        segment,
+        trait,
+        value,
+        n,
+        known,
+        customers
+    from portraits.trait_versions
 ),
 
 held as (
@@ -46,25 +89,12 @@ held as (
         l.segment,
         l.trait,
         c.value,
-        c.customers as n,
-        cast(sum(c.customers) over (partition by l.family, l.segment, l.trait) as bigint) as known,
-        l.customers
+        c.n,
+        c.known,
+        c.customers
     from lines as l
-    inner join counts as c on l.family = c.family and l.segment = c.segment and l.trait = c.trait
-    where l.counted_as_of = $as_of
-    union all
-    select
-        l.family,
-        l.segment,
-        l.trait,
-        v.value,
-        v.n,
-        v.known,
-        v.customers
-    from lines as l
-    inner join portraits.trait_versions as v
-        on l.family = v.family and l.segment = v.segment and l.trait = v.trait and l.counted_as_of = v.as_of
-    where l.counted_as_of <> $as_of
+    inner join counted as c
+        on l.family = c.family and l.segment = c.segment and l.trait = c.trait and l.counted_as_of = c.as_of
 ),
 
 listed as (
@@ -75,19 +105,6 @@ listed as (
     group by trait, value
 ),
 
-wholes as (
-    select
-        l.family,
-        l.segment,
-        l.trait,
-        l.counted_as_of,
-        case when l.counted_as_of = $as_of then coalesce(max(h.known), 0) else max(h.known) end as known,
-        case when l.counted_as_of = $as_of then max(l.customers) else max(h.customers) end as customers
-    from lines as l
-    left join held as h on l.family = h.family and l.segment = h.segment and l.trait = h.trait
-    group by l.family, l.segment, l.trait, l.counted_as_of
-),
-
 -- The segments of each family and, as their totals, all customers.
 families as (
     select family
@@ -96,21 +113,39 @@ families as (
     group by family
 ),
 
+released as (
+    select
+        l.family,
+        l.segment,
+        l.trait,
+        v.value,
+        l.counted_as_of,
+        case when l.counted_as_of = $as_of then coalesce(h.n, 0) else h.n end as n,
+        coalesce(
+            max(h.known) over (partition by l.family, l.segment, l.trait), case when l.counted_as_of = $as_of then 0 end
+        ) as known,
+        coalesce(
+            max(h.customers) over (partition by l.family, l.segment, l.trait),
+            case when l.counted_as_of = $as_of then l.customers end
+        ) as customers
+    from lines as l
+    inner join listed as v on l.trait = v.trait
+    left join held as h on l.family = h.family and l.segment = h.segment and l.trait = h.trait and v.value = h.value
+),
+
 cells as (
     select
         f.family,
-        nullif(w.segment, '') as segment,
-        w.trait,
-        v.value,
-        case when w.counted_as_of = $as_of then coalesce(h.n, 0) else h.n end as n,
-        w.known,
-        w.customers,
-        w.counted_as_of
-    from wholes as w
-    inner join families as f on w.family in ('', f.family)
-    inner join listed as v on w.trait = v.trait
-    left join portraits.left_out as o on f.family = o.family and w.trait = o.trait
-    left join held as h on w.family = h.family and w.segment = h.segment and w.trait = h.trait and v.value = h.value
+        nullif(r.segment, '') as segment,
+        r.trait,
+        r.value,
+        r.n,
+        r.known,
+        r.customers,
+        r.counted_as_of
+    from released as r
+    inner join families as f on r.family in ('', f.family)
+    left join portraits.left_out as o on f.family = o.family and r.trait = o.trait
     where o.trait is null
 ),
 
@@ -136,7 +171,7 @@ judged as (
     from tables
 ),
 
-released as (
+compared as (
     select
         c.family,
         c.segment,
@@ -146,7 +181,12 @@ released as (
         c.known,
         c.customers,
         c.counted_as_of,
-        j.suppressed or c.n is null as suppressed
+        j.suppressed or c.n is null as suppressed,
+        max(case when c.segment is null then c.n end) over of_all as base_n,
+        max(case when c.segment is null then c.known end) over of_all as base_known,
+        max(case when c.segment is null then c.customers end) over of_all as base_customers,
+        max(case when c.segment is null then c.counted_as_of end) over of_all as base_counted_as_of,
+        bool_or(c.segment is null and (j.suppressed or c.n is null)) over of_all as base_suppressed
     from cells as c
     inner join judged as j
         on
@@ -154,6 +194,7 @@ released as (
             and coalesce(c.segment, '') = coalesce(j.segment, '')
             and c.trait = j.trait
             and c.value = j.value
+    window of_all as (partition by c.family, c.trait, c.value)
 )
 
 select
@@ -166,17 +207,15 @@ select
     cast(k.n as bigint) as n,
     cast(k.known as bigint) as known,
     k.customers,
-    cast(b.n as bigint) as base_n,
-    cast(b.known as bigint) as base_known,
-    b.customers as base_customers,
+    cast(k.base_n as bigint) as base_n,
+    cast(k.base_known as bigint) as base_known,
+    k.base_customers,
     k.suppressed,
-    b.suppressed as base_suppressed,
+    k.base_suppressed,
     -- of how many a share is one, by the setting
     case when $portrait_base = 'known' then cast(k.known as bigint) else k.customers end as whole,
-    case when $portrait_base = 'known' then cast(b.known as bigint) else b.customers end as base_whole,
+    case when $portrait_base = 'known' then cast(k.base_known as bigint) else k.base_customers end as base_whole,
     k.counted_as_of,
-    b.counted_as_of as base_counted_as_of
-from released as k
-inner join released as b on k.family = b.family and k.trait = b.trait and k.value = b.value
+    k.base_counted_as_of
+from compared as k
 inner join portraits.groups as g on k.family = g.family and k.segment = g.segment
-where k.segment is not null and b.segment is null

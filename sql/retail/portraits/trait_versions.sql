@@ -37,21 +37,22 @@ ranked as (
         family,
         segment,
         trait,
-        row_number() over (partition by family, segment, trait order by as_of desc) as place
+        value,
+        n,
+        known,
+        customers,
+        dense_rank() over (partition by family, segment, trait order by as_of desc) as place
     from published
-    group by as_of, family, segment, trait
 )
 
 select
-    p.as_of,
-    p.family,
-    p.segment,
-    p.trait,
-    p.value,
-    p.n,
-    p.known,
-    p.customers
-from published as p
-inner join ranked as r
-    on p.as_of = r.as_of and p.family = r.family and p.segment = r.segment and p.trait = r.trait
-where r.place <= $portrait_versions
+    as_of,
+    family,
+    segment,
+    trait,
+    value,
+    n,
+    known,
+    customers
+from ranked
+where place <= $portrait_versions
