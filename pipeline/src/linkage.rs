@@ -63,7 +63,8 @@ impl LinkageSettings {
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
-        format!("linkage personal={}", self.personal.join(","))
+        let LinkageSettings { personal } = self;
+        format!("linkage personal={}", personal.join(","))
     }
 }
 

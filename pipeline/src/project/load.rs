@@ -13,7 +13,8 @@ use super::files::ProjectFiles;
 use super::lint::{lint_plan, lint_sql};
 use super::source::{TYPES, columns_of};
 use super::stage::{Audit, Kind, LAYERS, Stage, Store};
-use super::{Params, PlanNames, Project, Relation, Source, StageSql};
+use super::fingerprint::Uses;
+use super::{Params, PlanNames, Project, Relation, Revisions, Source, StageSql};
 use crate::{Error, Result};
 
 impl Project {
@@ -33,7 +34,9 @@ impl Project {
             audits: Vec::new(),
             settings: files.params(),
             tags: Vec::new(),
+            revisions: Revisions::current(),
             inputs: BTreeMap::new(),
+            uses: BTreeMap::new(),
         };
         let names = PlanNames::new(state, []);
         for (path, (shown, text)) in &files.files {
@@ -214,7 +217,7 @@ impl Project {
                 let start = self.inputs(&name).get(start).and_then(|relation| self.schema(relation));
                 start.unwrap_or_else(|| Schema::empty().into())
             } else {
-                self.plan_checked(state, &name, &params)?
+                self.plan_stage(state, &name, &params)?
             };
             let by_day = stage.store != Store::Table
                 && self.inputs(&name).values().any(|relation| self.by_day(relation));
@@ -233,7 +236,7 @@ impl Project {
             stage.check_columns()?;
             stage.check_tags(&self.tags)?;
             if matches!(stage.kind, Kind::Fixpoint { .. }) {
-                let round = self.plan_checked(state, &name, &params)?;
+                let round = self.plan_stage(state, &name, &params)?;
                 if columns_text(&round) != columns_text(&schema) {
                     let message = "a round gives other columns than it starts from";
                     let help = format!(
@@ -251,7 +254,14 @@ impl Project {
         Ok(())
     }
 
-    fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<SchemaRef> {
+    /// The columns of a stage; what its plan calls is noted.
+    fn plan_stage(&mut self, state: &SessionState, name: &str, params: &Params) -> Result<SchemaRef> {
+        let (schema, uses) = self.plan_checked(state, name, params)?;
+        self.uses.insert(name.to_string(), uses);
+        Ok(schema)
+    }
+
+    fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<(SchemaRef, Uses)> {
         let sql = match (self.stage(name), self.audit(name)) {
             (Some(stage), _) => &stage.sql,
             (None, Some(audit)) => &audit.sql,
@@ -262,11 +272,12 @@ impl Project {
         if self.stage(name).is_some() {
             lint_plan(sql, &plan)?;
         }
+        let uses = Uses::of(&plan);
         let analyzed = state
             .analyzer()
             .execute_and_check(plan, state.config_options(), |_, _| {})
             .map_err(|error| super::plan::refuse_plan(sql, &error))?;
-        Ok(stored_schema(analyzed.schema().as_arrow()))
+        Ok((stored_schema(analyzed.schema().as_arrow()), uses))
     }
 
     /// A relation without rows, for planning without data.

@@ -9,6 +9,7 @@ mod header;
 mod lint;
 mod load;
 mod plan;
+mod revisions;
 mod source;
 mod sql;
 mod stage;
@@ -27,9 +28,10 @@ use datafusion::scalar::ScalarValue;
 
 pub use diagnostic::nearest;
 pub use files::{ProjectFiles, built_in_names};
-pub use fingerprint::{Fingerprint, engine_hash};
+pub use fingerprint::{Fingerprint, Ingredients, value_text};
 pub use graph::GraphFormat;
 pub use plan::{Params, PlanNames, plan_select, refuse_plan};
+pub use revisions::Revisions;
 pub use source::{Format, Source};
 pub use sql::{PREVIOUS, StageSql};
 pub use stage::{Audit, Kind, LAYERS, Publish, Refit, Stage, Store};
@@ -64,8 +66,12 @@ pub struct Project {
     pub settings: Params,
     /// What the headers of stages declare as tags, in the order of their names.
     pub tags: Vec<Tag>,
+    /// What of the program decides results: those of this program, but where a test says otherwise.
+    pub revisions: Revisions,
     /// Stages (by name) and the relations each reads, by the name used.
     inputs: BTreeMap<String, BTreeMap<String, Relation>>,
+    /// What the plan of each stage calls, by the stage's name.
+    uses: BTreeMap<String, fingerprint::Uses>,
 }
 
 impl Project {

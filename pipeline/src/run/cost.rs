@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::RunManifest;
+use super::why::Again;
 use crate::project::{Kind, Project, Stage};
 
 /// What computing a stage took in one process.
@@ -81,6 +82,8 @@ pub struct StageForecast {
 #[derive(Debug, Clone, Default)]
 pub struct Forecast {
     pub stages: Vec<StageForecast>,
+    /// Why stages that the last run had are to be computed again.
+    pub again: Vec<Again>,
     /// The pace of an earlier run of this lake.
     pub pace: Option<Pace>,
 }

@@ -9,11 +9,13 @@ mod jobs;
 mod model;
 mod plan;
 mod progress;
+mod provenance;
 mod publish;
 mod raw;
 mod relations;
 mod tables;
 mod text;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -31,6 +33,7 @@ pub use progress::{Reporter, resident_bytes};
 pub use publish::{RUNS, last_run, runs_rows};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
+pub use why::Again;
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
@@ -159,12 +162,16 @@ async fn run_locked(
         epoch: fence.epoch(),
         stages_cpu: Meter::default(),
         params: Mutex::new(params),
+        found: Mutex::new(BTreeMap::new()),
         results: Mutex::new(BTreeMap::new()),
     };
     let wanted = wanted_stages(project, &options.select)?;
+    let to_compute = runner.find_results(&wanted).await?;
+    let again = runner.computed_again(&to_compute, options.reset_state);
     if options.dry_run {
-        return Ok(Outcome::Planned(runner.forecast(&wanted).await?));
+        return Ok(Outcome::Planned(Forecast { again, ..runner.forecast(&wanted)? }));
     }
+    why::lines(&again).iter().for_each(|line| reporter.say(line));
     let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
     let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
     if !options.select.is_empty() {
@@ -189,7 +196,10 @@ async fn run_locked(
         audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
         models: plan.models.clone(),
         published,
-        engine: "local".into(),
+        engine: provenance::engine(options).into(),
+        version: provenance::version(options),
+        options: provenance::options(options),
+        computed_again: again,
         pace: cost::telling(last.as_ref().and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
