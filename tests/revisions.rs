@@ -1,4 +1,5 @@
-//! Revisions: what functions, trainers, the engine and the sink give is pinned, and changes only with a raised revision.
+//! Revisions: what functions, trainers, the engine and the sink give is pinned, and changes only with a
+//! raised revision.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -136,13 +137,13 @@ const TRAINERS: &[(&str, &[&[(&str, &str)]], &str)] = &[
     (
         "linkage",
         &[&[("personal", "birth")], &[]],
-        "select p.set, cast(ceil(p.pairs * a.share * b.share * c.share) as bigint) as pairs, a.level as name, b.level as birth,
-            case when p.set <> 'street' then c.level end as street
-        from (values ('random', 900000), ('candidates', 60000), ('phone', 40000), ('street', 20000)) as p (set, pairs)
+        "select p.of_set, cast(ceil(p.pairs * a.share * b.share * c.share) as bigint) as pairs, a.level as name, b.level as birth,
+            case when p.of_set <> 'street' then c.level end as street
+        from (values ('random', 900000), ('candidates', 60000), ('phone', 40000), ('street', 20000)) as p (of_set, pairs)
         inner join (values ('random', 0, .93), ('random', 1, .05), ('random', 2, .02), ('candidates', 0, .5), ('candidates', 2, .5),
-            ('phone', 0, .4), ('phone', 1, .1), ('phone', 2, .5), ('street', 0, .6), ('street', 2, .4)) as a (set, level, share) on a.set = p.set
+            ('phone', 0, .4), ('phone', 1, .1), ('phone', 2, .5), ('street', 0, .6), ('street', 2, .4)) as a (of_set, level, share) on a.of_set = p.of_set
         inner join (values ('random', 0, .97), ('random', 1, .03), ('candidates', 0, .6), ('candidates', 1, .4),
-            ('phone', 0, .5), ('phone', 1, .5), ('street', 0, .7), ('street', 1, .3)) as b (set, level, share) on b.set = p.set
+            ('phone', 0, .5), ('phone', 1, .5), ('street', 0, .7), ('street', 1, .3)) as b (of_set, level, share) on b.of_set = p.of_set
         cross join (values (0, .8), (1, .2), (null, .1)) as c (level, share)
         union all
         select 'all', 1000000, null, null, null",
@@ -184,9 +185,12 @@ async fn written(lake: &Lake) -> Vec<Vec<u8>> {
     let numbers: Int64Array = (0..500).map(|n| (n % 7 != 0).then_some(n * 7919 % 1013)).collect();
     let columns: [(&str, ArrayRef); 3] =
         [("text", Arc::new(texts)), ("part", Arc::new(parts)), ("number", Arc::new(numbers))];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
     let mut contents = Vec::new();
-    for (prefix, partition_by, delta_types) in [("own", None, false), ("delta", Some("part".to_string()), true)] {
+    for (prefix, partition_by, delta_types) in
+        [("own", None, false), ("delta", Some("part".to_string()), true)]
+    {
         let mut spec = SinkSpec::new(lake, prefix);
         spec.sort_by = vec!["number".into(), "text".into()];
         spec.partition_by = partition_by.into_iter().collect();
@@ -209,7 +213,13 @@ async fn found() -> Pins {
     let context = SessionContext::new_with_state(engine.state().clone());
     let blocks = statements(&std::fs::read_to_string(repository().join("tests/revisions.sql")).unwrap());
     for statement in &blocks[""] {
-        context.sql(statement).await.unwrap_or_else(|error| panic!("{statement}\n{error}")).collect().await.unwrap();
+        context
+            .sql(statement)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}\n{error}"))
+            .collect()
+            .await
+            .unwrap();
     }
     let mut pins = Pins::new();
     let mut models = Vec::new();
@@ -257,7 +267,8 @@ async fn results_change_only_with_a_raised_revision() {
 #[test]
 fn whatever_has_a_revision_is_pinned() {
     let blocks = statements(&std::fs::read_to_string(repository().join("tests/revisions.sql")).unwrap());
-    let pinned: BTreeSet<String> = blocks.into_keys().filter_map(|name| Some(name.strip_prefix("function ")?.to_string())).collect();
+    let pinned: BTreeSet<String> =
+        blocks.into_keys().filter_map(|name| Some(name.strip_prefix("function ")?.to_string())).collect();
     let functions: BTreeSet<String> = Revisions::current().functions.into_keys().collect();
     assert_eq!(pinned, functions, "tests/revisions.sql has other functions than there are");
     let trainers: BTreeSet<&str> = TRAINERS.iter().map(|(kind, ..)| *kind).collect();

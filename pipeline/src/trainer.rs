@@ -21,8 +21,9 @@ use crate::cluster::{
 use crate::linkage::{LinkageSettings, train_linkage};
 use crate::{Context, Error, Result};
 
-/// The kinds of trainers and the revision of each: raised by hand when the same rows and settings give another model than
-/// before, so that models of that kind are trained anew. `tests/revisions.txt` pins what each learns.
+/// The kinds of trainers and the revision of each: raised by hand when the same rows and settings give
+/// another model than before, so that models of that kind are trained anew. `tests/revisions.txt` pins what
+/// each learns.
 pub const REVISIONS: &[(&str, u32)] =
     &[("kmeans", 1), ("hdbscan", 1), ("factors", 1), ("reference", 1), ("linkage", 1)];
 

@@ -1,7 +1,8 @@
-//! Revisions of functions: numbers that are raised by hand when a function gives other results than before, so that what
-//! was computed by it is computed again, and nothing else is.
+//! Revisions of functions: numbers that are raised by hand when a function gives other results than before,
+//! so that what was computed by it is computed again, and nothing else is.
 //!
-//! `tests/revisions.txt` pins what each function gives; a test fails when that changes and the revision does not.
+//! `tests/revisions.txt` pins what each function gives; a test fails when that changes and the revision does
+//! not.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -11,7 +12,8 @@ use crate::{all_aggregate, all_scalar};
 /// Functions that have given other results before, and their revision; that of all others is 1.
 const RAISED: &[(&str, u32)] = &[];
 
-/// Packages whose released data or tables decide what a function gives: another version counts as another revision.
+/// Packages whose released data or tables decide what a function gives: another version counts as another
+/// revision.
 const DATA: &[(&str, &[&str])] = &[
     ("day_start", &["chrono-tz"]),
     ("fold_width", &["unicode-normalization"]),

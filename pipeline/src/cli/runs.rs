@@ -72,7 +72,8 @@ fn report(manifest: &RunManifest) -> String {
     let _ =
         writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
     let _ = writeln!(out, "by        {}", manifest.version);
-    let options: Vec<String> = manifest.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let options: Vec<String> =
+        manifest.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let _ = writeln!(out, "options   {}", options.join(" "));
     let _ = writeln!(out, "as of     {}", manifest.as_of);
     let _ = writeln!(out, "started   {}\nfinished  {}", manifest.started_at, manifest.finished_at);

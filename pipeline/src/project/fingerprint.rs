@@ -37,8 +37,8 @@ impl Fingerprint {
     }
 }
 
-/// What something is made of: the value or hash of each ingredient, by name. A name is a kind and what it is about, as in
-/// `function to_money` or `setting large`; `run/why.rs` says what each kind means.
+/// What something is made of: the value or hash of each ingredient, by name. A name is a kind and what it is
+/// about, as in `function to_money` or `setting large`; `run/why.rs` says what each kind means.
 pub type Ingredients = BTreeMap<String, String>;
 
 impl Fingerprint {
@@ -49,8 +49,9 @@ impl Fingerprint {
 }
 
 impl Project {
-    /// All that decides a stage's result but its inputs' rows and the values of its parameters: its own SQL and header and
-    /// those of the views it inlines, contracts of the sources it reads, and the revisions of what computes it.
+    /// All that decides a stage's result but its inputs' rows and the values of its parameters: its own SQL
+    /// and header and those of the views it inlines, contracts of the sources it reads, and the revisions of
+    /// what computes it.
     pub fn definition(&self, name: &str) -> Ingredients {
         let Some(stage) = self.stage(name) else { return Ingredients::new() };
         let mut made_of = self.own_definition(stage);
@@ -76,8 +77,9 @@ impl Project {
         made_of
     }
 
-    /// What a model must not outlive: its own SQL with that of the views it inlines, its header, its trainer's revision and
-    /// the settings it names. What else its training rows were made by may change: a model that is kept is kept.
+    /// What a model must not outlive: its own SQL with that of the views it inlines, its header, its
+    /// trainer's revision and the settings it names. What else its training rows were made by may change: a
+    /// model that is kept is kept.
     pub fn model_definition(&self, name: &str) -> Ingredients {
         let Some(stage) = self.stage(name) else { return Ingredients::new() };
         let mut made_of = self.own_definition(stage);
@@ -209,8 +211,7 @@ impl Source {
             may_be_empty,
             absent,
         } = self;
-        let columns =
-            schema.fields().iter().map(|field| format!("{} {:?}", field.name(), field.data_type()));
+        let columns = schema.fields().iter().map(|field| format!("{} {:?}", field.name(), field.data_type()));
         let texts = [
             name.clone(),
             location.clone(),

@@ -10,10 +10,10 @@ use datafusion::execution::SessionState;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::files::ProjectFiles;
+use super::fingerprint::Uses;
 use super::lint::{lint_plan, lint_sql};
 use super::source::{TYPES, columns_of};
 use super::stage::{Audit, Kind, LAYERS, Stage, Store};
-use super::fingerprint::Uses;
 use super::{Params, PlanNames, Project, Relation, Revisions, Source, StageSql};
 use crate::{Error, Result};
 
@@ -207,6 +207,7 @@ impl Project {
     fn flow_schemas(&mut self, state: &SessionState) -> Result<()> {
         let params = self.example_params();
         let names = PlanNames::new(state, []);
+        let mut uses = BTreeMap::new();
         for stage in self.stages.iter_mut().filter(|stage| stage.declares_columns()) {
             stage.schema = declared_columns(stage, &names)?;
         }
@@ -217,7 +218,9 @@ impl Project {
                 let start = self.inputs(&name).get(start).and_then(|relation| self.schema(relation));
                 start.unwrap_or_else(|| Schema::empty().into())
             } else {
-                self.plan_stage(state, &name, &params)?
+                let (schema, used) = self.plan_checked(state, &name, &params)?;
+                uses.insert(name.clone(), used);
+                schema
             };
             let by_day = stage.store != Store::Table
                 && self.inputs(&name).values().any(|relation| self.by_day(relation));
@@ -236,7 +239,8 @@ impl Project {
             stage.check_columns()?;
             stage.check_tags(&self.tags)?;
             if matches!(stage.kind, Kind::Fixpoint { .. }) {
-                let round = self.plan_stage(state, &name, &params)?;
+                let (round, used) = self.plan_checked(state, &name, &params)?;
+                uses.insert(name.clone(), used);
                 if columns_text(&round) != columns_text(&schema) {
                     let message = "a round gives other columns than it starts from";
                     let help = format!(
@@ -248,19 +252,14 @@ impl Project {
                 }
             }
         }
+        self.uses = uses;
         for audit in &self.audits {
             self.plan_checked(state, &format!("audits.{}", audit.name), &params)?;
         }
         Ok(())
     }
 
-    /// The columns of a stage; what its plan calls is noted.
-    fn plan_stage(&mut self, state: &SessionState, name: &str, params: &Params) -> Result<SchemaRef> {
-        let (schema, uses) = self.plan_checked(state, name, params)?;
-        self.uses.insert(name.to_string(), uses);
-        Ok(schema)
-    }
-
+    /// The columns of a stage or audit, and what its plan calls.
     fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<(SchemaRef, Uses)> {
         let sql = match (self.stage(name), self.audit(name)) {
             (Some(stage), _) => &stage.sql,

@@ -24,11 +24,14 @@ impl Revisions {
     /// Those of this program.
     pub fn current() -> Revisions {
         let functions = strata_udfs::revisions().iter().map(|(name, revision)| {
-            let packages = strata_udfs::data_packages(name).iter().filter_map(|package| locked(package));
+            let packages = strata_udfs::data_packages(name)
+                .iter()
+                .filter_map(|package| locked(package).map(String::from));
             let text = std::iter::once(revision.to_string()).chain(packages).collect::<Vec<_>>().join(", ");
             (name.clone(), text)
         });
-        let trainers = trainer::REVISIONS.iter().map(|(kind, revision)| (kind.to_string(), revision.to_string()));
+        let trainers =
+            trainer::REVISIONS.iter().map(|(kind, revision)| (kind.to_string(), revision.to_string()));
         Revisions {
             functions: functions.collect(),
             trainers: trainers.collect(),
@@ -46,8 +49,8 @@ impl Revisions {
 
 /// A package and its locked version; `None` for one whose version the build does not note.
 fn locked(package: &str) -> Option<&'static str> {
-    let noted = env!("STRATA_LOCKED").split(',');
-    noted.into_iter().find(|noted| noted.split(' ').next() == Some(package))
+    let mut noted = env!("STRATA_LOCKED").split(',');
+    noted.find(|noted| noted.split(' ').next() == Some(package))
 }
 
 #[cfg(test)]
@@ -58,7 +61,8 @@ mod tests {
     fn the_build_notes_every_package_whose_data_decide_results() {
         assert!(locked("parquet").is_some());
         for name in strata_udfs::revisions().keys() {
-            for package in strata_udfs::data_packages(name).iter().filter(|package| **package != "chrono-tz") {
+            for package in strata_udfs::data_packages(name).iter().filter(|package| **package != "chrono-tz")
+            {
                 assert!(locked(package).is_some(), "{package}, used by {name}, is not in build.rs");
             }
         }

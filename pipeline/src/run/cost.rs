@@ -173,7 +173,7 @@ impl Forecast {
             let all = run.stages.get(&stage.name)?.fingerprints.len();
             Some(StageForecast::of(stage, 0, all, Some(run)))
         });
-        Forecast { stages: stages.collect(), pace: run.pace }
+        Forecast { stages: stages.collect(), again: Vec::new(), pace: run.pace }
     }
 
     /// The same costs, for what another run has computed.

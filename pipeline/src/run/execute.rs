@@ -104,7 +104,8 @@ impl Runner<'_> {
         Ok(run)
     }
 
-    /// Looks up which results are there, before anything is computed, and names the stages of which some are not.
+    /// Looks up which results are there, before anything is computed, and names the stages of which some are
+    /// not.
     pub async fn find_results(&self, wanted: &BTreeSet<String>) -> Result<BTreeSet<String>> {
         let stages = self.project.stages.iter().filter(|stage| wanted.contains(&stage.name));
         let reused = stages.filter_map(|stage| Some((stage, self.plan.parts.get(&stage.name)?)));

@@ -43,7 +43,8 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Fingerprints of all stages, in their order. Rows that name the run depend on its id, and the id on everything else.
+    /// Fingerprints of all stages, in their order. Rows that name the run depend on its id, and the id on
+    /// everything else.
     pub fn plan(&self) -> RunPlan {
         let run_id = self.run_id(&self.plan_as(""));
         self.plan_as(&run_id)
@@ -145,7 +146,9 @@ impl Planner<'_> {
                 Some((name, model)) => (format!("model {name}"), model.fingerprint.clone()),
                 None if param == "run_id" => ("run_id".into(), plan.run_id.clone()),
                 None if param == "as_of" => ("as_of".into(), as_of_text(self.as_of)),
-                None => (format!("setting {param}"), self.params.get(&param).map(value_text).unwrap_or_default()),
+                None => {
+                    (format!("setting {param}"), self.params.get(&param).map(value_text).unwrap_or_default())
+                }
             };
             made_of.insert(name, value);
         }
@@ -214,12 +217,13 @@ impl Planner<'_> {
         }
     }
 
-    /// A hash of all that decides rows: `as_of`, definitions, settings, carried state and the identity of the input files
-    /// known at `as_of`, all of which are in the fingerprints of a plan that does not name the run yet. The same for a first
-    /// run, a full refresh and an incremental run.
+    /// A hash of all that decides rows: `as_of`, definitions, settings, carried state and the identity of the
+    /// input files known at `as_of`, all of which are in the fingerprints of a plan that does not name the
+    /// run yet. The same for a first run, a full refresh and an incremental run.
     fn run_id(&self, unnamed: &RunPlan) -> String {
         let mut hashed = vec![self.project.name.clone(), as_of_text(self.as_of)];
-        hashed.extend(self.project.settings.iter().flat_map(|(name, value)| [name.clone(), value_text(value)]));
+        hashed
+            .extend(self.project.settings.iter().flat_map(|(name, value)| [name.clone(), value_text(value)]));
         hashed.extend(self.sources.iter().flat_map(|(name, files)| [name.clone(), files.fingerprint().0]));
         for (stage, parts) in &unnamed.parts {
             hashed.push(stage.clone());

@@ -7,7 +7,8 @@ use crate::engine::EngineOptions;
 
 /// The program and what computes for it, with their versions.
 pub fn version(options: &RunOptions) -> String {
-    let own = format!("strata {} with datafusion {}", env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION);
+    let own =
+        format!("strata {} with datafusion {}", env!("CARGO_PKG_VERSION"), datafusion::DATAFUSION_VERSION);
     match options.engine.cluster {
         Some(_) => format!("{own} and ballista {}", ballista_core::BALLISTA_VERSION),
         None => own,

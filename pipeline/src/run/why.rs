@@ -1,5 +1,5 @@
-//! Why stages are computed again that the last run had: what their results are made of now, beside what they were made of
-//! then. What follows from a change elsewhere is told by that change.
+//! Why stages are computed again that the last run had: what their results are made of now, beside what they
+//! were made of then. What follows from a change elsewhere is told by that change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,10 @@ pub fn lines(again: &[Again]) -> Vec<String> {
     let mut lines: Vec<String> =
         again.iter().take(NAMED).map(|again| format!("computing again: {again}")).collect();
     if again.len() > NAMED {
-        lines.push(format!("computing again: {} more reasons, which `strata runs RUN` lists", again.len() - NAMED));
+        lines.push(format!(
+            "computing again: {} more reasons, which `strata runs RUN` lists",
+            again.len() - NAMED
+        ));
     }
     lines
 }
@@ -78,7 +81,8 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// What makes the result of each stage another one than the last run's, by stage; stages follow their inputs.
+    /// What makes the result of each stage another one than the last run's, by stage; stages follow their
+    /// inputs.
     fn causes(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut causes = BTreeMap::new();
         for stage in &self.project.stages {
@@ -128,7 +132,8 @@ impl Comparison<'_> {
             }
         }
         if causes.is_empty() && now.get("run_id") != then.made_of.get("run_id") {
-            causes.insert(format!("run id {} -> {}, which the rows hold", self.last.run_id, self.plan.run_id));
+            causes
+                .insert(format!("run id {} -> {}, which the rows hold", self.last.run_id, self.plan.run_id));
         }
         causes
     }
@@ -167,16 +172,23 @@ impl Comparison<'_> {
         let none = Vec::new();
         let then = self.last.inputs.get(source).unwrap_or(&none);
         let path = |identity: &str| identity.rsplit_once(' ').map_or(identity, |(path, _)| path).to_string();
-        let then: BTreeMap<String, &String> = then.iter().map(|identity| (path(identity), identity)).collect();
+        let then: BTreeMap<String, &String> =
+            then.iter().map(|identity| (path(identity), identity)).collect();
         let now: BTreeMap<String, &String> =
             files.files.iter().map(|file| (path(&file.identity), &file.identity)).collect();
         let counts = [
-            (now.iter().filter(|(path, now)| then.get(*path).is_some_and(|then| then != *now)).count(), "changed"),
+            (
+                now.iter().filter(|(path, now)| then.get(*path).is_some_and(|then| then != *now)).count(),
+                "changed",
+            ),
             (now.keys().filter(|path| !then.contains_key(*path)).count(), "new"),
             (then.keys().filter(|path| !now.contains_key(*path)).count(), "gone"),
         ];
-        let told: Vec<String> =
-            counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let told: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
         // the same files may be cut off at another instant
         if told.is_empty() { self.as_of() } else { format!("{source}: files {}", told.join(", ")) }
     }
@@ -202,7 +214,8 @@ mod tests {
     #[test]
     fn a_change_is_told_by_its_values_where_these_can_be_read() {
         let text = |value: &str| Some(value.to_string());
-        let told = |then: Option<String>, now: Option<String>| change("setting x", (then.as_ref(), now.as_ref()));
+        let told =
+            |then: Option<String>, now: Option<String>| change("setting x", (then.as_ref(), now.as_ref()));
         assert_eq!(told(text("200"), text("100")), "setting x 200 -> 100");
         assert_eq!(told(None, text("yes")), "setting x none -> yes");
         assert_eq!(told(text(&"0f".repeat(16)), text("100")), "setting x changed");
