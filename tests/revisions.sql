@@ -237,7 +237,7 @@ select p, kmeans_scale(p, $kmeans) from points
 
 -- function kmeans_segment_name
 
-select h, kmeans_segment_name(h, $kmeans), kmeans_segment_name(h - 3, $kmeans, 'zh') from (select distinct h from events) as hours
+select h, kmeans_segment_name(h, $kmeans), kmeans_segment_name(h, $kmeans, 'zh'), kmeans_segment_name(null, $kmeans) from (values (0), (1)) as v (h)
 
 -- function density_assign
 
@@ -249,7 +249,7 @@ select p, density_explain(p, $hdbscan) from points
 
 -- function density_segment_name
 
-select h, density_segment_name(h, $hdbscan), density_segment_name(null, $hdbscan), density_segment_name(h, $hdbscan, 'zh') from (select distinct h from events) as hours
+select h, density_segment_name(h, $hdbscan), density_segment_name(null, $hdbscan), density_segment_name(h, $hdbscan, 'zh') from (values (0), (1), (2), (3), (4)) as v (h)
 
 -- function factor_scores
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod cluster;
+pub mod place;
 pub mod process;
 pub mod project;
 pub mod python;
