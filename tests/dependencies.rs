@@ -77,7 +77,7 @@ const CASES: &[Case] = &[
     Case {
         what: "a file less",
         change: |p| std::fs::remove_file(p.lake().join("raw/visits/day=2025-01-01/a.csv")).unwrap(),
-        computed: &["features.spend", "segments.seeded", "segments.spend"], why: &["raw.visits: files 1 gone (2 stages, from features.spend)"], ..NOTHING
+        computed: &["features.spend", "segments.seeded", "segments.spend"], why: &["raw.visits: files 1 no longer read (2 stages, from features.spend)"], ..NOTHING
     },
     Case {
         what: "a list of seeds",
@@ -181,7 +181,7 @@ const CASES: &[Case] = &[
     Case { what: "a comment and white space", change: |p| p.edit("project/features/spend.sql", "select customer", "-- all of it\nSELECT  customer"), ..NOTHING },
     Case {
         what: "a stage's SQL",
-        change: |p| p.edit("project/features/spend.sql", "sum(spent) as spent", "sum(spent) + 1 as spent"),
+        change: |p| p.edit("project/features/spend.sql", "sum(spent) as spent", "cast(sum(spent) + 1 as decimal(28, 2)) as spent"),
         computed: &["features.spend", "segments.seeded", "segments.spend"], why: &["SQL of features.spend changed (2 stages, from features.spend)"], ..NOTHING
     },
     Case {

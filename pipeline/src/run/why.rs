@@ -155,7 +155,10 @@ impl Comparison<'_> {
             "as_of" => self.as_of(),
             "input" => match self.sources.get(about) {
                 Some(files) => self.files(about, files),
-                None => format!("{about} by earlier runs changed"),
+                None => {
+                    let table = about.strip_prefix("published ").unwrap_or(about);
+                    format!("what earlier runs published of {table}")
+                }
             },
             _ => changed(name),
         }
@@ -182,7 +185,7 @@ impl Comparison<'_> {
                 "changed",
             ),
             (now.keys().filter(|path| !then.contains_key(*path)).count(), "new"),
-            (then.keys().filter(|path| !now.contains_key(*path)).count(), "gone"),
+            (then.keys().filter(|path| !now.contains_key(*path)).count(), "no longer read"),
         ];
         let told: Vec<String> = counts
             .iter()
