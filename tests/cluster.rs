@@ -32,6 +32,14 @@ fn a_cluster_publishes_the_same_bytes_and_its_executors_write_them() {
         files.map(|file| file["writer"].to_string()).collect::<BTreeSet<_>>().len()
     };
     assert!(tasks("staging/orders") > 1 && tasks("facts/daily_activity") > 1);
+    let told = rows(lake.path(), "select engine, version, options from runs");
+    assert_eq!(told[0]["engine"], "ballista");
+    assert!(told[0]["version"].as_str().unwrap().contains("ballista 55"), "{told:?}");
+    let options = told[0]["options"].as_str().unwrap();
+    assert!(
+        options.contains(&format!("\"cluster\":\"{}\"", engine.trim_start_matches("ballista://"))),
+        "{options}"
+    );
     // a local run finds all of it
     let said = ok(&["run", "--lake", text(lake.path()), "--dry-run"]);
     assert!(nothing_to_compute(&said), "{said}");

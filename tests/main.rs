@@ -21,6 +21,12 @@ mod permutation;
 // Threads, raw file layouts and full refreshes change no published byte.
 mod same_bytes;
 
+// What functions, trainers, engine and sink give is pinned, and changes only with a raised revision.
+mod revisions;
+
+// One thing changes at a time: exactly what depends on it is computed again, and the run says why.
+mod dependencies;
+
 // A run after each day's delivery gives what one run over everything gives, and reads only what is new.
 mod incremental;
 

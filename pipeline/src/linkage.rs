@@ -81,7 +81,8 @@ impl LinkageSettings {
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
-        format!("linkage personal={} twins={}", self.personal.join(","), self.twins.join(","))
+        let LinkageSettings { personal, twins } = self;
+        format!("linkage personal={} twins={}", personal.join(","), twins.join(","))
     }
 }
 

@@ -22,6 +22,12 @@ use crate::linkage::{LinkageSettings, train_linkage};
 use crate::project::Refit;
 use crate::{Context, Error, Result};
 
+/// The kinds of trainers and the revision of each: raised by hand when the same rows and settings give
+/// another model than before, so that models of that kind are trained anew. `tests/revisions.txt` pins what
+/// each learns.
+pub const REVISIONS: &[(&str, u32)] =
+    &[("kmeans", 1), ("hdbscan", 1), ("factors", 1), ("reference", 1), ("linkage", 1)];
+
 /// What turns the rows of a model stage into a model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trainer {
@@ -94,6 +100,17 @@ impl Trainer {
             other => Err(Error::Usage(format!(
                 "header `kind: {other}`: give `kmeans`, `hdbscan`, `factors`, `reference` or `linkage`"
             ))),
+        }
+    }
+
+    /// The `kind` by which a header names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Trainer::Kmeans(_) => "kmeans",
+            Trainer::Hdbscan(_) => "hdbscan",
+            Trainer::Factors(_) => "factors",
+            Trainer::Reference(_) => "reference",
+            Trainer::Linkage(_) => "linkage",
         }
     }
 

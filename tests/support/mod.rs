@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod extremes;
+pub mod place;
 pub mod process;
 pub mod project;
 pub mod python;

@@ -7,6 +7,7 @@ pub mod learn;
 pub mod model;
 pub mod number;
 mod reference;
+mod revisions;
 pub mod rows;
 pub mod text;
 pub mod time;
@@ -19,6 +20,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 pub use model::{KmeansModel, ReferenceModel, Transform, kmeans_model_type, reference_model_type};
 pub use reference::reference;
+pub use revisions::{data_packages, revisions};
 
 /// All scalar functions.
 pub fn all_scalar() -> Vec<Arc<ScalarUDF>> {

@@ -31,6 +31,13 @@ pub fn describe(forecast: &Forecast, scenario: Scenario) -> String {
         let cost = stage.expected(amount).map_or_else(|| format!("{:>12}", "unknown"), figures);
         let _ = writeln!(out, "{:34}{parts:>16}{cost}", stage.stage);
     }
+    if amount == Amount::Missing && !forecast.again.is_empty() {
+        out.push('\n');
+        for again in &forecast.again {
+            let _ = writeln!(out, "computing again: {again}");
+        }
+        out.push('\n');
+    }
     let Some(pace) = forecast.pace else {
         let _ = writeln!(out, "\nno finished run of this lake in one process says what stages cost");
         return out;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::engine::planning_state;
-use crate::project::{GraphFormat, Kind, Project, Relation, Store, nearest};
+use crate::project::{Fingerprint, GraphFormat, Kind, Project, Relation, Store, nearest};
 use crate::{Context, Error, Result};
 use datafusion::physical_plan::displayable;
 
@@ -60,7 +60,8 @@ pub async fn explain(args: ExplainArgs) -> Result<()> {
     let mut out = String::new();
     let _ = writeln!(out, "{}: {}", stage.name, stage.header.description);
     let _ = writeln!(out, "file         {}", stage.sql.file);
-    let _ = writeln!(out, "definition   {}", project.definition(&stage.name));
+    let definition = Fingerprint::of_ingredients(&project.definition(&stage.name));
+    let _ = writeln!(out, "definition   {definition}");
     let kind = match (&stage.kind, stage.store) {
         (Kind::Model { trainer, .. }, _) => trainer.describe(),
         (Kind::Fixpoint { max_rounds, .. }, _) => format!("fixpoint, at most {max_rounds} rounds"),

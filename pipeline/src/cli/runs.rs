@@ -26,7 +26,7 @@ pub async fn runs(args: RunsArgs) -> Result<()> {
     match args.run {
         None => {
             let reader = Reader::open(&lake, EngineOptions::default()).await?;
-            let query = "select run_id, epoch, as_of, started_at, finished_at, rows_quarantined from runs order by epoch";
+            let query = "select run_id, epoch, as_of, engine, started_at, finished_at, rows_quarantined from runs order by epoch";
             print_query(&reader, query, OutputFormat::Table).await
         }
         Some(run) => {
@@ -71,6 +71,10 @@ fn report(manifest: &RunManifest) -> String {
     let mut out = String::new();
     let _ =
         writeln!(out, "run       {} (epoch {}, engine {})", manifest.run_id, manifest.epoch, manifest.engine);
+    let _ = writeln!(out, "by        {}", manifest.version);
+    let options: Vec<String> =
+        manifest.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let _ = writeln!(out, "options   {}", options.join(" "));
     let _ = writeln!(out, "as of     {}", manifest.as_of);
     if let Some(pseudonyms) = &manifest.pseudonyms {
         let _ = writeln!(out, "key       {} (fingerprint of the pseudonym key)", pseudonyms.key);
@@ -94,6 +98,12 @@ fn report(manifest: &RunManifest) -> String {
         );
         for (rule, rows) in &stage.by_rule {
             let _ = writeln!(out, "    rejected by {rule:27} {rows:>29}");
+        }
+    }
+    if !manifest.computed_again.is_empty() {
+        let _ = writeln!(out, "\ncomputed again");
+        for again in &manifest.computed_again {
+            let _ = writeln!(out, "  {again}");
         }
     }
     let _ = writeln!(out, "\npublished");

@@ -46,7 +46,8 @@ impl Naming {
     }
 
     pub(crate) fn describe(&self) -> String {
-        format!("tags={} titles_zh={}", self.tags.join(","), self.titles_zh)
+        let Naming { tags, titles_zh } = self;
+        format!("tags={} titles_zh={titles_zh}", tags.join(","))
     }
 
     /// English and Chinese names of the groups into which the sample falls. `points` are its rows as the model scales them,

@@ -227,27 +227,33 @@ impl KmeansSettings {
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
+        // every field is named here, so that a new one cannot be forgotten
+        let KmeansSettings {
+            k,
+            choose_by,
+            preparation,
+            seed,
+            starts,
+            max_iterations,
+            tolerance,
+            sample_rows,
+            polish,
+            bootstraps,
+            naming,
+            gate: Gate { max_share, min_share, min_stability, max_spread },
+            drift: DriftLimits { max_drift, min_margin },
+            threads: _, // never changes the result
+        } = self;
         format!(
-            "kmeans k={}..{} choose_by={} {} seed={} starts={} max_iterations={} tolerance={:e} sample_rows={} polish={} \
-             bootstraps={} {} max_share={} min_share={} min_stability={} max_spread={} max_drift={} min_margin={}",
-            self.k.start(),
-            self.k.end(),
-            self.choose_by.word(),
-            self.preparation.describe(),
-            self.seed,
-            self.starts,
-            self.max_iterations,
-            self.tolerance,
-            self.sample_rows,
-            self.polish,
-            self.bootstraps,
-            self.naming.describe(),
-            self.gate.max_share,
-            self.gate.min_share,
-            self.gate.min_stability,
-            self.gate.max_spread,
-            self.drift.max_drift,
-            self.drift.min_margin,
+            "kmeans k={}..{} choose_by={} {} seed={seed} starts={starts} max_iterations={max_iterations} \
+             tolerance={tolerance:e} sample_rows={sample_rows} polish={polish} bootstraps={bootstraps} {} \
+             max_share={max_share} min_share={min_share} min_stability={min_stability} max_spread={max_spread} \
+             max_drift={max_drift} min_margin={min_margin}",
+            k.start(),
+            k.end(),
+            choose_by.word(),
+            preparation.describe(),
+            naming.describe(),
         )
     }
 }
@@ -331,9 +337,9 @@ impl ReferenceSettings {
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
-        let quantiles: Vec<String> = self.quantiles.iter().map(f64::to_string).collect();
-        let quantiles = quantiles.join(",");
-        format!("reference quantiles={quantiles} max_drift={} max_move={}", self.max_drift, self.max_move)
+        let ReferenceSettings { quantiles, max_drift, max_move } = self;
+        let quantiles: Vec<String> = quantiles.iter().map(f64::to_string).collect();
+        format!("reference quantiles={} max_drift={max_drift} max_move={max_move}", quantiles.join(","))
     }
 }
 

@@ -39,6 +39,10 @@ use ballista::Cluster;
 use crate::lake::{DataFile, Lake, SinkSpec, denied, is_denied, plan_sink};
 use crate::{Context, Error, Result};
 
+/// The revision of our own part of planning and computing (`row_number`, `lookup`, `joins`, `filters`,
+/// session settings): raised by hand when the same SQL over the same rows gives another result than before.
+pub const REVISION: u32 = 1;
+
 /// What the engine says of a stage it wrote.
 #[derive(Debug)]
 pub struct Written {

@@ -46,5 +46,5 @@ pub use manifest::{
 };
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;
-pub use sink::{SinkExec, SinkSpec, name_writer, plan_sink, write_batches};
+pub use sink::{SINK_REVISION, SinkExec, SinkSpec, name_writer, plan_sink, write_batches};
 pub use store::{Lake, Stores, denied, is_denied, locate, store_error, store_for};

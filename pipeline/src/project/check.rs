@@ -28,6 +28,7 @@ impl Project {
     pub(super) fn check_names(&self, files: &ProjectFiles) -> Result<()> {
         for stage in &self.stages {
             self.check_daily(stage)?;
+            self.check_model(stage)?;
             self.check_accounts(stage)?;
             check_accepted(stage)?;
         }
@@ -49,6 +50,21 @@ impl Project {
             format!("a daily stage may not use `${param}`{through}: its days are computed once and kept");
         let help = "compare with the row's own `ingested_at`, or use `store: table`";
         Err(stage.sql.refuse(place, message, help).into())
+    }
+
+    /// The id of a run is a hash of the models that the run uses, so none may depend on it.
+    fn check_model(&self, stage: &Stage) -> Result<()> {
+        if !stage.is_model() {
+            return Ok(());
+        }
+        let mut learns_from = self.reached(&stage.name, |_| true);
+        learns_from.insert(stage.name.clone());
+        let Some(below) = learns_from.iter().find(|name| self.params_used(name).contains("run_id")) else {
+            return Ok(());
+        };
+        let message = format!("a model may not learn from `$run_id`, which `{below}` uses");
+        let help = "the id of a run follows from its models; name the run in a stage that no model reads";
+        Err(stage.sql.refuse(Place::TOP, message, help).into())
     }
 
     /// The view by which a stage comes to use a parameter.

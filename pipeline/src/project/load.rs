@@ -10,10 +10,11 @@ use datafusion::execution::SessionState;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::files::{ProjectFiles, RESERVED};
+use super::fingerprint::Uses;
 use super::lint::{lint_plan, lint_sql};
 use super::source::{TYPES, columns_of};
 use super::stage::{Audit, Kind, LAYERS, Stage, Store};
-use super::{Params, PlanNames, Project, Relation, Source, StageSql};
+use super::{Params, PlanNames, Project, Relation, Revisions, Source, StageSql};
 use crate::{Error, Result};
 
 impl Project {
@@ -33,7 +34,9 @@ impl Project {
             audits: Vec::new(),
             settings: files.params(),
             tags: Vec::new(),
+            revisions: Revisions::current(),
             inputs: BTreeMap::new(),
+            uses: BTreeMap::new(),
         };
         let names = PlanNames::new(state, []);
         for (path, (shown, text)) in &files.files {
@@ -220,6 +223,7 @@ impl Project {
     fn flow_schemas(&mut self, state: &SessionState) -> Result<()> {
         let params = self.example_params();
         let names = PlanNames::new(state, []);
+        let mut uses = BTreeMap::new();
         for stage in self.stages.iter_mut().filter(|stage| stage.declares_columns()) {
             stage.schema = declared_columns(stage, &names)?;
         }
@@ -230,7 +234,9 @@ impl Project {
                 let start = self.inputs(&name).get(start).and_then(|relation| self.schema(relation));
                 start.unwrap_or_else(|| Schema::empty().into())
             } else {
-                self.plan_checked(state, &name, &params)?
+                let (schema, used) = self.plan_checked(state, &name, &params)?;
+                uses.insert(name.clone(), used);
+                schema
             };
             let by_day = stage.store != Store::Table
                 && self.inputs(&name).values().any(|relation| self.by_day(relation));
@@ -249,7 +255,8 @@ impl Project {
             stage.check_columns()?;
             stage.check_tags(&self.tags)?;
             if matches!(stage.kind, Kind::Fixpoint { .. }) {
-                let round = self.plan_checked(state, &name, &params)?;
+                let (round, used) = self.plan_checked(state, &name, &params)?;
+                uses.insert(name.clone(), used);
                 if columns_text(&round) != columns_text(&schema) {
                     let message = "a round gives other columns than it starts from";
                     let help = format!(
@@ -261,13 +268,15 @@ impl Project {
                 }
             }
         }
+        self.uses = uses;
         for audit in &self.audits {
             self.plan_checked(state, &format!("audits.{}", audit.name), &params)?;
         }
         Ok(())
     }
 
-    fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<SchemaRef> {
+    /// The columns of a stage or audit, and what its plan calls.
+    fn plan_checked(&self, state: &SessionState, name: &str, params: &Params) -> Result<(SchemaRef, Uses)> {
         let sql = match (self.stage(name), self.audit(name)) {
             (Some(stage), _) => &stage.sql,
             (None, Some(audit)) => &audit.sql,
@@ -278,11 +287,12 @@ impl Project {
         if self.stage(name).is_some() {
             lint_plan(sql, &plan)?;
         }
+        let uses = Uses::of(&plan);
         let analyzed = state
             .analyzer()
             .execute_and_check(plan, state.config_options(), |_, _| {})
             .map_err(|error| super::plan::refuse_plan(sql, &error))?;
-        Ok(stored_schema(analyzed.schema().as_arrow()))
+        Ok((stored_schema(analyzed.schema().as_arrow()), uses))
     }
 
     /// A relation without rows, for planning without data.

@@ -11,6 +11,7 @@ mod load;
 mod models;
 mod moment;
 mod plan;
+mod revisions;
 mod source;
 mod sql;
 mod stage;
@@ -30,11 +31,12 @@ use strata_udfs::text::PseudonymKey;
 
 pub use diagnostic::nearest;
 pub use files::{ProjectFiles, built_in_names};
-pub use fingerprint::{Fingerprint, engine_hash};
+pub use fingerprint::{Fingerprint, Ingredients, value_text};
 pub use graph::GraphFormat;
 pub use models::{MODELS, ModelUse, models_type, models_value};
 pub use moment::Moment;
 pub use plan::{Params, PlanNames, plan_select, refuse_plan};
+pub use revisions::Revisions;
 pub use source::{FOR_DAY, Format, Source};
 pub use sql::{PREVIOUS, StageSql};
 pub use stage::{Audit, Kind, LAYERS, Publish, Refit, Severity, Stage, Store};
@@ -78,8 +80,12 @@ pub struct Project {
     pub settings: Params,
     /// What the headers of stages declare as tags, in the order of their names.
     pub tags: Vec<Tag>,
+    /// What of the program decides results: those of this program, but where a test says otherwise.
+    pub revisions: Revisions,
     /// Stages (by name) and the relations each reads, by the name used.
     inputs: BTreeMap<String, BTreeMap<String, Relation>>,
+    /// What the plan of each stage calls, by the stage's name.
+    uses: BTreeMap<String, fingerprint::Uses>,
 }
 
 impl Project {

@@ -68,8 +68,6 @@ pub struct Source {
     pub may_be_empty: bool,
     /// Declared absent by the project: a typed empty table.
     pub absent: bool,
-    /// The declaration in one canonical spelling, for fingerprints.
-    pub canonical: String,
 }
 
 impl Source {
@@ -132,7 +130,6 @@ impl Source {
             clock: flag(&header, "clock", file, text)?,
             may_be_empty: flag(&header, "may_be_empty", file, text)?,
             absent: false,
-            canonical: format!("{ddl} {schema:?}"),
             schema,
             header,
         };

@@ -19,7 +19,7 @@ pub const PUBLISHED_LAYERS: &[&str] = &["segments", "portraits"];
 const TAKEN: &[&str] = &["runs", "current_runs"];
 
 /// The kinds of model stages.
-const TRAINERS: &[&str] = &["kmeans", "hdbscan", "factors", "reference", "linkage"];
+pub(super) const TRAINERS: &[&str] = &["kmeans", "hdbscan", "factors", "reference", "linkage"];
 
 /// Header keys that any stage may have.
 const KEYS: &[&str] = &[

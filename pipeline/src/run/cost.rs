@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::history::RunManifest;
+use super::why::Again;
 use crate::project::{Kind, Project, Stage};
 
 /// What computing a stage took in one process.
@@ -81,6 +82,8 @@ pub struct StageForecast {
 #[derive(Debug, Clone, Default)]
 pub struct Forecast {
     pub stages: Vec<StageForecast>,
+    /// Why stages that the last run had are to be computed again.
+    pub again: Vec<Again>,
     /// The pace of an earlier run of this lake.
     pub pace: Option<Pace>,
 }
@@ -170,7 +173,7 @@ impl Forecast {
             let all = run.stages.get(&stage.name)?.fingerprints.len();
             Some(StageForecast::of(stage, 0, all, Some(run)))
         });
-        Forecast { stages: stages.collect(), pace: run.pace }
+        Forecast { stages: stages.collect(), again: Vec::new(), pace: run.pace }
     }
 
     /// The same costs, for what another run has computed.
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_forecast_says_what_it_does_not_know() {
-        let forecast = Forecast { stages: vec![stage(0, 3, None, None)], pace: None };
+        let forecast = Forecast { stages: vec![stage(0, 3, None, None)], pace: None, ..Forecast::default() };
         assert_eq!(forecast.unknown(Amount::Missing).count(), 0);
         assert_eq!(forecast.unknown(Amount::Times(1.0)).collect::<Vec<_>>(), ["facts.days"]);
     }
@@ -261,7 +264,7 @@ mod tests {
             vec![stage(10, 10, Some(COST), None), stage(1, 1, Some(Cost { parts: 1, ..COST }), Some(1))];
         let pace =
             Pace { parts: 11, threads: 2, wall_seconds: 8.0, cpu_seconds: 12.0, stages_cpu_seconds: 10.0 };
-        let forecast = Forecast { stages, pace: Some(pace) };
+        let forecast = Forecast { stages, pace: Some(pace), ..Forecast::default() };
         assert!((forecast.wall_seconds(Amount::Times(1.0), 1, 2) - 8.0).abs() < 1e-9);
         // 60 CPU seconds of stages on 16 cores, 6 of training on 2, three quarters of the time at work
         let on_eight = forecast.wall_seconds(Amount::Times(10.0), 8, 2);

@@ -9,6 +9,7 @@ use datafusion::catalog::view::ViewTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{LogicalPlanBuilder, lit};
+use futures::{StreamExt, TryStreamExt};
 
 use super::Sources;
 use super::cost::{Cost, Forecast, StageForecast};
@@ -24,6 +25,9 @@ use crate::engine::{Engine, ScanMetrics};
 use crate::lake::{DataFile, DayResults, Lake, SinkSpec, StageManifest, stage_data_prefix};
 use crate::project::{Fingerprint, Kind, PREVIOUS, Params, Project, Publish, Relation, Stage, Store};
 use crate::{Context, Error, Result};
+
+/// Stages whose results are looked up at the same time.
+const LOOKUPS_AT_ONCE: usize = 16;
 
 /// Everything a stage's job needs; shared by the stages that run side by side.
 pub struct Runner<'a> {
@@ -44,6 +48,8 @@ pub struct Runner<'a> {
     pub stages_cpu: Meter,
     /// Parameter values; a model's is added when its stage is done.
     pub params: Mutex<Params>,
+    /// Results that were there when the run began, by stage, until the stage takes them.
+    pub found: Mutex<BTreeMap<String, BTreeMap<Part, StageManifest>>>,
     /// Finished results by stage and part.
     pub results: Mutex<BTreeMap<String, BTreeMap<Part, StageManifest>>>,
 }
@@ -53,8 +59,7 @@ impl Runner<'_> {
     pub async fn run_stage(&self, stage: &Stage) -> Result<StageRun> {
         let none = BTreeMap::new();
         let wanted = self.plan.parts.get(&stage.name).unwrap_or(&none);
-        let mut done =
-            if self.recomputes(stage) { BTreeMap::new() } else { self.finished(stage, wanted).await? };
+        let mut done = lock(&self.found)?.remove(&stage.name).unwrap_or_default();
         let missing: BTreeMap<Part, Fingerprint> = wanted
             .iter()
             .filter(|(part, _)| !done.contains_key(part))
@@ -84,7 +89,8 @@ impl Runner<'_> {
         let known = !missing.is_empty() && self.engine.options().cluster.is_none();
         let earlier = self.last().and_then(|last| last.stages.get(&stage.name)).and_then(|run| run.cost);
         let cost = super::cost::telling(earlier, known.then_some(cost), |cost| cost.parts);
-        let mut run = StageRun { computed: missing.len(), scan, cost, ..StageRun::default() };
+        let made_of = self.plan.made_of.get(&stage.name).cloned().unwrap_or_default();
+        let mut run = StageRun { made_of, computed: missing.len(), scan, cost, ..StageRun::default() };
         for (part, manifest) in &done {
             run.fingerprints.insert(part_name(part), manifest.fingerprint.clone());
             run.rows += manifest.rows;
@@ -103,15 +109,33 @@ impl Runner<'_> {
         Ok(run)
     }
 
+    /// Looks up which results are there, before anything is computed, and names the stages of which some are
+    /// not.
+    pub async fn find_results(&self, wanted: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let stages = self.project.stages.iter().filter(|stage| wanted.contains(&stage.name));
+        let reused = stages.filter_map(|stage| Some((stage, self.plan.parts.get(&stage.name)?)));
+        let lookups = futures::stream::iter(reused).map(|(stage, parts)| async move {
+            let there =
+                if self.recomputes(stage) { BTreeMap::new() } else { self.finished(stage, parts).await? };
+            Ok::<_, Error>((stage.name.clone(), parts.len(), there))
+        });
+        let found: Vec<_> = lookups.buffered(LOOKUPS_AT_ONCE).try_collect().await?;
+        let to_compute = found.iter().filter(|(_, parts, there)| there.len() < *parts);
+        let to_compute = to_compute.map(|(name, ..)| name.clone()).collect();
+        lock(&self.found)?.extend(found.into_iter().map(|(name, _, there)| (name, there)));
+        Ok(to_compute)
+    }
+
     /// What is to be computed, and what it would cost.
-    pub async fn forecast(&self, wanted: &BTreeSet<String>) -> Result<Forecast> {
+    pub fn forecast(&self, wanted: &BTreeSet<String>) -> Result<Forecast> {
+        let found = lock(&self.found)?;
         let mut stages = Vec::new();
         for stage in self.project.stages.iter().filter(|stage| wanted.contains(&stage.name)) {
             let Some(parts) = self.plan.parts.get(&stage.name) else { continue };
-            let there = if self.recomputes(stage) { 0 } else { self.finished(stage, parts).await?.len() };
+            let there = found.get(&stage.name).map_or(0, BTreeMap::len);
             stages.push(StageForecast::of(stage, parts.len() - there, parts.len(), self.last()));
         }
-        Ok(Forecast { stages, pace: self.last().and_then(|last| last.pace) })
+        Ok(Forecast { stages, again: Vec::new(), pace: self.last().and_then(|last| last.pace) })
     }
 
     /// The last run of the lake.

@@ -11,8 +11,10 @@ use super::last::{FinishedRun, Last};
 use super::model::{StoredModel, next_segment};
 use super::plan::as_of_text;
 use super::pseudonyms::Pseudonyms;
+use super::why::Again;
 use crate::engine::ScanMetrics;
 use crate::lake::{Lake, RUN_MANIFESTS, read_or_set_aside};
+use crate::project::Ingredients;
 use crate::{Context, Error, Result};
 
 /// A model as carried from run to run.
@@ -142,6 +144,9 @@ pub struct PublishedTable {
 pub struct StageRun {
     /// Fingerprint by day; the empty day for a result that is whole.
     pub fingerprints: BTreeMap<String, String>,
+    /// What its fingerprints hash, by name: values and hashes.
+    #[serde(default)]
+    pub made_of: Ingredients,
     /// Partitions computed by this run; the others were reused.
     pub computed: usize,
     pub rows: u64,
@@ -180,7 +185,17 @@ pub struct RunManifest {
     #[serde(default)]
     pub carried: CarriedState,
     pub published: BTreeMap<String, PublishedTable>,
+    /// `local` or `ballista`.
     pub engine: String,
+    /// The program and the released versions that it computes with.
+    #[serde(default)]
+    pub version: String,
+    /// How the run was made: what its command line said that changes no row.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Why stages that the run before had were computed again, and which.
+    #[serde(default)]
+    pub computed_again: Vec<Again>,
     /// Of this run, or of the last one that computed more.
     #[serde(default)]
     pub pace: Option<Pace>,
@@ -192,6 +207,12 @@ pub struct RunManifest {
 }
 
 impl RunManifest {
+    /// What a model that this run left and `now` is kept from was made of.
+    pub(super) fn kept_from(&self, stage: &str, now: &CarriedModel) -> Option<Ingredients> {
+        let kept = self.models.get(stage).is_some_and(|left| left.fingerprint == now.fingerprint);
+        self.stages.get(stage).filter(|_| kept).map(|run| run.made_of.clone())
+    }
+
     fn path(epoch: u64) -> String {
         format!("{RUN_MANIFESTS}/{epoch:010}.json")
     }

@@ -13,6 +13,7 @@ mod last;
 mod model;
 mod plan;
 mod progress;
+mod provenance;
 mod pseudonyms;
 mod publish;
 mod raw;
@@ -20,6 +21,7 @@ mod redelivered;
 mod relations;
 mod tables;
 mod text;
+mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -41,6 +43,7 @@ pub use progress::{Reporter, resident_bytes};
 pub use pseudonyms::{FormerResults, Pseudonyms};
 pub use raw::{RawFile, SourceFiles};
 pub use tables::{source_table, stage_table, written_table};
+pub use why::Again;
 
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
@@ -201,16 +204,20 @@ async fn run_locked(
         epoch: fence.epoch(),
         stages_cpu: Meter::default(),
         params: Mutex::new(params),
+        found: Mutex::new(BTreeMap::new()),
         results: Mutex::new(BTreeMap::new()),
     };
     let wanted = wanted_stages(project, &options.select)?;
+    let to_compute = runner.find_results(&wanted).await?;
+    let again = runner.computed_again(&to_compute, options.state == StateOf::Nothing);
     if options.dry_run {
-        let forecast = runner.forecast(&wanted).await?;
+        let forecast = Forecast { again, ..runner.forecast(&wanted)? };
         for rows in redelivered.values() {
             rows.remove(lake).await;
         }
         return Ok(Outcome::Planned(forecast));
     }
+    why::lines(&again).iter().for_each(|line| reporter.say(line));
     let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
     let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
     for rows in redelivered.values() {
@@ -240,7 +247,10 @@ async fn run_locked(
         models: plan.models.clone(),
         carried: CarriedState { next_segments: runner.next_segments()?, ..plan.carried.clone() },
         published,
-        engine: "local".into(),
+        engine: provenance::engine(options).into(),
+        version: provenance::version(options),
+        options: provenance::options(options),
+        computed_again: again,
         pace: cost::telling(last.and_then(|last| last.pace), pace, |pace| pace.parts),
         started_at: started.to_rfc3339_opts(SecondsFormat::Micros, true),
         finished_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),

@@ -9,7 +9,9 @@ use super::history::{CarriedModel, CarriedState, Inherited};
 use super::pseudonyms::FormerResults;
 use super::publish::ALL;
 use super::redelivered::Redelivered;
-use crate::project::{Fingerprint, Kind, MODELS, Params, Project, Publish, Refit, Relation, Stage};
+use crate::project::{
+    Fingerprint, Ingredients, Kind, MODELS, Params, Project, Publish, Refit, Relation, Stage, value_text,
+};
 
 /// One partition of a result: a day, or the whole.
 pub type Part = Option<NaiveDate>;
@@ -27,6 +29,8 @@ pub struct RunPlan {
     pub run_id: String,
     /// Fingerprint of each part of each stored stage, by stage.
     pub parts: BTreeMap<String, BTreeMap<Part, Fingerprint>>,
+    /// What each stored stage's result is made of, by stage: what its fingerprints hash, days taken together.
+    pub made_of: BTreeMap<String, Ingredients>,
     /// The models this run uses, by stage: carried ones keep their fingerprint.
     pub models: BTreeMap<String, CarriedModel>,
     /// What the next run inherits.
@@ -50,18 +54,30 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Fingerprints of all stages, in their order.
+    /// Fingerprints of all stages, in their order. Rows that name the run depend on its id, and the id on
+    /// everything else.
     pub fn plan(&self) -> RunPlan {
+        let run_id = self.run_id(&self.plan_as(""));
+        self.plan_as(&run_id)
+    }
+
+    fn plan_as(&self, run_id: &str) -> RunPlan {
         let mut plan = RunPlan {
             as_of: self.as_of,
-            run_id: String::new(),
+            run_id: run_id.to_string(),
             parts: BTreeMap::new(),
+            made_of: BTreeMap::new(),
             models: BTreeMap::new(),
             carried: CarriedState::default(),
         };
         for stage in self.project.stages.iter().filter(|s| s.store != crate::project::Store::View) {
+            let mut made_of = self.common_to_parts(stage, &plan);
+            made_of.extend(self.inputs_of(stage, &plan));
             if stage.is_model() {
                 let model = self.model(stage, &plan);
+                if let Some(kept) = self.inherited.last.run.as_ref().and_then(|last| last.kept_from(&stage.name, &model)) {
+                    made_of = kept;
+                }
                 plan.parts.insert(
                     stage.name.clone(),
                     BTreeMap::from([(None, Fingerprint(model.fingerprint.clone()))]),
@@ -71,16 +87,16 @@ impl Planner<'_> {
                 let parts = self.stage_parts(stage, &plan);
                 plan.parts.insert(stage.name.clone(), parts);
             }
+            plan.made_of.insert(stage.name.clone(), made_of);
         }
         plan.carried = self.carried(&plan);
-        plan.run_id = self.run_id();
         plan
     }
 
     /// A model that is never retrained keeps its fingerprint, whatever its inputs became, until its definition changes. Every
     /// other one is made for each run; one that follows the model before it, or may stay, depends on that.
     fn model(&self, stage: &Stage, plan: &RunPlan) -> CarriedModel {
-        let definition = self.project.definition(&stage.name).0;
+        let definition = Fingerprint::of_ingredients(&self.project.model_definition(&stage.name)).0;
         let Kind::Model { trainer, refit } = &stage.kind else { return CarriedModel::default() };
         let carried = self.inherited.models.get(&stage.name);
         let alike = carried.filter(|model| model.definition == definition);
@@ -144,7 +160,7 @@ impl Planner<'_> {
         if !stage.by_day {
             return BTreeMap::from([(None, self.fingerprint(stage, None, plan))]);
         }
-        let common = self.common_to_parts(stage, plan);
+        let common = Fingerprint::of_ingredients(&self.common_to_parts(stage, plan));
         let inputs = self.project.stored_inputs(&stage.name);
         let print = |day| self.part_fingerprint(stage, &common, &inputs, Some(day), plan);
         self.days(stage, plan).into_iter().map(|day| (Some(day), print(day))).collect()
@@ -174,44 +190,65 @@ impl Planner<'_> {
 
     fn fingerprint(&self, stage: &Stage, part: Part, plan: &RunPlan) -> Fingerprint {
         let inputs = self.project.stored_inputs(&stage.name);
-        self.part_fingerprint(stage, &self.common_to_parts(stage, plan), &inputs, part, plan)
+        let common = Fingerprint::of_ingredients(&self.common_to_parts(stage, plan));
+        self.part_fingerprint(stage, &common, &inputs, part, plan)
     }
 
     /// What the fingerprints of all parts of a stage share: its definition and its parameters.
-    fn common_to_parts(&self, stage: &Stage, plan: &RunPlan) -> Vec<String> {
-        let mut hashed = vec![self.project.definition(&stage.name).0];
+    fn common_to_parts(&self, stage: &Stage, plan: &RunPlan) -> Ingredients {
+        let mut made_of = self.project.definition(&stage.name);
         for param in self.project.params_used(&stage.name) {
             if param == MODELS {
-                hashed
-                    .extend(plan.models.iter().map(|(name, model)| format!("{name} {}", model.fingerprint)));
+                let all = plan.models.iter();
+                made_of.extend(all.map(|(name, model)| (format!("model {name}"), model.fingerprint.clone())));
                 continue;
             }
             let model = self.project.models_of(&param).next();
-            let value = match model.and_then(|model| plan.models.get(&model.name)) {
-                Some(model) => model.fingerprint.clone(),
-                None if param == "run_id" => continue,
-                None => format!("{:?}", self.params.get(&param)),
+            let (name, value) = match model.and_then(|model| plan.models.get_key_value(&model.name)) {
+                Some((name, model)) => (format!("model {name}"), model.fingerprint.clone()),
+                None if param == "run_id" => ("run_id".into(), plan.run_id.clone()),
+                None if param == "as_of" => ("as_of".into(), as_of_text(self.as_of)),
+                None => {
+                    (format!("setting {param}"), self.params.get(&param).map(value_text).unwrap_or_default())
+                }
             };
-            hashed.extend([param, value]);
+            made_of.insert(name, value);
         }
-        hashed
+        made_of
     }
 
     fn part_fingerprint(
         &self,
         stage: &Stage,
-        common: &[String],
+        common: &Fingerprint,
         inputs: &BTreeSet<Relation>,
         part: Part,
         plan: &RunPlan,
     ) -> Fingerprint {
-        let mut hashed = common.to_vec();
+        let mut hashed = vec![common.0.clone()];
         for relation in inputs {
             let part = part.filter(|_| self.project.by_day(relation));
             hashed.push(format!("{relation:?}"));
             hashed.push(self.input(stage, relation, part, plan));
         }
         Fingerprint::of(hashed)
+    }
+
+    /// What a stage's inputs are, by name: all that its fingerprints hash beside what its parts share.
+    fn inputs_of(&self, stage: &Stage, plan: &RunPlan) -> Ingredients {
+        let mut made_of = Ingredients::new();
+        for relation in self.project.stored_inputs(&stage.name) {
+            let name = match &relation {
+                Relation::Source(name) | Relation::Stage(name) => name.clone(),
+                Relation::Quarantine(name) => format!("rejected {name}"),
+                Relation::Carried(name) => format!("published {name}"),
+                Relation::Former(name) => format!("former {name}"),
+                Relation::Redelivered(name) => format!("redelivered {name}"),
+                Relation::Previous(_) => continue,
+            };
+            made_of.insert(format!("input {name}"), self.input(stage, &relation, None, plan));
+        }
+        made_of
     }
 
     fn input(&self, reader: &Stage, relation: &Relation, part: Part, plan: &RunPlan) -> String {
@@ -260,14 +297,18 @@ impl Planner<'_> {
         }
     }
 
-    /// The same for a first run, a full refresh and an incremental run, and for any layout of the raw files: a hash of
-    /// the project's text, its settings and `as_of`.
-    fn run_id(&self) -> String {
+    /// A hash of all that decides rows: `as_of`, definitions, settings, carried state and the identity of the
+    /// input files known at `as_of`, all of which are in the fingerprints of a plan that does not name the
+    /// run yet. The same for a first run, a full refresh and an incremental run.
+    fn run_id(&self, unnamed: &RunPlan) -> String {
         let mut hashed = vec![self.project.name.clone(), as_of_text(self.as_of)];
-        hashed.extend(self.project.stages.iter().map(|stage| self.project.definition(&stage.name).0));
-        hashed.extend(
-            self.params.iter().filter(|(name, _)| *name != "run_id").map(|(n, v)| format!("{n} {v:?}")),
-        );
+        hashed
+            .extend(self.project.settings.iter().flat_map(|(name, value)| [name.clone(), value_text(value)]));
+        hashed.extend(self.sources.iter().flat_map(|(name, files)| [name.clone(), files.fingerprint().0]));
+        for (stage, parts) in &unnamed.parts {
+            hashed.push(stage.clone());
+            hashed.extend(parts.values().map(|print| print.0.clone()));
+        }
         Fingerprint::of(hashed).0[..16].to_string()
     }
 }

@@ -108,6 +108,8 @@ fn runs_schema() -> SchemaRef {
         Field::new("rows_quarantined", DataType::Int64, true),
         text("tables"),
         text("manifest"),
+        text("version"),
+        text("options"),
     ]))
 }
 
@@ -142,6 +144,8 @@ pub async fn commit_run(
         Arc::new(Int64Array::from(vec![quarantined as i64])),
         text(&tables),
         text(manifest_path),
+        text(&manifest.version),
+        text(&serde_json::to_string(&manifest.options).context("cannot write the runs row")?),
     ];
     let batch = RecordBatch::try_new(runs_schema(), columns).context("cannot write the runs row")?;
     let mut spec = SinkSpec::new(lake, format!("{}/data/{:010}", table_prefix(RUNS), manifest.epoch));

@@ -16,7 +16,7 @@ placed as (
         v.vector,
         kmeans_scale(v.vector, $behaviour_model) as scaled
     from features.behaviour_vectors as v
-    inner join segments.segments as s on v.customer_id = s.customer_id
+    inner join segments.assigned as s on v.customer_id = s.customer_id
 ),
 
 cells as (

@@ -102,7 +102,7 @@ explained as (
         family,
         cast(segment as varchar) as segment,
         deciding_features
-    from segments.segments
+    from segments.assigned
 ),
 
 decided as (

@@ -25,5 +25,5 @@ select
     s.segment_name,
     cast(round(s.margin / nullif(s.distance + s.margin, 0), 4) as decimal(5, 4)) as segment_silhouette,
     a.lists as lookalike_lists
-from segments.segments as s
+from segments.assigned as s
 left join alike as a on s.customer_id = a.customer_id

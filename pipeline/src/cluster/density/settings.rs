@@ -147,22 +147,26 @@ impl DensitySettings {
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
+        // every field is named here, so that a new one cannot be forgotten
+        let DensitySettings {
+            min_cluster_size,
+            min_samples,
+            allow_single_cluster,
+            sample_rows,
+            core_points,
+            bootstraps,
+            naming,
+            preparation,
+            gate: DensityGate { max_share, max_noise, min_stability, max_spread },
+            threads: _, // never changes the result
+        } = self;
         format!(
-            "hdbscan min_cluster_size={} min_samples={} allow_single_cluster={} {} \
-             sample_rows={} core_points={} bootstraps={} {} max_share={} max_noise={} min_stability={} \
-             max_spread={}",
-            self.min_cluster_size,
-            self.min_samples,
-            self.allow_single_cluster,
-            self.preparation.describe(),
-            self.sample_rows,
-            self.core_points,
-            self.bootstraps,
-            self.naming.describe(),
-            self.gate.max_share,
-            self.gate.max_noise,
-            self.gate.min_stability,
-            self.gate.max_spread
+            "hdbscan min_cluster_size={min_cluster_size} min_samples={min_samples} \
+             allow_single_cluster={allow_single_cluster} {} sample_rows={sample_rows} core_points={core_points} \
+             bootstraps={bootstraps} {} max_share={max_share} max_noise={max_noise} min_stability={min_stability} \
+             max_spread={max_spread}",
+            preparation.describe(),
+            naming.describe(),
         )
     }
 }

@@ -105,13 +105,11 @@ impl FactorsSettings {
 
     /// Every setting that the result depends on, one line.
     pub fn describe(&self) -> String {
+        let FactorsSettings { method, components, rotation, preparation, sample_rows } = self;
         format!(
-            "factors method={} components={} rotation={} {} sample_rows={}",
-            self.method,
-            self.components.map_or("kaiser".to_owned(), |number| number.to_string()),
-            self.rotation,
-            self.preparation.describe(),
-            self.sample_rows,
+            "factors method={method} components={} rotation={rotation} {} sample_rows={sample_rows}",
+            components.map_or("kaiser".to_owned(), |number| number.to_string()),
+            preparation.describe(),
         )
     }
 }

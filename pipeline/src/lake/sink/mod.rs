@@ -32,6 +32,10 @@ pub use exec::SinkExec;
 use layout::Layout;
 pub use task::name_writer;
 
+/// The revision of how results are laid out and encoded: raised by hand when the same rows give other files
+/// than before.
+pub const SINK_REVISION: u32 = 1;
+
 /// What to write, and how. Serialisable, so that a plan codec can carry it: the store itself is looked up by the
 /// lake's URL where the plan runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
