@@ -387,10 +387,7 @@ fn cut_points_of_a_growing_company_follow_its_customers() {
         recency["beyond_limit"] == true && recency["stability_index"].as_f64().unwrap() > 1.0,
         "{recency}"
     );
-    assert!(
-        recency["mean"].as_f64().unwrap() > 5.0 * recency["mean_trained"].as_f64().unwrap(),
-        "{recency}"
-    );
+    assert!(recency["mean"].as_f64().unwrap() > 5.0 * recency["mean_trained"].as_f64().unwrap(), "{recency}");
 
     let growing = cdnow_lake();
     let mut said = String::new();

@@ -95,7 +95,8 @@ async fn every_port_refuses_calls_without_the_secret() {
         let launched = tasks.launch_multi_task(LaunchMultiTaskParams::default()).await;
         let stopped = tasks.stop_executor(StopExecutorParams::default()).await;
         let cancelled = tasks.cancel_tasks(CancelTasksParams::default()).await;
-        let removed = tasks.remove_job_data(RemoveJobDataParams { job_id: "..".into(), ..Default::default() });
+        let removed =
+            tasks.remove_job_data(RemoveJobDataParams { job_id: "..".into(), ..Default::default() });
         for code in [
             launched.unwrap_err().code(),
             stopped.unwrap_err().code(),
@@ -169,7 +170,10 @@ async fn executors_open_no_files_but_those_of_their_lakes() {
     let inside = lake.path().join("raw/sales/a.csv");
     let options = CsvReadOptions::new();
     context.register_csv("inside", text(&inside), options.clone()).await.unwrap();
-    context.register_csv("outside", text(&other.path().join("raw/sales/a.csv")), options.clone()).await.unwrap();
+    context
+        .register_csv("outside", text(&other.path().join("raw/sales/a.csv")), options.clone())
+        .await
+        .unwrap();
     let users = CsvReadOptions::new().delimiter(b':').has_header(false).file_extension("");
     context.register_csv("users", "/etc/passwd", users).await.unwrap();
     submit(&cluster, &context, "select * from inside").await.unwrap();

@@ -42,7 +42,8 @@ pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
 pub use lock::{LOCK_TIMEOUT, Lock};
 pub use manifest::{
-    DayResults, RUN_MANIFESTS, StageManifest, StoredManifest, read_or_set_aside, stage_data_prefix, stored_manifests,
+    DayResults, RUN_MANIFESTS, StageManifest, StoredManifest, read_or_set_aside, stage_data_prefix,
+    stored_manifests,
 };
 pub use partition::{NULL_PARTITION, partition_folder, unescape};
 pub use schema::storage_schema;

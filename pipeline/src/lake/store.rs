@@ -138,7 +138,8 @@ impl Lake {
 
     /// The file of this machine that is at `path` of the store; `None` on another store.
     pub fn local_path(&self, path: &Path) -> Option<PathBuf> {
-        (self.url.scheme() == "file").then(|| object_store::local::LocalFileSystem::new().path_to_filesystem(path).ok())?
+        (self.url.scheme() == "file")
+            .then(|| object_store::local::LocalFileSystem::new().path_to_filesystem(path).ok())?
     }
 
     /// Whether an etag says what a file holds: two files of one etag and size hold the same.

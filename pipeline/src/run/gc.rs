@@ -10,12 +10,12 @@ use object_store::ObjectMeta;
 
 use super::history::RunManifest;
 use super::last::{FinishedRun, runs_rows};
+use crate::Result;
 use crate::engine::Engine;
 use crate::lake::{
     DayResults, Lake, Lock, LogFiles, StageManifest, StoredManifest, files_at, stored_manifests,
     table_version,
 };
-use crate::Result;
 
 /// Deletions under way at the same time.
 const DELETED_AT_ONCE: usize = 16;

@@ -48,7 +48,9 @@ pub use why::Again;
 use crate::cpu::{self, Meter};
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::{LOCK_TIMEOUT, Lake, Lock};
-use crate::project::{MODELS, ModelUse, PSEUDONYM_KEY, Params, Project, Relation, Stage, Store, models_value};
+use crate::project::{
+    MODELS, ModelUse, PSEUDONYM_KEY, Params, Project, Relation, Stage, Store, models_value,
+};
 use crate::{Context, Error, Result};
 use as_of::Clocks;
 use execute::Runner;
@@ -149,8 +151,7 @@ async fn run_locked(
     let started = Utc::now();
     let cpu_before = cpu::of_process();
     let keys = PseudonymKeys::of(options.pseudonym_key.clone());
-    let engine =
-        Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
+    let engine = Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
     let here = engine.here();
     let sources = inspect_sources(lake, project).await?;
     let clocks = Clocks { project, engine: here, lake, sources: &sources, now: options.now };

@@ -75,7 +75,9 @@ impl Planner<'_> {
             made_of.extend(self.inputs_of(stage, &plan));
             if stage.is_model() {
                 let model = self.model(stage, &plan);
-                if let Some(kept) = self.inherited.last.run.as_ref().and_then(|last| last.kept_from(&stage.name, &model)) {
+                if let Some(kept) =
+                    self.inherited.last.run.as_ref().and_then(|last| last.kept_from(&stage.name, &model))
+                {
                     made_of = kept;
                 }
                 plan.parts.insert(

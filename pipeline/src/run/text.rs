@@ -364,7 +364,14 @@ mod tests {
              location 'raw/notes/'\n{options}\n"
         );
         let state = planning_state().unwrap();
-        let source = Source::parse("raw/notes.sql", &ddl, "notes", &PlanNames::new(&state, []), (chrono_tz::UTC, &Default::default())).unwrap();
+        let source = Source::parse(
+            "raw/notes.sql",
+            &ddl,
+            "notes",
+            &PlanNames::new(&state, []),
+            (chrono_tz::UTC, &Default::default()),
+        )
+        .unwrap();
         let Format::Csv(options) = source.format.clone() else { panic!("not CSV") };
         (source, *options)
     }

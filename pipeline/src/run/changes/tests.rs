@@ -108,7 +108,14 @@ const CSV: &str = "-- What was sold.\n-- grain: id\n-- event_time: sold_at\n-- c
     create external table raw.sales (\n    id bigint,\n    sold_at timestamp(6)\n)\nstored as csv\nlocation 'raw/sales/'\n";
 
 fn source(ddl: &str, state: &SessionState) -> Source {
-    Source::parse("raw/sales.sql", ddl, "sales", &PlanNames::new(state, []), (chrono_tz::UTC, &Default::default())).unwrap()
+    Source::parse(
+        "raw/sales.sql",
+        ddl,
+        "sales",
+        &PlanNames::new(state, []),
+        (chrono_tz::UTC, &Default::default()),
+    )
+    .unwrap()
 }
 
 /// Replaces files as those do who deliver them: beside, then renamed.
