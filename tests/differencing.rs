@@ -230,8 +230,10 @@ impl Planted {
     fn said(&self, as_of: &str) -> Vec<String> {
         let mut said = Vec::new();
         for (table, order) in PORTRAITS {
-            let but = if *table == "segment_summary" { "run_id, customers, customer_share" } else { "run_id" };
-            let query = format!("select * exclude ({but}) from {table} where as_of = '{as_of}' order by {order}");
+            let but =
+                if *table == "segment_summary" { "run_id, customers, customer_share" } else { "run_id" };
+            let query =
+                format!("select * exclude ({but}) from {table} where as_of = '{as_of}' order by {order}");
             let rows = self.rows(&query);
             assert!(!rows.is_empty(), "{table}");
             said.extend(rows.iter().map(|row| format!("{table} {row}")));
@@ -243,7 +245,9 @@ impl Planted {
     fn counted(&self, as_of: &str, family: &str, segment: &str) -> BTreeSet<String> {
         let of_segment = format!("as_of = '{as_of}' and family = '{family}' and segment = '{segment}'");
         let all = PORTRAITS.iter().filter(|(table, _)| *table != "segment_contrasts").map(|(table, _)| {
-            format!("select cast(cast(counted_as_of as date) as varchar) as day from {table} where {of_segment}")
+            format!(
+                "select cast(cast(counted_as_of as date) as varchar) as day from {table} where {of_segment}"
+            )
         });
         let query = all.collect::<Vec<_>>().join(" union ");
         self.rows(&query).iter().map(|row| row["day"].as_str().unwrap_or("-").to_owned()).collect()
@@ -272,7 +276,11 @@ fn two_runs_do_not_tell_of_who_came_between_them() {
     let [lake, _] =
         tell_nothing(&[("2025-01-01", customers(0..260), false), ("2025-01-02", customers(0..260), true)]);
     for (family, segment) in [("behaviour", "0"), ("behaviour", "1"), ("spending_level", "high")] {
-        assert_eq!(lake.counted("2025-01-02", family, segment), ["2025-01-01".to_owned()].into(), "{segment}");
+        assert_eq!(
+            lake.counted("2025-01-02", family, segment),
+            ["2025-01-01".to_owned()].into(),
+            "{segment}"
+        );
     }
     // the same day again: the same rows
     let before = lake.said("2025-01-02");
@@ -310,7 +318,8 @@ fn a_backfill_tells_nothing_either() {
     assert_eq!(lake.counted("2025-01-02", "behaviour", "0"), ["2025-01-01".to_owned()].into());
     // before the first run there is no count that could stand in for one that is near to those of later days
     lake.run("2024-12-31", &customers(1..260));
-    let shown = "select count(*) as cells, count(n) as counts, count(counted_as_of) as days from segment_portraits
+    let shown =
+        "select count(*) as cells, count(n) as counts, count(counted_as_of) as days from segment_portraits
         where as_of = '2024-12-31' and family = 'behaviour' and segment = '0' and trait = 'gender'";
     let shown = &lake.rows(shown)[0];
     assert_eq!((&shown["counts"], &shown["days"]), (&0.into(), &0.into()), "{shown}");
@@ -378,13 +387,16 @@ fn ways_of_few_customers_are_no_rows_of_migration() {
     let shown: Vec<String> = found
         .iter()
         .map(|row| {
-            let [change, from, to] = ["change", "from_segment", "to_segment"].map(|name| row[name].as_str().unwrap_or("-"));
+            let [change, from, to] =
+                ["change", "from_segment", "to_segment"].map(|name| row[name].as_str().unwrap_or("-"));
             format!("{change} {from} {to} {}", row["customers"])
         })
         .collect();
     // 35 are in segment 2: with the thirty who came the five who moved there would be known; with the thirty who moved to
     // segment 1 what is missing of segment 0; and with those who stayed in segment 1 the thirty
     assert_eq!(shown, ["stayed 0 0 95"]);
-    let lineage = lake.rows("select segment, status, overlap from segment_lineage where family = 'behaviour' and segment = '2'");
+    let lineage = lake.rows(
+        "select segment, status, overlap from segment_lineage where family = 'behaviour' and segment = '2'",
+    );
     assert_eq!(lineage[0]["overlap"], Value::Null, "{lineage:?}");
 }

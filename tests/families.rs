@@ -15,7 +15,10 @@ use crate::support::{ok, repository, text};
 
 /// A project whose customers and segments are planted day by day; what follows them over time is the built-in project's.
 const PLANTED: &[(&str, &str)] = &[
-    ("project.toml", "name = \"planted\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\n"),
+    (
+        "project.toml",
+        "name = \"planted\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\n",
+    ),
     (
         "raw/planted.sql",
         "-- The segments of each customer on each day.\n\

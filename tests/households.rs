@@ -90,7 +90,9 @@ fn members_of_a_household_stay_two() {
 #[test]
 fn ordinary_records_are_linked_as_before() {
     let pairs = |by: &str| {
-        format!("(select cast(sum(n * (n - 1) / 2) as double) from (select count(*) as n from accounts group by {by}))")
+        format!(
+            "(select cast(sum(n * (n - 1) / 2) as double) from (select count(*) as n from accounts group by {by}))"
+        )
     };
     let query = format!(
         "with accounts as (
@@ -103,7 +105,8 @@ fn ordinary_records_are_linked_as_before() {
         pairs("person")
     );
     let found = &rows(&query)[0];
-    let [right, said, truth] = ["right_pairs", "said", "true_pairs"].map(|name| found[name].as_f64().unwrap());
+    let [right, said, truth] =
+        ["right_pairs", "said", "true_pairs"].map(|name| found[name].as_f64().unwrap());
     assert!(truth > 200.0 && right / said > 0.97 && right / truth > 0.93, "{found}");
 }
 
