@@ -141,7 +141,8 @@ fn a_scheduler_that_is_not_there_is_named() {
     assert!(started.elapsed() < Duration::from_secs(30));
     let said = fails(2, &["run", "--lake", text(lake.path()), "--engine", "spark"]);
     assert!(said.contains("ballista://HOST:PORT"), "{said}");
-    let said = fails(5, &["executor", "--scheduler", "127.0.0.1:9", "--port", "0", "--lake", text(lake.path())]);
+    let said =
+        fails(5, &["executor", "--scheduler", "127.0.0.1:9", "--port", "0", "--lake", text(lake.path())]);
     assert!(said.contains("127.0.0.1:9"), "{said}");
 }
 

@@ -135,7 +135,11 @@ fn a_project_without_pseudonyms_needs_no_key() {
 
 #[test]
 fn a_key_in_the_project_is_refused_and_not_repeated() {
-    for line in ["pseudonym_key = \"hidden words\"", "pseudonym_salt = \"hidden words\"", "'pseudonym_key'='hidden words'"] {
+    for line in [
+        "pseudonym_key = \"hidden words\"",
+        "pseudonym_salt = \"hidden words\"",
+        "'pseudonym_key'='hidden words'",
+    ] {
         let project = project();
         let file = project.path().join("project.toml");
         let toml = std::fs::read_to_string(&file).unwrap();

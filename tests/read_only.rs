@@ -100,8 +100,10 @@ fn statements_that_do_more_than_read_are_refused_and_change_nothing() {
 fn the_shell_is_read_only_too() {
     let lake = lake();
     let before = tree(lake.path());
-    let statements: Vec<String> =
-        REFUSED.iter().map(|statement| format!("{};\n", statement.replace("LAKE", text(lake.path())))).collect();
+    let statements: Vec<String> = REFUSED
+        .iter()
+        .map(|statement| format!("{};\n", statement.replace("LAKE", text(lake.path()))))
+        .collect();
     // a pseudo-terminal opens the shell, as a person does
     let mut script = std::process::Command::new("script");
     script.args(["-qec", &format!("{} sql --lake {}", text(strata_bin()), text(lake.path()))]);

@@ -106,7 +106,9 @@ impl Stages {
         }
         match relation {
             Relation::Stage(name) => Ok(Arc::new(ViewTable::new(self.stage_plan(name, plans)?, None))),
-            Relation::Source(_) | Relation::Carried(_) | Relation::Former(_) => self.project.empty_table(relation).map_err(said),
+            Relation::Source(_) | Relation::Carried(_) | Relation::Former(_) => {
+                self.project.empty_table(relation).map_err(said)
+            }
             _ => Err(format!(
                 "{reader} reads `{used}`: create that table, or one between it and what is asked"
             )),

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use crate::Result;
-use crate::lake::Lake;
 use crate::engine::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};
+use crate::lake::Lake;
 
 use super::parse_memory;
 use super::secrets::SecretArgs;
@@ -59,7 +59,8 @@ pub struct ExecutorArgs {
 
 pub async fn scheduler(args: SchedulerArgs) -> Result<()> {
     let secret = args.secret.secret()?;
-    run_scheduler(&SchedulerOptions { bind: args.bind, advertise: args.advertise, port: args.port, secret }).await
+    run_scheduler(&SchedulerOptions { bind: args.bind, advertise: args.advertise, port: args.port, secret })
+        .await
 }
 
 pub async fn executor(args: ExecutorArgs) -> Result<()> {

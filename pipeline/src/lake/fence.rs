@@ -108,10 +108,7 @@ impl ObjectStore for Fenced {
         self.store.get_ranges(path, ranges).await
     }
 
-    fn delete_stream(
-        &self,
-        paths: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let fence = Fenced { store: self.store.clone(), folders: self.folders.clone() };
         let allowed = paths.map(move |path| path.and_then(|path| fence.check(&path).map(|()| path)));
         self.store.delete_stream(allowed.boxed())
@@ -124,7 +121,11 @@ impl ObjectStore for Fenced {
         }
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         match self.check_prefix(prefix) {
             Ok(()) => self.store.list_with_offset(prefix, offset),
             Err(error) => refused(error),

@@ -45,7 +45,9 @@ impl Project {
             .inputs(&stage.name)
             .values()
             .filter_map(|relation| match relation {
-                Relation::Stage(name) | Relation::Quarantine(name) | Relation::Former(name) => Some(name.clone()),
+                Relation::Stage(name) | Relation::Quarantine(name) | Relation::Former(name) => {
+                    Some(name.clone())
+                }
                 Relation::Carried(name) if !self.stage(name).is_some_and(Stage::declares_columns) => {
                     Some(name.clone())
                 }

@@ -165,7 +165,9 @@ impl Project {
                 self.sources.get(name).is_some_and(|source| source.day.is_some() && !source.absent)
             }
             Relation::Stage(name) => self.stage(name).is_some_and(|stage| stage.by_day),
-            Relation::Quarantine(_) | Relation::Carried(_) | Relation::Former(_) | Relation::Previous(_) => false,
+            Relation::Quarantine(_) | Relation::Carried(_) | Relation::Former(_) | Relation::Previous(_) => {
+                false
+            }
         }
     }
 

@@ -131,8 +131,7 @@ async fn run_locked(
     let started = Utc::now();
     let cpu_before = cpu::of_process();
     let keys = PseudonymKeys::of(options.pseudonym_key.clone());
-    let engine =
-        Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
+    let engine = Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
     let here = engine.here();
     let sources = inspect_sources(lake, project).await?;
     let as_of = options.as_of.resolve(project, here, lake, &sources).await?;

@@ -21,7 +21,8 @@ const SEPARATOR: u8 = 0x1f;
 pub const LEAST_KEY_BYTES: usize = 16;
 
 /// What is hashed before a key for its fingerprint: no pseudonym is a hash of the same bytes.
-const FINGERPRINT_OF: &[u8] = b"strata: fingerprint of the key from which the pseudonyms of a lake are derived\x1f";
+const FINGERPRINT_OF: &[u8] =
+    b"strata: fingerprint of the key from which the pseudonyms of a lake are derived\x1f";
 
 /// A secret from which pseudonyms are derived. It is shown by its fingerprint only.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -74,7 +75,8 @@ impl PseudonymKeys {
     /// The secrets that must travel to another process so that it can derive the same pseudonyms, each after its length.
     pub fn to_secret_bytes(&self) -> Vec<u8> {
         let own = self.0.values().filter(|key| **key != PseudonymKey::demo());
-        own.flat_map(|key| (key.0.len() as u32).to_le_bytes().into_iter().chain(key.0.iter().copied())).collect()
+        own.flat_map(|key| (key.0.len() as u32).to_le_bytes().into_iter().chain(key.0.iter().copied()))
+            .collect()
     }
 
     /// Reads what [`PseudonymKeys::to_secret_bytes`] wrote; `None` for other bytes.
@@ -92,7 +94,9 @@ impl PseudonymKeys {
     fn get(&self, fingerprint: &str) -> Result<&[u8]> {
         match self.0.get(fingerprint) {
             Some(key) => Ok(&key.0),
-            None => exec_err!("pseudonym: no key of the fingerprint `{fingerprint}` was given to this command"),
+            None => {
+                exec_err!("pseudonym: no key of the fingerprint `{fingerprint}` was given to this command")
+            }
         }
     }
 }

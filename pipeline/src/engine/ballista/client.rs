@@ -91,7 +91,12 @@ impl Cluster {
         job_timeout: Duration,
         secret: Option<ClusterSecret>,
     ) -> Cluster {
-        Cluster { address: address.to_owned(), session: uuid::Uuid::new_v4().to_string(), job_timeout, secret }
+        Cluster {
+            address: address.to_owned(),
+            session: uuid::Uuid::new_v4().to_string(),
+            job_timeout,
+            secret,
+        }
     }
 
     /// Whether the scheduler answers.

@@ -198,8 +198,7 @@ fn executor(options: &ExecutorOptions, task_port: u16, work_dir: &Path) -> Resul
     let functions = Arc::new(BallistaFunctionRegistry::from(&planning_state()?));
     let metrics = Arc::new(LoggingMetricsCollector::default());
     let of_session = DefaultSessionRuntimeCache::new(runtime.clone(), memory, SESSIONS);
-    let executor =
-        Executor::new(me, &work, runtime, config, functions, metrics, options.vcores, engine());
+    let executor = Executor::new(me, &work, runtime, config, functions, metrics, options.vcores, engine());
     Ok(executor.with_session_runtime_cache(Some(Arc::new(of_session))))
 }
 
@@ -210,8 +209,9 @@ fn engine() -> Arc<dyn ExecutionEngine> {
 async fn connect(options: &ExecutorOptions) -> Result<SchedulerGrpcClient<Channel>> {
     let config = GrpcClientConfig::from(&base_config().ballista_config());
     let endpoint = create_grpc_client_endpoint(format!("http://{}", options.scheduler), Some(&config));
-    let endpoint = endpoint
-        .map_err(|error| Error::Usage(format!("--scheduler {}: {error}; write HOST:PORT", options.scheduler)))?;
+    let endpoint = endpoint.map_err(|error| {
+        Error::Usage(format!("--scheduler {}: {error}; write HOST:PORT", options.scheduler))
+    })?;
     let endpoint = proving_endpoint(options.secret.as_ref())
         .configure_endpoint(endpoint)
         .map_err(|error| Error::other(error.to_string()))?;

@@ -30,8 +30,8 @@ use super::session::JOIN_SELECTION;
 pub(super) use client::Cluster;
 use codec::NodeCodec;
 pub(super) use codec::travelled;
-use joins::{KeepJoins, PartitionJoins};
 pub use executor::{ExecutorOptions, run_executor};
+use joins::{KeepJoins, PartitionJoins};
 pub use secret::{ClusterSecret, LEAST_SECRET_BYTES};
 pub use server::{SchedulerOptions, run_scheduler};
 

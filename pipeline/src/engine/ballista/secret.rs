@@ -93,9 +93,8 @@ impl Interceptor for Gate {
 /// # Errors
 /// [`Error::Usage`] for that, and for an address that is not an IP address.
 pub fn check_bind(bind: &str, secret: Option<&ClusterSecret>) -> Result<IpAddr> {
-    let address: IpAddr = bind
-        .parse()
-        .map_err(|error| Error::Usage(format!("--bind {bind}: {error}; write an IP address")))?;
+    let address: IpAddr =
+        bind.parse().map_err(|error| Error::Usage(format!("--bind {bind}: {error}; write an IP address")))?;
     if secret.is_none() && !address.is_loopback() {
         return Err(Error::Usage(format!(
             "--bind {bind}: without a secret anybody who reaches this address could run plans\nhelp: set \

@@ -60,7 +60,8 @@ pub async fn run_scheduler(options: &SchedulerOptions) -> Result<()> {
         no_executors_grace_period_seconds: DEAD_AFTER,
         override_config_producer: Some(Arc::new(base_config)),
         override_session_builder: Some(Arc::new(|config| {
-            storeless_state(config).map_err(|error| datafusion::error::DataFusionError::External(error.into()))
+            storeless_state(config)
+                .map_err(|error| datafusion::error::DataFusionError::External(error.into()))
         })),
         override_physical_codec: Some(Arc::new(NodeCodec::default())),
         override_create_grpc_client_endpoint: Some(proving(secret)),

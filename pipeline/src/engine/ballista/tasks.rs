@@ -131,8 +131,10 @@ impl Tasks {
 
     async fn report(&self, status: TaskStatus) {
         let (job, task) = (status.job_id.clone(), status.task_id);
-        let report =
-            UpdateTaskStatusParams { executor_id: self.executor.metadata.id.clone(), task_status: vec![status] };
+        let report = UpdateTaskStatusParams {
+            executor_id: self.executor.metadata.id.clone(),
+            task_status: vec![status],
+        };
         for tried in 1..=REPORTS {
             match self.scheduler.clone().update_task_status(report.clone()).await {
                 Ok(_) => return,
@@ -154,10 +156,7 @@ impl Tasks {
 #[tonic::async_trait]
 impl ExecutorGrpc for Tasks {
     /// Schedulers launch tasks by stages.
-    async fn launch_task(
-        &self,
-        _: Request<LaunchTaskParams>,
-    ) -> Result<Response<LaunchTaskResult>, Status> {
+    async fn launch_task(&self, _: Request<LaunchTaskParams>) -> Result<Response<LaunchTaskResult>, Status> {
         Err(Status::unimplemented("tasks are launched by stages"))
     }
 
@@ -216,11 +215,11 @@ impl ExecutorGrpc for Tasks {
         request: Request<RemoveJobDataParams>,
     ) -> Result<Response<RemoveJobDataResult>, Status> {
         let request = request.into_inner();
-        let folder = self
-            .job_folder(&request.job_id)
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let folder =
+            self.job_folder(&request.job_id).map_err(|error| Status::invalid_argument(error.to_string()))?;
         let stages = request.remove_stage_ids.iter().map(|stage| folder.join(stage.to_string()));
-        let folders = if request.remove_stage_ids.is_empty() { vec![folder.clone()] } else { stages.collect() };
+        let folders =
+            if request.remove_stage_ids.is_empty() { vec![folder.clone()] } else { stages.collect() };
         for folder in folders {
             match tokio::fs::remove_dir_all(&folder).await {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
