@@ -17,6 +17,8 @@ use crate::support::{fails, nothing_to_compute, ok, set_environment, text};
 
 #[test]
 fn a_cluster_publishes_the_same_bytes_and_its_executors_write_them() {
+    // executors prove it to each other when they fetch rows
+    set_environment(vec![("STRATA_CLUSTER_SECRET".into(), "a secret of sixteen bytes or more".into())]);
     let cluster = Cluster::start(2);
     let lake = small_lake();
     let engine = cluster.engine();

@@ -61,10 +61,13 @@ pub fn of_run(
         return Ok(Some(before));
     }
     if !options.new_pseudonyms {
-        let theirs = if before.key.is_empty() { "no fingerprint" } else { &before.key };
+        let theirs = match before.key.as_str() {
+            "" => "no key that is known".to_owned(),
+            theirs => format!("another key (fingerprint {theirs})"),
+        };
         return Err(Error::Usage(format!(
-            "lake {}: the key of the last run's pseudonyms (fingerprint {theirs}) is another than this one ({key})\n\
-             help: give the same key; or --new-pseudonyms derives all anew from this one, and publishes which became which",
+            "lake {}: the last run derived pseudonyms from {theirs}, not from this one ({key})\nhelp: give the same \
+             key; or --new-pseudonyms derives all of them again from this one and publishes which became which",
             lake.url()
         )));
     }
