@@ -45,7 +45,7 @@ for table, key, at, day in TABLES:
         more = f"and order_id = {order}"
     row = duckdb.sql(f"""select {key}, {day}::varchar, ({day} + 2)::varchar from {every(table)}
         where {at} + interval 2 days < (select max({at}) - interval 3 days from {every(table)})
-            and {at} <= ingested_at and ingested_at < {at} + interval 1 day {more} order by all limit 1""").fetchall()
+            and {at} <= ingested_at and ingested_at < {at} + interval 3 days {more} order by all limit 1""").fetchall()
     if table == "returns" and not row:
         # too late to be moved by two days: moved back by one, which is a correction as well
         row = duckdb.sql(f"""select {key}, {day}::varchar, ({day} - 1)::varchar from {every(table)} where true {more}

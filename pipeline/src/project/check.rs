@@ -100,8 +100,10 @@ impl Project {
     fn check_settings(&self, files: &ProjectFiles) -> Result<()> {
         let stages = self.stages.iter().map(|stage| &stage.sql);
         let audits = self.audits.iter().map(|audit| &audit.sql);
-        let used: BTreeSet<&str> =
-            stages.chain(audits).flat_map(|sql| sql.params.iter().map(|(name, _)| name.as_str())).collect();
+        let in_sql = stages.chain(audits).flat_map(|sql| sql.params.iter().map(|(name, _)| name.as_str()));
+        let contracts = self.sources.values().filter_map(|source| source.header.get("redelivered_within"));
+        let in_contracts = contracts.filter_map(|days| days.strip_prefix('$'));
+        let used: BTreeSet<&str> = in_sql.chain(in_contracts).collect();
         for name in &files.new_settings {
             if self.stages.iter().any(|stage| stage.is_model() && stage.stem == *name) {
                 let message = format!("setting `{name}` has the name of a model");
