@@ -147,7 +147,7 @@ fn line_breaks_inside_quotes_invent_no_row_for_any_number_of_threads() {
     assert_eq!(expected["sales"], 4_001);
     let duckdb = script(
         "import sys\n\
-         print(duckdb.sql(f\"select count(*) + 1 from read_csv('{sys.argv[1]}', quote='\\\"', escape='\\\"')\").fetchone()[0])",
+         print(duckdb.sql(f\"select count(*) + 1 from read_csv('{sys.argv[1]}', quote='\\\"', escape='\\\"')\").fetchall()[0][0])",
         &[text(file.path())],
     );
     assert_eq!(duckdb.trim(), "4001");
