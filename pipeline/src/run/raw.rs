@@ -178,7 +178,7 @@ async fn inspect_file(
 ) -> Result<RawFile> {
     let relative = lake.relative(&meta.location).unwrap_or(meta.location.as_ref()).to_string();
     let day = day_of(source, &relative)?;
-    let state = state.ok_or_else(|| is_moving(source, &relative))?;
+    let state = state.ok_or_else(|| moving_file(source, &relative))?;
     let etag = state.etag().filter(|_| source.format == Format::Parquet && lake.has_etags_of_content());
     let (state, content) = match (etag, known.content(&relative, &state)) {
         (Some(_), _) => (state, None),
@@ -229,7 +229,7 @@ async fn read(lake: &Lake, source: &Source, relative: &str, path: &Path) -> Resu
     };
     let read = FileRead::of(lake, path, scan).await?;
     let hash = read.hash();
-    let state = read.state.ok_or_else(|| is_moving(source, relative))?;
+    let state = read.state.ok_or_else(|| moving_file(source, relative))?;
     let text = match (read.text, &source.format) {
         (Some(scan), Format::Csv(options)) => Some(scan.finish(source, relative, options)?),
         _ => None,
@@ -238,7 +238,7 @@ async fn read(lake: &Lake, source: &Source, relative: &str, path: &Path) -> Resu
 }
 
 /// The refusal of a file that is written or removed while it is looked at.
-fn is_moving(source: &Source, relative: &str) -> Error {
+fn moving_file(source: &Source, relative: &str) -> Error {
     Error::Contract(format!(
         "source `{}`: file {relative} changes while it is read\nhelp: run again when its delivery is complete",
         source.name
