@@ -158,9 +158,9 @@ async fn a_publication_replaces_what_others_left_unless_they_came_later() {
     publish(&lake, &write("t", &schema, &[], &files), &Replace::All).await.unwrap();
     let base = files_at(&lake, "t", None).await.unwrap();
     let (wider, theirs) = files_of(&lake, "t", &[], "select 2 as x, 'extra' as y").await;
-    let (_, ours) = files_of(&lake, "t", &[], "select 3 as x").await;
     let now = async || files_at(&lake, "t", None).await.unwrap().unwrap();
     for their_epoch in [2, 4] {
+        let (_, ours) = files_of(&lake, "t", &[], "select 3 as x").await;
         let stale = TableWrite { txn: ("test", their_epoch), ..write("t", &wider, &[], &theirs) };
         let mine = TableWrite { txn: ("test", 3), ..write("t", &schema, &[], &ours) };
         let ready = Publication::prepare(&lake, &mine, &Replace::All, base.as_ref()).unwrap();
@@ -176,7 +176,7 @@ async fn a_publication_replaces_what_others_left_unless_they_came_later() {
         }
     }
     // nothing is committed when the fence is gone
-    let late = TableWrite { txn: ("test", 9), ..write("t", &schema, &[], &ours) };
+    let late = TableWrite { txn: ("test", 9), ..write("t", &schema, &[], &files) };
     let ready = Publication::prepare(&lake, &late, &Replace::All, base.as_ref()).unwrap();
     let fenced = ready.commit(async || Err(crate::Error::Locked("another".into()))).await;
     assert_eq!(fenced.unwrap_err().exit_code(), 75);
