@@ -77,7 +77,9 @@ fn purchases(instants: Vec<i64>) -> (ArrayRef, Vec<i64>, ArrayRef) {
 
 /// The rows that each rule rejected.
 fn rejected(lake: &Path, stage: &str) -> Vec<String> {
-    let query = format!("select rule, rows from quality where stage = '{stage}' and action = 'rejected' order by rule");
+    let query = format!(
+        "select rule, rows from quality where stage = '{stage}' and action = 'rejected' order by rule"
+    );
     let found = rows(lake, &query);
     found.iter().map(|row| format!("{} {}", row["rule"].as_str().unwrap(), row["rows"])).collect()
 }

@@ -58,30 +58,21 @@ impl Redelivered {
         cut: i64,
         days: Option<&BTreeSet<NaiveDate>>,
     ) -> Result<Arc<dyn TableProvider>> {
-        let told =
-            |days: &BTreeSet<NaiveDate>| days.iter().any(|day| self.prints.contains_key(day));
+        let told = |days: &BTreeSet<NaiveDate>| days.iter().any(|day| self.prints.contains_key(day));
         if self.prints.is_empty() || !days.is_none_or(told) {
             // the planner sees that there is no row, and leaves out all that would be done with them
-            let nothing = LogicalPlanBuilder::empty(false)
-                .build()
-                .context("cannot plan no rows")?;
+            let nothing = LogicalPlanBuilder::empty(false).build().context("cannot plan no rows")?;
             let LogicalPlan::EmptyRelation(mut nothing) = nothing else {
                 return Err(Error::other("an empty plan is not empty"));
             };
             let schema = datafusion::common::DFSchema::try_from(source.redelivered_schema());
             nothing.schema = Arc::new(schema.context(format!("columns of {}", source.name))?);
-            return Ok(Arc::new(ViewTable::new(
-                LogicalPlan::EmptyRelation(nothing),
-                None,
-            )));
+            return Ok(Arc::new(ViewTable::new(LogicalPlan::EmptyRelation(nothing), None)));
         }
         let files: Vec<&DataFile> = self.files.iter().collect();
         let table = written_table(lake, &source.redelivered_schema(), &files)?;
         let plan = known(scan(&source.name, table)?, source, cut)?;
-        Ok(Arc::new(ViewTable::new(
-            plan.build().context("cannot read rows delivered again")?,
-            None,
-        )))
+        Ok(Arc::new(ViewTable::new(plan.build().context("cannot read rows delivered again")?, None)))
     }
 
     /// Removes what the run no longer needs.
@@ -107,17 +98,10 @@ pub async fn find(
 ) -> Result<BTreeMap<String, Redelivered>> {
     let mut found = BTreeMap::new();
     for source in project.sources.values() {
-        let (Some(within), Some(files)) = (source.redelivered_within, sources.get(&source.name))
-        else {
+        let (Some(within), Some(files)) = (source.redelivered_within, sources.get(&source.name)) else {
             continue;
         };
-        let look = Look {
-            lake,
-            engine,
-            source,
-            files,
-            within,
-        };
+        let look = Look { lake, engine, source, files, within };
         match look.find(cut).await {
             Ok(rows) if rows.files.is_empty() => {}
             Ok(rows) => {
@@ -154,29 +138,16 @@ impl Look<'_> {
         let stem = self.source.name.rsplit('.').next().unwrap_or_default();
         let prefix = stage_data_prefix(&format!("redelivered.{stem}"), &attempt)?;
         let spec = SinkSpec::new(self.lake, prefix);
-        let files = self
-            .engine
-            .write(&plan, &spec, &Arc::new(Progress::default()))
-            .await?
-            .files;
+        let files = self.engine.write(&plan, &spec, &Arc::new(Progress::default())).await?.files;
         let prints = self.digests(&files, cut).await?;
         Ok(Redelivered { files, prints })
     }
 
     fn rows_of(&self, days: &BTreeSet<NaiveDate>) -> Result<LogicalPlanBuilder> {
         let mut files = self.files.clone();
-        files
-            .files
-            .retain(|file| file.day.is_some_and(|day| days.contains(&day)));
-        let rows = scan(
-            &self.source.name,
-            source_table(self.lake, self.source, &files, None, None)?,
-        )?;
-        let whole = self
-            .source
-            .keys
-            .iter()
-            .map(|key| col(quoted(key)).is_not_null());
+        files.files.retain(|file| file.day.is_some_and(|day| days.contains(&day)));
+        let rows = scan(&self.source.name, source_table(self.lake, self.source, &files, None, None)?)?;
+        let whole = self.source.keys.iter().map(|key| col(quoted(key)).is_not_null());
         let whole = whole.reduce(Expr::and).unwrap_or(lit(true));
         rows.filter(whole).context("cannot plan keys")
     }
@@ -193,20 +164,9 @@ impl Look<'_> {
         {
             return Ok(col(quoted(key)).alias(KEY));
         }
-        let hash = self
-            .engine
-            .state()
-            .scalar_functions()
-            .get("row_hash")
-            .cloned();
+        let hash = self.engine.state().scalar_functions().get("row_hash").cloned();
         let hash = hash.ok_or_else(|| Error::other("there is no row_hash"))?;
-        let hash = hash.call(
-            self.source
-                .keys
-                .iter()
-                .map(|key| col(quoted(key)))
-                .collect(),
-        );
+        let hash = hash.call(self.source.keys.iter().map(|key| col(quoted(key))).collect());
         Ok(cast(bitwise_shift_right(hash, lit(1_u64)), DataType::Int64).alias(KEY))
     }
 
@@ -215,10 +175,7 @@ impl Look<'_> {
     }
 
     /// Keys, as numbers, that lie in several of these days, and the days in which they lie.
-    async fn repeated(
-        &self,
-        suspects: &BTreeSet<NaiveDate>,
-    ) -> Result<(BTreeSet<i64>, BTreeSet<NaiveDate>)> {
+    async fn repeated(&self, suspects: &BTreeSet<NaiveDate>) -> Result<(BTreeSet<i64>, BTreeSet<NaiveDate>)> {
         let mut seen: HashMap<i64, i32> = HashMap::new();
         let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
         let suspects: Vec<NaiveDate> = suspects.iter().copied().collect();
@@ -229,10 +186,8 @@ impl Look<'_> {
                 .and_then(LogicalPlanBuilder::build)
                 .context("cannot plan keys")?;
             let mut batches = self.engine.stream(&plan).await?;
-            while let Some(batch) = batches
-                .try_next()
-                .await
-                .context(format!("keys of {}", self.source.name))?
+            while let Some(batch) =
+                batches.try_next().await.context(format!("keys of {}", self.source.name))?
             {
                 let (Some(of_rows), Some(of_days)) = (
                     batch.column(0).as_primitive_opt::<Int64Type>(),
@@ -252,32 +207,19 @@ impl Look<'_> {
             let last = some.last().map_or(0, |day| date32(*day));
             seen.retain(|_, day| day.saturating_add(self.within) >= last);
         }
-        let date = |day: &i32| {
-            NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(*day)))
-        };
+        let date =
+            |day: &i32| NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(*day)));
         Ok((keys, days.iter().filter_map(date).collect()))
     }
 
     /// Each row with one of these keys beside every other day, near enough, that has the key too.
     fn told(&self, keys: &BTreeSet<i64>, days: &BTreeSet<NaiveDate>) -> Result<LogicalPlan> {
-        let schema = Arc::new(Schema::new(vec![Field::new(
-            "repeated",
-            DataType::Int64,
-            false,
-        )]));
+        let schema = Arc::new(Schema::new(vec![Field::new("repeated", DataType::Int64, false)]));
         let keys = Int64Array::from_iter_values(keys.iter().copied());
         let plan = || {
             let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(keys)])?;
-            let keys = scan_raw(
-                "keys",
-                Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]])?),
-            )?;
-            let columns = self
-                .source
-                .schema
-                .fields()
-                .iter()
-                .map(|field| col(quoted(field.name())));
+            let keys = scan_raw("keys", Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]])?))?;
+            let columns = self.source.schema.fields().iter().map(|field| col(quoted(field.name())));
             let rows = self
                 .rows_of(days)
                 .map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?
@@ -290,28 +232,17 @@ impl Look<'_> {
                 )?;
             let others = rows
                 .clone()
-                .project(vec![
-                    col(quoted(KEY)).alias("other"),
-                    self.day().alias(FOR_DAY),
-                ])?
+                .project(vec![col(quoted(KEY)).alias("other"), self.day().alias(FOR_DAY)])?
                 .distinct()?
                 .alias("others")?;
             let apart = cast(self.day(), DataType::Int32) - cast(col(FOR_DAY), DataType::Int32);
-            rows.join(
-                others.build()?,
-                JoinType::Inner,
-                (vec![quoted(KEY)], vec!["other".to_string()]),
-                None,
-            )?
-            .filter(self.day().not_eq(col(FOR_DAY)))?
-            .filter(apart.between(lit(-self.within), lit(self.within)))?
-            .project(columns.chain([col(FOR_DAY)]).collect::<Vec<_>>())?
-            .build()
+            rows.join(others.build()?, JoinType::Inner, (vec![quoted(KEY)], vec!["other".to_string()]), None)?
+                .filter(self.day().not_eq(col(FOR_DAY)))?
+                .filter(apart.between(lit(-self.within), lit(self.within)))?
+                .project(columns.chain([col(FOR_DAY)]).collect::<Vec<_>>())?
+                .build()
         };
-        plan().context(format!(
-            "cannot plan the rows of {} that were delivered again",
-            self.source.name
-        ))
+        plan().context(format!("cannot plan the rows of {} that were delivered again", self.source.name))
     }
 
     /// A digest of the rows that each day is told.
@@ -320,22 +251,14 @@ impl Look<'_> {
         let table = written_table(self.lake, &schema, &files.iter().collect::<Vec<_>>())?;
         let rows = known(scan(&self.source.name, table)?, self.source, cut)?;
         let state = self.engine.state();
-        let (Some(hash), Some(digest)) = (
-            state.scalar_functions().get("row_hash"),
-            state.aggregate_functions().get("row_digest"),
-        ) else {
+        let (Some(hash), Some(digest)) =
+            (state.scalar_functions().get("row_hash"), state.aggregate_functions().get("row_digest"))
+        else {
             return Err(Error::other("there is no row_digest"));
         };
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| col(quoted(field.name())))
-            .collect();
+        let columns = schema.fields().iter().map(|field| col(quoted(field.name()))).collect();
         let plan = rows
-            .aggregate(
-                vec![col(FOR_DAY)],
-                vec![digest.call(vec![hash.call(columns)])],
-            )
+            .aggregate(vec![col(FOR_DAY)], vec![digest.call(vec![hash.call(columns)])])
             .and_then(LogicalPlanBuilder::build)
             .context("cannot plan digests")?;
         let mut prints = BTreeMap::new();
@@ -358,14 +281,10 @@ fn suspects(files: &SourceFiles, within: i32) -> BTreeSet<NaiveDate> {
     for file in files.files.iter().filter(|file| file.rows != Some(0)) {
         let Some(day) = file.day else { continue };
         let range = ranges.entry(day).or_insert(Some((i64::MAX, i64::MIN)));
-        *range = range
-            .zip(file.first_key)
-            .map(|((a, b), (low, high))| (a.min(low), b.max(high)));
+        *range = range.zip(file.first_key).map(|((a, b), (low, high))| (a.min(low), b.max(high)));
     }
     let meets = |a: &Option<(i64, i64)>, b: &Option<(i64, i64)>| match (a, b) {
-        (Some((low, high)), Some((other_low, other_high))) => {
-            low <= other_high && other_low <= high
-        }
+        (Some((low, high)), Some((other_low, other_high))) => low <= other_high && other_low <= high,
         _ => true,
     };
     let days: Vec<(&NaiveDate, &Option<(i64, i64)>)> = ranges.iter().collect();
@@ -387,10 +306,7 @@ fn quoted(column: &str) -> String {
     format!("\"{column}\"")
 }
 
-fn scan_raw(
-    name: &str,
-    table: Arc<dyn TableProvider>,
-) -> datafusion::error::Result<LogicalPlanBuilder> {
+fn scan_raw(name: &str, table: Arc<dyn TableProvider>) -> datafusion::error::Result<LogicalPlanBuilder> {
     LogicalPlanBuilder::scan(name, provider_as_source(table), None)
 }
 
@@ -404,9 +320,6 @@ fn known(rows: LogicalPlanBuilder, source: &Source, cut: i64) -> Result<LogicalP
         return Ok(rows);
     };
     let column = col(quoted(column));
-    let before = column
-        .clone()
-        .lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
-    rows.filter(before.or(column.is_null()))
-        .context(format!("cannot cut {}", source.name))
+    let before = column.clone().lt(lit(ScalarValue::TimestampMicrosecond(Some(cut), None)));
+    rows.filter(before.or(column.is_null())).context(format!("cannot cut {}", source.name))
 }
