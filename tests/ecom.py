@@ -14,16 +14,16 @@ select
 from read_csv('{clicks}')""")
 duckdb.sql("""create table numbered as
 with gaps as (
-    select *, happened - lag(happened) over (partition by user_id order by happened, letter) as gap,
-        letter is distinct from lag(letter) over (partition by user_id order by happened, letter) as other
+    select *, happened - lag(happened) over (partition by user_id order by happened, strpos('lsvco', letter)) as gap,
+        letter is distinct from lag(letter) over (partition by user_id order by happened, strpos('lsvco', letter)) as other
     from clicks
 ),
 starts as (select *, coalesce(gap >= interval 30 minutes, true) as starts from gaps)
-select *, sum(starts::int) over (partition by user_id order by happened, letter rows unbounded preceding) as session
+select *, sum(starts::int) over (partition by user_id order by happened, strpos('lsvco', letter) rows unbounded preceding) as session
 from starts""")
 duckdb.sql("""create table sessions as
 select user_id, session, min(happened) as started_at, max(happened) as ended_at, count(*) as steps,
-    string_agg(letter, '' order by happened, letter) filter (where other or starts) as path
+    string_agg(letter, '' order by happened, strpos('lsvco', letter)) filter (where other or starts) as path
 from numbered
 group by all""")
 

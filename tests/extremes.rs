@@ -39,6 +39,8 @@ async fn no_stage_fails_on_extreme_values() {
         }
         stages.set_as_of("2025-06-01").unwrap();
         for stage in stages.stages() {
+            // shown with --nocapture
+            eprintln!("{project} {stage}");
             if let Err(error) = stages.keep(&stage).await {
                 failures.push(format!("{project} {stage}: {error}"));
             }

@@ -5,13 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Date32Type, Field, Int32Type, Schema, UInt64Type};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Date32Type, Field, Int32Type, Int64Type, Schema};
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
 use datafusion::datasource::{MemTable, provider_as_source};
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
+use datafusion::logical_expr::{
+    Expr, JoinType, LogicalPlan, LogicalPlanBuilder, bitwise_shift_right, cast, col, lit,
+};
 use futures::TryStreamExt;
 use hashbrown::HashMap;
 
@@ -24,9 +26,9 @@ use crate::project::{FOR_DAY, Project, Source};
 use crate::{Context, Error, Result};
 
 /// Days whose keys are looked at in one scan.
-const DAYS_A_SCAN: usize = 16;
+const DAYS_A_SCAN: usize = 4;
 
-/// The hash of a row's key.
+/// A row's key as a number.
 const KEY: &str = "$key";
 
 /// The rows of one source that share their key with a row of another day.
@@ -149,19 +151,31 @@ impl Look<'_> {
         rows.filter(whole).context("cannot plan keys")
     }
 
+    /// A key of one whole number is that number; others are hashed to 63 bits. Keys that collide are told in vain: SQL
+    /// compares the keys themselves.
     fn key(&self) -> Result<Expr> {
+        if let [key] = self.source.keys.as_slice()
+            && self
+                .source
+                .schema
+                .field_with_name(key)
+                .is_ok_and(|field| field.data_type() == &DataType::Int64)
+        {
+            return Ok(col(quoted(key)).alias(KEY));
+        }
         let hash = self.engine.state().scalar_functions().get("row_hash").cloned();
         let hash = hash.ok_or_else(|| Error::other("there is no row_hash"))?;
-        Ok(hash.call(self.source.keys.iter().map(|key| col(quoted(key))).collect()).alias(KEY))
+        let hash = hash.call(self.source.keys.iter().map(|key| col(quoted(key))).collect());
+        Ok(cast(bitwise_shift_right(hash, lit(1_u64)), DataType::Int64).alias(KEY))
     }
 
     fn day(&self) -> Expr {
         col(quoted(self.source.day.as_deref().unwrap_or_default()))
     }
 
-    /// Keys, by their hashes, that lie in several of these days, and the days in which they lie.
-    async fn repeated(&self, suspects: &BTreeSet<NaiveDate>) -> Result<(BTreeSet<u64>, BTreeSet<NaiveDate>)> {
-        let mut seen: HashMap<u64, i32> = HashMap::new();
+    /// Keys, as numbers, that lie in several of these days, and the days in which they lie.
+    async fn repeated(&self, suspects: &BTreeSet<NaiveDate>) -> Result<(BTreeSet<i64>, BTreeSet<NaiveDate>)> {
+        let mut seen: HashMap<i64, i32> = HashMap::new();
         let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
         let suspects: Vec<NaiveDate> = suspects.iter().copied().collect();
         for some in suspects.chunks(DAYS_A_SCAN) {
@@ -174,16 +188,16 @@ impl Look<'_> {
             while let Some(batch) =
                 batches.try_next().await.context(format!("keys of {}", self.source.name))?
             {
-                let (Some(hashes), Some(of_days)) = (
-                    batch.column(0).as_primitive_opt::<UInt64Type>(),
+                let (Some(of_rows), Some(of_days)) = (
+                    batch.column(0).as_primitive_opt::<Int64Type>(),
                     batch.column(1).as_primitive_opt::<Int32Type>(),
                 ) else {
-                    return Err(Error::other("keys are not hashes and days"));
+                    return Err(Error::other("keys are not numbers and days"));
                 };
-                for (hash, day) in hashes.values().iter().zip(of_days.values()) {
-                    let last = seen.entry(*hash).or_insert(*day);
+                for (key, day) in of_rows.values().iter().zip(of_days.values()) {
+                    let last = seen.entry(*key).or_insert(*day);
                     if *last != *day {
-                        keys.insert(*hash);
+                        keys.insert(*key);
                         days.extend([*last, *day]);
                         *last = (*last).max(*day);
                     }
@@ -198,21 +212,21 @@ impl Look<'_> {
     }
 
     /// Each row with one of these keys beside every other day, near enough, that has the key too.
-    fn told(&self, keys: &BTreeSet<u64>, days: &BTreeSet<NaiveDate>) -> Result<LogicalPlan> {
-        let schema = Arc::new(Schema::new(vec![Field::new("hash", DataType::UInt64, false)]));
-        let hashes = UInt64Array::from_iter_values(keys.iter().copied());
+    fn told(&self, keys: &BTreeSet<i64>, days: &BTreeSet<NaiveDate>) -> Result<LogicalPlan> {
+        let schema = Arc::new(Schema::new(vec![Field::new("repeated", DataType::Int64, false)]));
+        let keys = Int64Array::from_iter_values(keys.iter().copied());
         let plan = || {
-            let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(hashes)])?;
-            let hashes = scan_raw("hashes", Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]])?))?;
+            let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(keys)])?;
+            let keys = scan_raw("keys", Arc::new(MemTable::try_new(schema.clone(), vec![vec![batch]])?))?;
             let columns = self.source.schema.fields().iter().map(|field| col(quoted(field.name())));
             let rows = self
                 .rows_of(days)
                 .map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)))?
                 .project(columns.clone().chain(self.key().ok()).collect::<Vec<_>>())?
                 .join(
-                    hashes.build()?,
+                    keys.build()?,
                     JoinType::LeftSemi,
-                    (vec![quoted(KEY)], vec!["hash".to_string()]),
+                    (vec![quoted(KEY)], vec!["repeated".to_string()]),
                     None,
                 )?;
             let others = rows

@@ -85,7 +85,12 @@ rejected as (
     select 'staging.messages' as stage, rule, 1 as weight, cast(message_id as varchar) as key
     from quarantine.messages
     union all
-    select 'staging.social' as stage, rule, 1 as weight, concat_ws('-', account_id, platform, social_date) as key
+    select
+        'staging.social' as stage,
+        rule,
+        1 as weight,
+        concat_ws('-', account_id, platform, case when not out_of_range($earliest_date, $latest_date, social_date) then social_date end)
+            as key
     from quarantine.social
     union all
     select 'staging.texts' as stage, rule, 1 as weight, cast(text_id as varchar) as key
@@ -97,7 +102,12 @@ rejected as (
     select 'staging.campaigns' as stage, rule, 1 as weight, campaign_id as key
     from quarantine.campaigns
     union all
-    select 'staging.weather' as stage, rule, 1 as weight, concat_ws('-', city, weather_date) as key
+    -- a date out of range may have no text
+    select
+        'staging.weather' as stage,
+        rule,
+        1 as weight,
+        concat_ws('-', city, case when not out_of_range($earliest_date, $latest_date, weather_date) then weather_date end) as key
     from quarantine.weather
     union all
     select 'staging.regions' as stage, rule, 1 as weight, region_id as key
