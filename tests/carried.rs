@@ -18,7 +18,7 @@ use crate::support::{fails, repository, run, text};
 /// Customers as points of a day, in two segments by k-means, and cut points of their spend; what follows them over time is
 /// the built-in project's.
 const POINTS: &[(&str, &str)] = &[
-    ("project.toml", "name = \"points\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\n"),
+    ("project.toml", "name = \"points\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\n"),
     (
         "raw/points.sql",
         "-- Where each customer was on each day.\n\
@@ -70,6 +70,7 @@ const TAKEN: &[&str] = &[
     "segments/family_members.sql",
     "segments/models_used.sql",
     "segments/segment_membership.sql",
+    "segments/segment_flows.sql",
     "segments/segment_migration.sql",
     "segments/segment_lineage.sql",
     "audits/segments_lineage_complete.sql",

@@ -17,6 +17,15 @@ week as (
     select cast(unnest(range(1, 8)) as int) as dow
 ),
 
+totals as (
+    select
+        coalesce(family, 'everyone') as family,
+        coalesce(segment, 'everyone') as segment,
+        sum(customer_hours) as customer_hours
+    from portraits.hour_cells
+    group by coalesce(family, 'everyone'), coalesce(segment, 'everyone')
+),
+
 -- Hours of each segment and of everyone, counted now or by an earlier run, of which only shares of everyone are published.
 figures as (
     select
@@ -27,13 +36,13 @@ figures as (
         c.hour,
         g.active_customers,
         coalesce(a.customer_hours, 0) as customer_hours,
-        cast(coalesce(a.customer_hours, 0) as double)
-        / nullif(sum(coalesce(a.customer_hours, 0)) over (partition by r.family, r.segment), 0) as share
+        cast(coalesce(a.customer_hours, 0) as double) / nullif(t.customer_hours, 0) as share
     from portraits.segment_releases as r
     inner join portraits.groups as g
         on r.family = coalesce(g.family, 'everyone') and r.segment = coalesce(g.segment, 'everyone')
     cross join week as w
     cross join clock as c
+    left join totals as t on r.family = t.family and r.segment = t.segment
     left join portraits.hour_cells as a
         on
             r.family = coalesce(a.family, 'everyone')
