@@ -18,7 +18,7 @@ use crate::support::{fails, repository, run, text};
 /// Customers as points of a day, in two segments by k-means, and cut points of their spend; what follows them over time is
 /// the built-in project's.
 const POINTS: &[(&str, &str)] = &[
-    ("project.toml", "name = \"points\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\n"),
+    ("project.toml", "name = \"points\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\nearliest_date = \"1900-01-01\"\nlatest_date = \"2200-01-01\"\n"),
     (
         "raw/points.sql",
         "-- Where each customer was on each day.\n\

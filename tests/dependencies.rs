@@ -175,7 +175,7 @@ const CASES: &[Case] = &[
     },
     Case {
         what: "when a model is trained anew, and nothing else",
-        change: |p| p.edit("project/models/ages.sql", "-- quantiles", "-- refit: always\n-- quantiles"), ..NOTHING
+        change: |p| p.edit("project/models/ages.sql", "refit: never", "refit: always"), ..NOTHING
     },
     // SQL
     Case { what: "a comment and white space", change: |p| p.edit("project/features/spend.sql", "select customer", "-- all of it\nSELECT  customer"), ..NOTHING },
@@ -308,7 +308,7 @@ async fn another_day_an_engine_and_a_result_that_is_gone_are_told_by_their_cause
     let second = place.run(as_is, as_of(3)).await;
     assert_ne!(first.run_id, second.run_id);
     let whys: Vec<String> = second.computed_again.iter().map(ToString::to_string).collect();
-    let day = "as of 2025-01-02 00:00:00 -> 2025-01-03 00:00:00 (3 stages, from segments.";
+    let day = "as of 2025-01-02 00:00:00 -> 2025-01-03 00:00:00 (5 stages, from staging.visits";
     assert!(whys.iter().any(|why| why.starts_with(day)), "{whys:?}");
 
     std::fs::remove_dir_all(place.lake().join("stages/staging/seeds")).unwrap();

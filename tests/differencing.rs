@@ -31,6 +31,8 @@ portrait_significance = 0.05
 portrait_crossed = "gender, order_value"
 portrait_contrasts = 5
 heat_map_days = 90
+earliest_date = "1900-01-01"
+latest_date = "2200-01-01"
 "#,
     ),
     (
@@ -96,7 +98,7 @@ from dated
 ",
     ),
     (
-        "segments/segments.sql",
+        "segments/assigned.sql",
         "-- What decides of the planted segments.
 -- store: view
 select 'behaviour' as family, segment, make_array('orders') as deciding_features

@@ -112,7 +112,8 @@ fn a_run_sets_impossible_instants_apart() {
         write_parquet(&lake.join(format!("raw/purchases/{name}.parquet")), columns);
     }
     ok(&["run", "--project", text(&project), "--lake", text(&lake), "--as-of", "2025-08-01"]);
-    assert_eq!(rejected(&lake, "staging.order_lines"), ["out_of_range 18"]);
+    // those of the future have not happened yet: a run reads them as little as any later row
+    assert_eq!(rejected(&lake, "staging.order_lines"), ["out_of_range 9"]);
     let customers = rows(&lake, "select count(*) as customers, sum(frequency) as orders from customer_360");
     assert_eq!((&customers[0]["customers"], &customers[0]["orders"]), (&60.into(), &180.into()));
 }

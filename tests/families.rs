@@ -17,7 +17,7 @@ use crate::support::{ok, repository, text};
 const PLANTED: &[(&str, &str)] = &[
     (
         "project.toml",
-        "name = \"planted\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\n",
+        "name = \"planted\"\ntime_zone = \"UTC\"\n\n[settings]\nmigration_runs = 3\nportrait_min_cell = 1\nearliest_date = \"1900-01-01\"\nlatest_date = \"2200-01-01\"\n",
     ),
     (
         "raw/planted.sql",

@@ -18,7 +18,7 @@ fn tree(folder: &Path) -> BTreeMap<String, u64> {
     files(folder)
         .iter()
         .map(|path| (name(path), size(path)))
-        .filter(|(name, _)| !name.contains("locks"))
+        .filter(|(name, _)| !name.contains("locks") && !name.contains("_files"))
         .collect()
 }
 

@@ -61,7 +61,7 @@ const PROJECT: &[(&str, &str)] = &[
     ),
     (
         "models/ages.sql",
-        "-- Ages.\n-- kind: reference\n-- quantiles: 0.5\nselect customer, age * $share as age from staging.people\n",
+        "-- Ages.\n-- kind: reference\n-- refit: never\n-- quantiles: 0.5\nselect customer, age * $share as age from staging.people\n",
     ),
     (
         "segments/spend.sql",
