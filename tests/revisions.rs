@@ -16,6 +16,7 @@ use strata::engine::{Engine, EngineOptions};
 use strata::lake::{Lake, SinkSpec, write_batches};
 use strata::project::Revisions;
 use strata::trainer::Trainer;
+use strata_udfs::text::{PseudonymKey, PseudonymKeys};
 
 use crate::support::repository;
 
@@ -71,6 +72,7 @@ fn digest(texts: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
 fn statements(text: &str) -> BTreeMap<String, Vec<String>> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut name = String::new();
+    let text = text.replace("{key}", &PseudonymKey::demo().fingerprint());
     for block in text.split("\n\n").map(str::trim) {
         match block.strip_prefix("-- ") {
             Some(title) if title.starts_with("function ") || title == "engine" => name = title.to_string(),
@@ -209,7 +211,10 @@ async fn written(lake: &Lake) -> Vec<Vec<u8>> {
 async fn found() -> Pins {
     let revisions = Revisions::current();
     let lake = Lake::open("memory://").unwrap();
-    let engine = Engine::local(&lake, EngineOptions { threads: 2, ..EngineOptions::default() }).unwrap();
+    let engine = {
+        let pseudonyms = PseudonymKeys::of(Some(PseudonymKey::demo()));
+        Engine::local(&lake, EngineOptions { threads: 2, pseudonyms, ..EngineOptions::default() }).unwrap()
+    };
     let context = SessionContext::new_with_state(engine.state().clone());
     let blocks = statements(&std::fs::read_to_string(repository().join("tests/revisions.sql")).unwrap());
     for statement in &blocks[""] {

@@ -109,7 +109,7 @@ select t, u, name_similarity(t, u), name_similarity(t, 'wang xiaoming') from tex
 
 -- function pseudonym
 
-select t, pseudonym(t, 'salt'), pseudonym(t, ''), pseudonym(t, null) from texts
+select t, pseudonym(t, '{key}'), pseudonym(u, '{key}') from texts
 
 -- function split_address
 
@@ -130,6 +130,10 @@ select t, text_sentiment(t), text_sentiment(u) from texts
 -- function vader_compound
 
 select t, vader_compound(t), vader_compound(u) from texts
+
+-- function out_of_range
+
+select d, i, out_of_range('1900-01-01', '2200-01-01', d), out_of_range('1970-01-01', '2025-01-31', i, d) from days
 
 -- function parse_date
 
