@@ -107,7 +107,12 @@ pub fn published_hashes(lake: &Path) -> BTreeMap<String, String> {
 
 /// The same without the ids of runs, which are others where the same rows lie in other files.
 pub fn published_hashes_of_any_run(lake: &Path) -> BTreeMap<String, String> {
-    hashes_of(lake, PUBLISHED, |rows| {
+    hashes_of_any_run(lake, PUBLISHED)
+}
+
+/// The same of some tables. On another store files are known by other marks, so that runs have other ids there.
+pub fn hashes_of_any_run(lake: &Path, tables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    hashes_of(lake, tables, |rows| {
         let bare = |line: &str| {
             let mut row: serde_json::Value = serde_json::from_str(line).expect("a JSON object");
             row.as_object_mut().expect("an object").remove("run_id");
