@@ -164,9 +164,14 @@ impl Comparison<'_> {
         }
     }
 
+    /// The last run's instant, µs since 1970 UTC.
+    fn then(&self) -> i64 {
+        let then = chrono::DateTime::parse_from_rfc3339(&self.last.as_of);
+        then.map(|then| then.timestamp_micros()).unwrap_or_default()
+    }
+
     fn as_of(&self) -> String {
-        let then = chrono::DateTime::parse_from_rfc3339(&self.last.as_of).map(|then| then.timestamp_micros());
-        let (then, now) = (as_of_text(then.unwrap_or_default()), as_of_text(self.plan.as_of));
+        let (then, now) = (as_of_text(self.then()), as_of_text(self.plan.as_of));
         format!("as of {} -> {}", then.trim_end_matches(".000000"), now.trim_end_matches(".000000"))
     }
 
@@ -192,8 +197,12 @@ impl Comparison<'_> {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        // the same files may be cut off at another instant
-        if told.is_empty() { self.as_of() } else { format!("{source}: files {}", told.join(", ")) }
+        match told.is_empty() {
+            false => format!("{source}: files {}", told.join(", ")),
+            // the same files are cut off at another instant, or by other columns
+            true if self.then() == self.plan.as_of => format!("contract of {source} changed"),
+            true => self.as_of(),
+        }
     }
 }
 
