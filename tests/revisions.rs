@@ -98,8 +98,10 @@ async fn rows(context: &SessionContext, sql: &str, models: &[(&str, ScalarValue)
     lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n").collect()
 }
 
-/// Headers of each kind of trainer, and the training rows as SQL.
-const TRAINERS: &[(&str, &[&[(&str, &str)]], &str)] = &[
+type TrainerCase = (&'static str, &'static [&'static [(&'static str, &'static str)]], &'static str);
+
+/// Each kind of trainer: its name, several headers, and its rows as SQL.
+const TRAINERS: &[TrainerCase] = &[
     (
         "kmeans",
         &[
@@ -177,7 +179,10 @@ async fn train(
 
 fn shown(models: &[ScalarValue]) -> String {
     let arrays: Vec<ArrayRef> = models.iter().map(|model| model.to_array().unwrap()).collect();
-    arrays.iter().map(|array| pretty_format_columns("model", &[array.clone()]).unwrap().to_string()).collect()
+    arrays
+        .iter()
+        .map(|array| pretty_format_columns("model", std::slice::from_ref(array)).unwrap().to_string())
+        .collect()
 }
 
 /// The bytes of the files that the sink makes of a fixed batch, as a stage's result and as a Delta table's.

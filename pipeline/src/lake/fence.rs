@@ -175,7 +175,7 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(outside).parent().unwrap()).unwrap();
             std::fs::write(folder.path().join(outside), "hidden").unwrap();
         }
-        let stores = LakeStores::of(&[lake.clone()]);
+        let stores = LakeStores::of(std::slice::from_ref(&lake));
         let store = stores.get_store(&url(folder.path())).unwrap();
         assert_eq!(store.get(&lake.path("raw/a")).await.unwrap().bytes().await.unwrap(), "1");
         store.put(&lake.path("raw/b"), "2".into()).await.unwrap();

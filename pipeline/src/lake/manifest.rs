@@ -456,7 +456,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(
                 StageManifest::load_parts(&lake, "facts.daily", &prints).await.unwrap(),
-                [day.clone()]
+                std::slice::from_ref(&day)
             );
         }
         assert_eq!(lake.get(&at).await.unwrap(), None);

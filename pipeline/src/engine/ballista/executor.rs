@@ -81,7 +81,7 @@ pub struct ExecutorOptions {
 /// [`Error::EngineLost`] when the scheduler does not answer.
 pub async fn run_executor(options: &ExecutorOptions) -> Result<()> {
     let address = check_bind(&options.bind, options.secret.as_ref())?;
-    if !options.scheduler.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+    if options.scheduler.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
         return Err(Error::Usage(format!("--scheduler {}: write HOST:PORT", options.scheduler)));
     }
     await_scheduler(&options.scheduler).await?;

@@ -246,8 +246,8 @@ fn check_shuffles(plan: &Arc<dyn ExecutionPlan>) -> Result<(), BallistaError> {
     let mut jobs = Ok(());
     plan.apply(|node| {
         if let Some(reader) = node.downcast_ref::<ShuffleReaderExec>() {
-            let places = reader.partition.iter().flatten();
-            jobs = places.map(|place| check_job(place.partition_id.job_id.as_str())).collect();
+            let mut places = reader.partition.iter().flatten();
+            jobs = places.try_for_each(|place| check_job(place.partition_id.job_id.as_str()));
         }
         Ok(if jobs.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
