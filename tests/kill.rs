@@ -248,9 +248,10 @@ fn a_run_killed_at_16_points_ends_as_if_nothing_had_happened() {
     let run = Run::of(raw.path(), &after);
     assert_ne!(run.old, run.new);
     let computed: usize = last_run(&after).stages.values().map(|stage| stage.computed).sum();
-    // a commit for each table but `person_aliases`, as nobody's id changed, and the two of lookalikes, for which there is no
-    // list; one for `runs` and for `current_runs`, and the run's manifest
-    assert_eq!(run.makes, (computed, PUBLISHED.len()));
+    // a commit for each table but `person_aliases`, as nobody's id changed, `segment_migration`, which leaves out the ways
+    // of few, and the two of lookalikes, for which there is no list; one for `runs` and for `current_runs`, and the run's
+    // manifest
+    assert_eq!(run.makes, (computed, PUBLISHED.len() - 1));
 
     let points = kill_points(16, run.steps(), 7);
     for first in 0..4 {

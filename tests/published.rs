@@ -9,7 +9,8 @@ use crate::support::{ok, python, text};
 fn deltalake_reads_the_rows_that_sql_gives() {
     let lake = small_run();
     let answers = tempfile::tempdir().expect("a temporary folder");
-    let tables: Vec<&str> = PUBLISHED.iter().map(|(table, _)| *table).chain(["runs"]).collect();
+    let tables: Vec<&str> =
+        PUBLISHED.iter().map(|(table, _)| *table).chain(["runs", "current_runs"]).collect();
     for table in &tables {
         let out = answers.path().join(format!("{table}.parquet"));
         let query = format!("select * from {table}");

@@ -224,7 +224,8 @@ pub fn current_runs(runs: &[RecordBatch]) -> Result<RecordBatch> {
 
 fn current_runs_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let time = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, None), true);
+    let time =
+        |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
     Arc::new(Schema::new(vec![
         time("as_of"),
         Field::new("is_last", DataType::Boolean, true),
