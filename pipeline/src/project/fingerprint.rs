@@ -209,19 +209,22 @@ impl Source {
             event_time,
             ingested_at,
             redelivered_within,
-            happened: _,     // `event_time`, planned
-            became_known: _, // `ingested_at`, planned
+            happened,     // `event_time`, planned
+            became_known, // `ingested_at`, planned
             time_zone,
             clock: _, // only says which day is `latest`, and results depend on the instant that is meant
             may_be_empty,
             absent,
         } = self;
+        // instants need no zone, days do
+        let by_date = happened.iter().chain(became_known).any(|moment| moment.day_only);
+        let zone = (day.is_some() || by_date).then_some(time_zone);
         let columns = schema.fields().iter().map(|field| format!("{} {:?}", field.name(), field.data_type()));
         let texts = [
             name.clone(),
             location.clone(),
             format!("{day:?} {keys:?} {event_time:?} {ingested_at:?} {may_be_empty} {absent}"),
-            format!("{redelivered_within:?} {time_zone}"),
+            format!("{redelivered_within:?} {zone:?}"),
         ];
         let options = match format {
             Format::Parquet => vec!["parquet".to_string()],
