@@ -141,7 +141,7 @@ const CASES: &[Case] = &[
     Case {
         what: "the time zone",
         change: |p| p.edit("project/project.toml", "time_zone = \"UTC\"", "time_zone = \"Europe/London\""),
-        computed: VISITS, why: &["setting time_zone \"UTC\" -> \"Europe/London\" (3 stages, from staging.visits)"], ..NOTHING
+        computed: VISITS, why: &["contract of raw.visits changed", "setting time_zone \"UTC\" -> \"Europe/London\" (3 stages, from staging.visits)"], ..NOTHING
     },
     // headers
     Case { what: "a description", change: |p| p.edit("project/staging/seeds.sql", "-- Seeds.", "-- Seed corn.\n-- why: no harm"), ..NOTHING },
