@@ -142,9 +142,7 @@ impl StageManifest {
         let folders: BTreeSet<&str> = files.map(|file| data_folder(&file.path)).collect();
         let mut there = BTreeMap::new();
         for folder in folders {
-            for found in lake.list(folder).await? {
-                there.insert(lake.relative(&found.location).unwrap_or_default().to_owned(), found.size);
-            }
+            there.extend(lake.sizes(folder).await?);
         }
         let mut whole = Vec::with_capacity(results.len());
         for result in results {

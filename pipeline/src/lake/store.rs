@@ -265,6 +265,14 @@ impl Lake {
         Ok(found.and_then(|found| self.relative(&found.location).map(str::to_owned)))
     }
 
+    /// The size in bytes of every file below the folder `rel`, by path relative to the lake.
+    pub async fn sizes(&self, rel: &str) -> Result<BTreeMap<String, u64>> {
+        let listed = self.list(rel).await?;
+        let sizes =
+            listed.iter().filter_map(|meta| Some((self.relative(&meta.location)?.to_owned(), meta.size)));
+        Ok(sizes.collect())
+    }
+
     /// Every file below the folder `rel`, sorted by path; none when the folder does not exist.
     pub async fn list(&self, rel: &str) -> Result<Vec<ObjectMeta>> {
         let prefix = self.path(rel);

@@ -5,7 +5,6 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -55,10 +54,8 @@ async fn missing<'a>(lake: &Lake, name: &str, files: &'a [DataFile]) -> Result<V
     if files.is_empty() {
         return Ok(Vec::new());
     }
-    let listed = lake.list(&table_prefix(name)).await?;
-    let sizes: BTreeMap<&str, u64> =
-        listed.iter().filter_map(|meta| Some((lake.relative(&meta.location)?, meta.size))).collect();
-    Ok(files.iter().filter(|file| sizes.get(file.path.as_str()) != Some(&file.bytes)).collect())
+    let there = lake.sizes(&table_prefix(name)).await?;
+    Ok(files.iter().filter(|file| there.get(&file.path) != Some(&file.bytes)).collect())
 }
 
 /// The folder of a published table, relative to the lake. Files that are to be published lie below it.
