@@ -11,7 +11,7 @@ use strata::run::RunManifest;
 use tempfile::TempDir;
 
 use crate::cdnow::master_file;
-use crate::support::project::write;
+use crate::support::project::{FAMILIES_OVER_TIME, take, write};
 use crate::support::world::{files, last_run, rows};
 use crate::support::{fails, repository, run, text};
 
@@ -63,24 +63,6 @@ const POINTS: &[(&str, &str)] = &[
 const GROUPS: &str = "-- Two groups.\n-- kind: kmeans\n-- k: 2\n-- refit: drifted\n-- max_share: 1\n\
                       select customer_id, x from features.points\n";
 
-/// The files of the built-in project that it takes as they are.
-const TAKEN: &[&str] = &[
-    "raw/segment_names.sql",
-    "staging/rule_segments.sql",
-    "staging/segment_names.sql",
-    "segments/names.sql",
-    "segments/family_history.sql",
-    "segments/family_members.sql",
-    "segments/models_used.sql",
-    "segments/segment_membership.sql",
-    "segments/segment_flows.sql",
-    "segments/segment_migration.sql",
-    "segments/segment_lineage.sql",
-    "audits/segments_lineage_complete.sql",
-    "audits/segments_membership_continuous.sql",
-    "audits/segments_migration_sums_up.sql",
-];
-
 /// A lake of points and its project.
 struct Points {
     project: TempDir,
@@ -92,10 +74,8 @@ impl Points {
     fn new(step: f64) -> Points {
         let points = Points { project: tempfile::tempdir().unwrap(), lake: tempfile::tempdir().unwrap() };
         write(points.project.path(), POINTS);
-        for path in TAKEN {
-            let content = std::fs::read_to_string(repository().join("sql/retail").join(path)).unwrap();
-            write(points.project.path(), &[(path, &content)]);
-        }
+        take(points.project.path(), FAMILIES_OVER_TIME);
+        take(points.project.path(), &["segments/models_used.sql"]);
         let mut lines = "day,customer_id,x,life_cycle\n".to_string();
         for day in 1..=8 {
             for customer in 0..200 {

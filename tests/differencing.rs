@@ -9,9 +9,9 @@ use std::fmt::Write;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::project::write;
+use crate::support::project::{FAMILIES_OVER_TIME, take, write};
 use crate::support::world::rows;
-use crate::support::{ok, repository, text};
+use crate::support::{ok, text};
 
 /// A project whose customers are planted; portraits and segments over time are the built-in project's.
 const PLANTED: &[(&str, &str)] = &[
@@ -126,18 +126,8 @@ from segments.customer_360
     ),
 ];
 
-/// The files of the built-in project that the planted one takes as they are.
+/// The files of the built-in project that the planted one takes besides, as they are.
 const TAKEN: &[&str] = &[
-    "raw/segment_names.sql",
-    "staging/rule_segments.sql",
-    "staging/segment_names.sql",
-    "segments/names.sql",
-    "segments/family_history.sql",
-    "segments/family_members.sql",
-    "segments/segment_membership.sql",
-    "segments/segment_flows.sql",
-    "segments/segment_migration.sql",
-    "segments/segment_lineage.sql",
     "portraits/left_out.sql",
     "portraits/profiles.sql",
     "portraits/profile_segments.sql",
@@ -158,7 +148,6 @@ const TAKEN: &[&str] = &[
     "portraits/segment_heat_map.sql",
     "portraits/segment_summary.sql",
     "audits/portraits_sum_up.sql",
-    "audits/segments_migration_sums_up.sql",
 ];
 
 /// What is published of segments, and how its rows are ordered. How many customers a segment has is no secret, as
@@ -209,10 +198,8 @@ impl Planted {
     fn new() -> Self {
         let planted = Planted { project: tempfile::tempdir().unwrap(), lake: tempfile::tempdir().unwrap() };
         write(planted.project.path(), PLANTED);
-        for path in TAKEN {
-            let content = std::fs::read_to_string(repository().join("sql/retail").join(path)).unwrap();
-            write(planted.project.path(), &[(path, &content)]);
-        }
+        take(planted.project.path(), FAMILIES_OVER_TIME);
+        take(planted.project.path(), TAKEN);
         planted
     }
 

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::project::write;
+use crate::support::project::{FAMILIES_OVER_TIME, take, write};
 use crate::support::python::script;
 use crate::support::world::{deliver, export, hashes, rows, small_lake};
 use crate::support::{ok, repository, text};
@@ -44,23 +44,6 @@ const PLANTED: &[(&str, &str)] = &[
     ),
 ];
 
-/// The files of the built-in project that the planted one takes as they are.
-const TAKEN: &[&str] = &[
-    "raw/segment_names.sql",
-    "staging/rule_segments.sql",
-    "staging/segment_names.sql",
-    "segments/names.sql",
-    "segments/family_history.sql",
-    "segments/family_members.sql",
-    "segments/segment_membership.sql",
-    "segments/segment_flows.sql",
-    "segments/segment_migration.sql",
-    "segments/segment_lineage.sql",
-    "audits/segments_lineage_complete.sql",
-    "audits/segments_membership_continuous.sql",
-    "audits/segments_migration_sums_up.sql",
-];
-
 /// Groups of customers, by number, and the behaviour segment of each.
 type Groups<'a> = &'a [(u32, std::ops::Range<u32>)];
 
@@ -91,10 +74,7 @@ impl Planted {
     fn new(days: &[(u32, Groups)]) -> Planted {
         let planted = Planted { project: tempfile::tempdir().unwrap(), lake: tempfile::tempdir().unwrap() };
         write(planted.project.path(), PLANTED);
-        for path in TAKEN {
-            let content = std::fs::read_to_string(repository().join("sql/retail").join(path)).unwrap();
-            write(planted.project.path(), &[(path, &content)]);
-        }
+        take(planted.project.path(), FAMILIES_OVER_TIME);
         let mut lines = "day,customer_id,segment,life_cycle\n".to_string();
         for (day, groups) in days {
             for (segment, customers) in *groups {

@@ -63,6 +63,32 @@ pub fn write(folder: &Path, files: &[(&str, &str)]) {
     }
 }
 
+/// The files of the built-in project that follow segments of every family over time.
+pub const FAMILIES_OVER_TIME: &[&str] = &[
+    "raw/segment_names.sql",
+    "staging/rule_segments.sql",
+    "staging/segment_names.sql",
+    "segments/names.sql",
+    "segments/family_history.sql",
+    "segments/family_members.sql",
+    "segments/segment_membership.sql",
+    "segments/segment_flows.sql",
+    "segments/segment_migration.sql",
+    "segments/segment_lineage.sql",
+    "audits/segments_lineage_complete.sql",
+    "audits/segments_membership_continuous.sql",
+    "audits/segments_migration_sums_up.sql",
+];
+
+/// Copies files of the built-in project into another one.
+pub fn take(folder: &Path, paths: &[&str]) {
+    for path in paths {
+        let content =
+            std::fs::read_to_string(super::repository().join("sql/retail").join(path)).expect("a file");
+        write(folder, &[(path, &content)]);
+    }
+}
+
 /// A lake with three sales of two customers.
 pub fn tiny_lake() -> TempDir {
     let lake = tempfile::tempdir().expect("a temporary folder");
