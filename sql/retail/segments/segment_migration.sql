@@ -6,24 +6,36 @@
 --    further ones with them, so that none can be had by subtraction from what segments held before or hold now: what is
 --    missing to these went a way that is left out
 with
-origins as (
+flows as (
     select
         from_as_of,
         family,
         coalesce(from_segment, '') as from_segment,
-        max(from_name) as from_name
+        from_name,
+        coalesce(to_segment, '') as to_segment,
+        to_name,
+        customers
     from segments.segment_flows
-    group by from_as_of, family, coalesce(from_segment, '')
+),
+
+origins as (
+    select
+        from_as_of,
+        family,
+        from_segment,
+        max(from_name) as from_name
+    from flows
+    group by from_as_of, family, from_segment
 ),
 
 targets as (
     select
         from_as_of,
         family,
-        coalesce(to_segment, '') as to_segment,
+        to_segment,
         max(to_name) as to_name
-    from segments.segment_flows
-    group by from_as_of, family, coalesce(to_segment, '')
+    from flows
+    group by from_as_of, family, to_segment
 ),
 
 cells as (
@@ -35,12 +47,12 @@ cells as (
         coalesce(f.customers, 0) as customers
     from origins as o
     inner join targets as t on o.from_as_of = t.from_as_of and o.family = t.family
-    left join segments.segment_flows as f
+    left join flows as f
         on
             o.from_as_of = f.from_as_of
             and o.family = f.family
-            and o.from_segment = coalesce(f.from_segment, '')
-            and t.to_segment = coalesce(f.to_segment, '')
+            and o.from_segment = f.from_segment
+            and t.to_segment = f.to_segment
 ),
 
 -- What segments hold now, the totals, is the last row.
