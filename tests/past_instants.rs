@@ -202,7 +202,7 @@ open(sys.argv[2] + "/ecom.csv", "wb").write(gzip.open(sys.argv[1]).read())
 
 /// Early on, and once many have gone, segments are too unstable to be published.
 const ECOM_INSTANTS: [(&str, &str); 5] = [
-    ("2024-05-20", "2024-05-20 00:00:00"),
+    ("2024-05-22", "2024-05-22 00:00:00"),
     ("2024-05-24T11:30:38Z", "2024-05-24 11:30:38"),
     ("2024-06-01", "2024-06-01 00:00:00"),
     ("2024-06-03T15:00:00Z", "2024-06-03 15:00:00"),

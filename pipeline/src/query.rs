@@ -1,6 +1,5 @@
 //! Reading what runs published: each table at the version that the last finished run names.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
@@ -13,10 +12,10 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::resolve::resolve_table_references;
 
 use crate::engine::{Engine, EngineOptions};
-use crate::lake::{DataFile, Lake, StageManifest, files_at};
+use crate::lake::{DataFile, Lake, StageManifest, TableSnapshot, files_at};
 use crate::project::nearest;
 use crate::run::{
-    CURRENT_RUNS, RUNS, RunManifest, StageRun, current_runs, last_run, runs_rows, written_table,
+    CURRENT_RUNS, FinishedRun, RUNS, RunManifest, StageRun, current_runs, rows_of, written_table,
 };
 use crate::{Context, Error, Result};
 
@@ -38,21 +37,28 @@ impl Reader {
     /// [`Error::Usage`] when no run has finished.
     pub async fn open(lake: &Lake, options: EngineOptions) -> Result<Reader> {
         let engine = Engine::local(lake, options)?;
-        let run = last_run(&engine, lake).await?.ok_or_else(|| {
+        let none = || {
             Error::Usage(format!("lake {} holds no finished run\nhelp: `strata run --lake {0}`", lake.url()))
-        })?;
+        };
+        // `runs` is read once, so that runs which finish meanwhile are in none of the tables
+        let runs = files_at(lake, RUNS, None).await?.ok_or_else(none)?;
+        let rows = rows_of(&engine, lake, &runs).await?;
+        let run = RunManifest::newest(lake, &FinishedRun::of(&rows)?).await?.ok_or_else(none)?;
         let context = SessionContext::new_with_state(engine.state().clone());
         let mut reader = Reader { lake: lake.clone(), context, run, tables: Vec::new() };
-        let mut versions: BTreeMap<String, Option<i64>> =
-            reader.run.published.iter().map(|(name, table)| (name.clone(), Some(table.version))).collect();
-        versions.insert(RUNS.into(), None);
-        for (name, version) in versions {
-            reader.register_published(&name, version).await?;
+        let published: Vec<(String, i64)> =
+            reader.run.published.iter().map(|(name, table)| (name.clone(), table.version)).collect();
+        for (name, version) in published.into_iter().filter(|(name, _)| name != CURRENT_RUNS) {
+            let Some(snapshot) = files_at(lake, &name, Some(version)).await? else {
+                return Err(Error::other(format!("published table {name} is gone")));
+            };
+            reader.register_published(&name, &snapshot)?;
         }
-        // as it follows from `runs`, so that both always agree
-        let current = current_runs(&runs_rows(&engine, lake).await?)?;
+        reader.register_published(RUNS, &runs)?;
+        let current = current_runs(&rows)?;
         let current = MemTable::try_new(current.schema(), vec![vec![current]]).context("the current runs")?;
         reader.register(CURRENT_RUNS, Arc::new(current))?;
+        reader.tables.sort();
         Ok(reader)
     }
 
@@ -83,10 +89,7 @@ impl Reader {
         frame.execute_stream().await.map_err(wrong)
     }
 
-    async fn register_published(&mut self, name: &str, version: Option<i64>) -> Result<()> {
-        let Some(snapshot) = files_at(&self.lake, name, version).await? else {
-            return Err(Error::other(format!("published table {name} is gone")));
-        };
+    fn register_published(&mut self, name: &str, snapshot: &TableSnapshot) -> Result<()> {
         let files: Vec<&DataFile> = snapshot.files.iter().collect();
         let table = written_table(&self.lake, &snapshot.schema, &files)?;
         self.register(name, table)
@@ -165,7 +168,16 @@ impl Reader {
 
     /// The manifests of all parts of a stage's result.
     async fn manifests(&self, name: &str, stage: &StageRun) -> Result<Vec<StageManifest>> {
-        StageManifest::load_parts(&self.lake, name, &stage.fingerprints).await
+        let parts = StageManifest::load_parts(&self.lake, name, &stage.fingerprints).await?;
+        if parts.len() < stage.fingerprints.len() {
+            return Err(Error::other(format!(
+                "{} of {} parts of the result of `{name}` are gone from {}\nhelp: the next run computes them again",
+                stage.fingerprints.len() - parts.len(),
+                stage.fingerprints.len(),
+                self.lake.url()
+            )));
+        }
+        Ok(parts)
     }
 }
 

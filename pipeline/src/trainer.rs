@@ -160,17 +160,6 @@ impl Trainer {
         }
     }
 
-    /// The word for it in `kind`.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Trainer::Kmeans(_) => "kmeans",
-            Trainer::Hdbscan(_) => "hdbscan",
-            Trainer::Factors(_) => "factors",
-            Trainer::Reference(_) => "reference",
-            Trainer::Linkage(_) => "linkage",
-        }
-    }
-
     /// The most rows that it learns from; `None` when it learns from all.
     pub fn sample_rows(&self) -> Option<usize> {
         match self {

@@ -12,6 +12,7 @@ use strata_udfs::text::PseudonymKey;
 use super::EngineArgs;
 use super::print::{print, print_query};
 use super::query::OutputFormat;
+use super::run::LockArgs;
 
 /// The scale of the demo's world: 2,000 people.
 const SCALE: f64 = 0.02;
@@ -23,6 +24,8 @@ pub struct DemoArgs {
     lake: String,
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    lock: LockArgs,
 }
 
 pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
@@ -36,6 +39,7 @@ pub async fn demo(args: DemoArgs, lines: bool) -> Result<()> {
     let options = RunOptions {
         engine: args.engine.on(EngineOptions::default())?,
         pseudonym_key: Some(PseudonymKey::demo()),
+        lock_timeout: args.lock.timeout(),
         ..RunOptions::default()
     };
     let outcome = run(&lake, &project, &options, &reporter).await?;

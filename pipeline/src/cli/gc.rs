@@ -6,6 +6,7 @@ use chrono::{Duration, Utc};
 
 use super::LakeArgs;
 use super::print::print;
+use super::run::LockArgs;
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::Lock;
 use crate::run::{Garbage, Retention};
@@ -30,6 +31,8 @@ pub struct GcArgs {
     /// Only say what would be removed: the default.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    lock: LockArgs,
 }
 
 pub async fn gc(args: GcArgs) -> Result<()> {
@@ -47,7 +50,7 @@ pub async fn gc(args: GcArgs) -> Result<()> {
             describe(&garbage, "would remove")
         ));
     }
-    let fence = Lock::acquire(&lake).await?;
+    let fence = Lock::acquire_within(&lake, args.lock.timeout()).await?;
     let removed = async {
         let garbage = Garbage::find(&lake, &engine, &keep, Utc::now()).await?;
         garbage.remove(&lake, &fence).await?;

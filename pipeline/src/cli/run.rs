@@ -58,10 +58,23 @@ pub struct RunArgs {
     /// Derive pseudonyms from another key than the last run did, and publish which became which.
     #[arg(long)]
     new_pseudonyms: bool,
+    #[command(flatten)]
+    lock: LockArgs,
+}
+
+/// When whoever holds the lake counts as dead.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LockArgs {
     /// Seconds without a sign of life after which the run that holds the lake counts as dead.
     #[arg(long, env = "STRATA_LOCK_TIMEOUT", default_value_t = LOCK_TIMEOUT.as_secs(),
         value_parser = clap::value_parser!(u64).range(1..))]
     lock_timeout: u64,
+}
+
+impl LockArgs {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.lock_timeout)
+    }
 }
 
 fn parse_times(text: &str) -> std::result::Result<f64, String> {
@@ -94,7 +107,7 @@ pub async fn run(args: RunArgs, lines: bool) -> Result<()> {
         pseudonym_key,
         new_pseudonyms: args.new_pseudonyms,
         engine: args.engine.on(machine)?,
-        lock_timeout: Duration::from_secs(args.lock_timeout),
+        lock_timeout: args.lock.timeout(),
         ..RunOptions::default()
     };
     match crate::run::run(&lake, &project, &options, &Reporter::new(lines)).await? {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::engine::{Engine, EngineOptions};
 use crate::lake::Lake;
 use crate::query::Reader;
-use crate::run::{RunManifest, runs_rows};
+use crate::run::{FinishedRun, RunManifest, runs_rows};
 use crate::{Error, Result};
 use arrow::util::pretty::pretty_format_batches;
 
@@ -36,33 +36,19 @@ pub async fn runs(args: RunsArgs) -> Result<()> {
     }
 }
 
-/// The newest run with this id, or the run of this epoch.
+/// The newest finished run with this id, or that of this epoch.
 async fn find(lake: &Lake, run: &str) -> Result<RunManifest> {
-    if let Ok(epoch) = run.parse::<u64>()
-        && let Some(manifest) = RunManifest::load(lake, epoch).await?
-    {
-        return Ok(manifest);
-    }
     let rows = runs_rows(&Engine::local(lake, EngineOptions::default())?, lake).await?;
-    let mut newest = None;
-    for batch in &rows {
-        let ids = batch
-            .column_by_name("run_id")
-            .and_then(|c| c.as_any().downcast_ref::<arrow::array::StringArray>());
-        let epochs =
-            batch.column_by_name("epoch").and_then(|c| c.as_any().downcast_ref::<arrow::array::Int64Array>());
-        for (id, epoch) in ids.into_iter().flatten().zip(epochs.into_iter().flatten()) {
-            if id == Some(run) {
-                newest = newest.max(epoch);
-            }
-        }
-    }
-    let known = || pretty_format_batches(&rows).map(|table| table.to_string()).unwrap_or_default();
-    match newest {
-        Some(epoch) => RunManifest::load(lake, epoch as u64)
+    let finished = FinishedRun::of(&rows)?;
+    let meant = |row: &&FinishedRun| row.run_id == run || run.parse() == Ok(row.epoch);
+    match finished.iter().filter(meant).map(|row| row.epoch).max() {
+        Some(epoch) => RunManifest::load(lake, epoch)
             .await?
             .ok_or_else(|| Error::other(format!("the manifest of run {run} is gone"))),
-        None => Err(Error::Usage(format!("there is no run `{run}`\n{}", known()))),
+        None => {
+            let known = pretty_format_batches(&rows).map(|table| table.to_string()).unwrap_or_default();
+            Err(Error::Usage(format!("there is no run `{run}`\n{known}")))
+        }
     }
 }
 

@@ -1,5 +1,6 @@
-//! The store of local disks. What it has written survives a loss of power: content is synced before a reader can
-//! find it, and its name before the call returns.
+//! The store of local disks. What it has written survives a loss of power: content and name are synced before the
+//! call returns, and of a file that is put whole the content before the name. What is written in parts, copied or
+//! renamed has its name first, and counts once a manifest names it.
 
 use std::fmt::{Display, Formatter};
 use std::fs::{DirBuilder, File, OpenOptions};

@@ -11,18 +11,21 @@
 //! stages/<layer>/<stem>/manifests/<fingerprint>.json    which files make up a result
 //! stages/<layer>/<stem>/manifests/days/<attempt>.json   the same of the days that one job computed
 //! stages/_files/<source>.json                      what earlier runs read of raw files
+//! stages/redelivered/<source>/data/<attempt>/...   rows delivered again, while a run reads them
 //! published/<table>/_delta_log/                    Delta logs
-//! published/<table>/<attempt>/...                  files of published tables
+//! published/<table>/data/<attempt>/...             files of published tables
+//! published/<table>/torn/...                       commits that a loss of power tore
+//! **/*.broken                                      manifests that could not be read, set aside
 //! ```
 
 mod delta;
 mod disk;
 #[cfg(test)]
 mod faults;
-mod fence;
 mod file;
 mod footer;
 mod heartbeat;
+mod lake_stores;
 mod lock;
 mod manifest;
 mod partition;
@@ -37,9 +40,9 @@ pub use delta::{
     table_prefix, table_version,
 };
 pub use disk::volatile;
-pub use fence::LakeStores;
 pub use file::DataFile;
 pub use footer::{footer_sha256, read_footer};
+pub use lake_stores::LakeStores;
 pub use lock::{LOCK_TIMEOUT, Lock};
 pub use manifest::{
     DayResults, RUN_MANIFESTS, StageManifest, StoredManifest, read_or_set_aside, stage_data_prefix,

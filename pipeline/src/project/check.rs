@@ -57,7 +57,7 @@ impl Project {
         if !stage.is_model() {
             return Ok(());
         }
-        let mut learns_from = self.reached(&stage.name, |_| true);
+        let mut learns_from = self.below(&stage.name, |_, _| true);
         learns_from.insert(stage.name.clone());
         let Some(below) = learns_from.iter().find(|name| self.params_used(name).contains("run_id")) else {
             return Ok(());

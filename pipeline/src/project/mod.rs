@@ -140,17 +140,19 @@ impl Project {
 
     /// The views that are inlined into a stage or audit, directly or by other views.
     fn inlined_views(&self, name: &str) -> BTreeSet<String> {
-        self.reached(name, |stage| stage.store == Store::View)
+        self.below(name, |relation, stage| {
+            matches!(relation, Relation::Stage(_)) && stage.store == Store::View
+        })
     }
 
-    /// The stages below a stage or audit that are reached through none but wanted ones.
-    fn reached(&self, name: &str, wanted: impl Fn(&Stage) -> bool) -> BTreeSet<String> {
+    /// The stages whose rows a stage or audit reads, kept or rejected, through none but wanted ones.
+    fn below(&self, name: &str, wanted: impl Fn(&Relation, &Stage) -> bool) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut open = vec![name.to_string()];
         while let Some(current) = open.pop() {
             for relation in self.inputs(&current).values() {
-                if let Relation::Stage(below) = relation
-                    && self.stage(below).is_some_and(&wanted)
+                if let Relation::Stage(below) | Relation::Quarantine(below) = relation
+                    && self.stage(below).is_some_and(|stage| wanted(relation, stage))
                     && found.insert(below.clone())
                 {
                     open.push(below.clone());

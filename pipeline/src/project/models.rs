@@ -38,7 +38,7 @@ impl ModelUse {
         let Kind::Model { trainer, refit } = &stage.kind else { return None };
         Some(ModelUse {
             model: stage.stem.clone(),
-            kind: trainer.word().into(),
+            kind: trainer.kind().into(),
             refit: *refit,
             max_drift: trainer.max_drift(),
             max_move: trainer.max_move(),

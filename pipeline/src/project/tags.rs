@@ -112,8 +112,10 @@ impl Project {
     /// and the settings that these use. Neither inputs nor the engine count, nor what differs from run to run or from company to
     /// company.
     fn rule(&self, stage: &str) -> Vec<String> {
-        let mut made_of =
-            self.reached(stage, |below| below.store == Store::View || below.layer == "features");
+        let mut made_of = self.below(stage, |relation, below| {
+            matches!(relation, Relation::Stage(_))
+                && (below.store == Store::View || below.layer == "features")
+        });
         made_of.insert(stage.to_string());
         let (mut parts, mut params) = (Vec::new(), BTreeSet::new());
         for stage in made_of.iter().filter_map(|name| self.stage(name)) {

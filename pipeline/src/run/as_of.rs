@@ -184,18 +184,21 @@ impl Clocks<'_> {
             let rows = blamed(rows, self.lake, source, &files).await?.unwrap_or_default();
             if rows > 0 {
                 let newest = match file.event {
-                    Some((_, last)) => Some(last),
-                    None => self.figure(source, &files, later, max(event.instant.clone())).await?,
+                    Some((_, last)) if files.files.iter().all(|file| file.event.is_some()) => Some(last),
+                    _ => self.figure(source, &files, later, max(event.instant.clone())).await?,
+                };
+                let place = match files.files.iter().all(|file| file.event.is_some()) {
+                    true => format!(" (file {})", file.relative),
+                    false => String::new(),
                 };
                 let rows = if rows == 1 { "1 row is".to_string() } else { format!("{rows} rows are") };
                 lines.push(format!(
-                    "warning: source `{}`: {rows} dated after the machine's clock ({}), the last `{}` is {} \
-                     (file {}); no such row makes `latest`",
+                    "warning: source `{}`: {rows} dated after the machine's clock ({}), the last `{}` is \
+                     {}{place}; no such row makes `latest`",
                     source.name,
                     seconds(self.now),
                     event.text,
-                    newest.and_then(DateTime::from_timestamp_micros).map(seconds).unwrap_or_default(),
-                    file.relative
+                    newest.and_then(DateTime::from_timestamp_micros).map(seconds).unwrap_or_default()
                 ));
             }
         }
@@ -219,8 +222,8 @@ fn seconds(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Refuses an instant within a day where a source of a daily stage does not say when its rows became known or happened:
-/// what comes later on that day could not be told from what came before.
+/// Refuses an instant within a day where a source has days, or feeds a daily stage, but does not say at what time its rows
+/// became known or happened: what comes later on that day could not be told from what came before.
 ///
 /// # Errors
 /// [`Error::Usage`] names the source, the stage and both ways out.
@@ -229,7 +232,7 @@ pub fn check_instant(project: &Project, as_of: DateTime<Utc>) -> Result<()> {
     if day_start(day, project.time_zone) == as_of {
         return Ok(());
     }
-    for stage in project.stages.iter().filter(|stage| stage.store == Store::Daily) {
+    for stage in project.stages.iter().filter(|stage| stage.store != Store::View) {
         for relation in project.stored_inputs(&stage.name) {
             let Relation::Source(name) = relation else { continue };
             let source = project.sources.get(&name).filter(|source| !source.absent);
@@ -237,6 +240,8 @@ pub fn check_instant(project: &Project, as_of: DateTime<Utc>) -> Result<()> {
             let says = match source.known_by().next() {
                 Some(known) if !known.day_only => continue,
                 Some(known) => format!("says only the day on which its rows happened (`{}`)", known.text),
+                // rows without any time, as those of a list of products, are known for good
+                None if stage.store != Store::Daily && source.day.is_none() => continue,
                 None => "does not say when its rows happened".to_string(),
             };
             return Err(Error::Usage(format!(

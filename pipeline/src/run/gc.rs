@@ -1,7 +1,9 @@
 //! Cleaning up: what no kept run needs any more is found by reading what the kept runs name, and removed.
 //!
-//! A file is needed when a kept run's stage result or Delta version, or the newest version of a table, names it. What is
-//! younger than the grace period stays in any case: a run that died may be resumed, a reader may still be reading.
+//! A file is needed when a kept run's stage result or Delta version, or the newest version of a table, names it. Which
+//! versions a run has says its row in `runs`, so that they stay when its manifest is lost. Of several attempts at one day
+//! the last one is the result. What is younger than the grace period stays in any case: a run that died may be resumed, a
+//! reader may still be reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,9 @@ use crate::lake::{
 /// Deletions under way at the same time.
 const DELETED_AT_ONCE: usize = 16;
 
+/// A stage, a day of it (none for the whole) and a fingerprint: what attempts are made at.
+type Aim<'a> = (&'a str, Option<&'a str>, &'a str);
+
 /// What is to stay.
 #[derive(Debug, Clone)]
 pub struct Retention {
@@ -29,6 +34,13 @@ pub struct Retention {
     pub age: Option<Duration>,
     /// Nothing younger is removed, and nothing that a reader needs who began to read within this time.
     pub grace: Duration,
+}
+
+/// A run that stays.
+struct KeptRun {
+    row: FinishedRun,
+    /// None when it is lost: which stage results the run took is unknown then.
+    manifest: Option<RunManifest>,
 }
 
 /// Files that are not needed, by what they are.
@@ -70,14 +82,17 @@ impl Garbage {
         let runs = kept_runs(lake, engine, keep, now).await?;
         let is_old = |meta: &ObjectMeta| meta.last_modified <= now - keep.grace;
         let mut garbage =
-            Garbage { kept_runs: runs.iter().map(|run| run.epoch).collect(), ..Garbage::default() };
+            Garbage { kept_runs: runs.iter().map(|run| run.row.epoch).collect(), ..Garbage::default() };
+        let manifests: Vec<&RunManifest> = runs.iter().filter_map(|run| run.manifest.as_ref()).collect();
+        let stored = stored_manifests(lake).await?;
+        let last = last_attempts(&stored, &is_old);
         let mut needed_files = BTreeSet::new();
-        for stored in stored_manifests(lake).await? {
-            garbage.sort(stored, &runs, &is_old, &mut needed_files);
+        for stored in &stored {
+            garbage.sort(stored, &manifests, &last, &is_old, &mut needed_files);
         }
         let mut tables: BTreeMap<String, BTreeSet<i64>> = BTreeMap::new();
-        for (name, table) in runs.iter().flat_map(|run| &run.published) {
-            tables.entry(name.clone()).or_default().insert(table.version);
+        for (name, version) in runs.iter().flat_map(|run| &run.row.tables) {
+            tables.entry(name.clone()).or_default().insert(*version);
         }
         for name in folders(lake, "published").await? {
             let newest = table_version(lake, &name).await?;
@@ -110,8 +125,9 @@ impl Garbage {
     /// Decides on the results of one manifest, and notes the files of those that stay.
     fn sort(
         &mut self,
-        stored: StoredManifest,
-        runs: &[RunManifest],
+        stored: &StoredManifest,
+        runs: &[&RunManifest],
+        last: &BTreeMap<Aim<'_>, &str>,
         is_old: &impl Fn(&ObjectMeta) -> bool,
         needed_files: &mut BTreeSet<String>,
     ) {
@@ -127,12 +143,14 @@ impl Garbage {
                     own.into_iter().chain(former).any(|prints| prints.get(day) == Some(&result.fingerprint))
                 })
         };
+        let is_superseded =
+            |result: &StageManifest| last.get(&aim(result)).is_some_and(|last| *last > stored.path.as_str());
         let old = is_old(&stored.meta);
         let (kept, dropped): (Vec<_>, Vec<_>) =
-            stored.results.iter().partition(|result| !old || is_needed(result));
+            stored.results.iter().partition(|result| !old || (is_needed(result) && !is_superseded(result)));
         needed_files.extend(kept.iter().flat_map(|result| &result.files).map(|file| file.path.clone()));
         match (kept.is_empty(), dropped.is_empty()) {
-            (true, _) if old => self.results.push(stored.meta),
+            (true, _) if old => self.results.push(stored.meta.clone()),
             (true, _) | (false, true) => {}
             (false, false) => self.shrunk.push((stored.path.clone(), DayResults::of(&kept))),
         }
@@ -157,25 +175,50 @@ impl Garbage {
     }
 }
 
+/// The path of the manifest that holds the last attempt at each aim: the one that counts when [`DayResults`] are loaded,
+/// which are in the order of paths, too. Those that are not old are left out: a reader may have begun without them.
+fn last_attempts<'a>(
+    stored: &'a [StoredManifest],
+    is_old: &impl Fn(&ObjectMeta) -> bool,
+) -> BTreeMap<Aim<'a>, &'a str> {
+    let mut last = BTreeMap::new();
+    for stored in stored.iter().filter(|stored| is_old(&stored.meta)) {
+        for result in &stored.results {
+            let path = last.entry(aim(result)).or_insert(stored.path.as_str());
+            *path = stored.path.as_str().max(*path);
+        }
+    }
+    last
+}
+
+fn aim(result: &StageManifest) -> Aim<'_> {
+    (&result.stage, result.day.as_deref(), &result.fingerprint)
+}
+
 /// The runs that stay whole: the newest, those of the given age, and those that a reader may still be reading.
 async fn kept_runs(
     lake: &Lake,
     engine: &Engine,
     keep: &Retention,
     now: DateTime<Utc>,
-) -> Result<Vec<RunManifest>> {
+) -> Result<Vec<KeptRun>> {
     let mut finished = FinishedRun::of(&runs_rows(engine, lake).await?)?;
     finished.sort_by_key(|run| std::cmp::Reverse(run.epoch));
     let mut kept = Vec::new();
     // when the run after this one finished: from then on no reader begins with this one
     let mut superseded: Option<DateTime<Utc>> = None;
-    for FinishedRun { epoch, .. } in finished {
-        let Some(run) = RunManifest::load(lake, epoch).await? else { continue };
-        let finished = DateTime::parse_from_rfc3339(&run.finished_at).map(|at| at.with_timezone(&Utc)).ok();
+    for row in finished {
+        let manifest = RunManifest::load(lake, row.epoch).await?;
+        // A run whose manifest is lost finished before the one after it did. When it is the last one, the run before
+        // stays as if none had followed: the next run inherits from the newest manifest that is left.
+        let finished = match &manifest {
+            Some(run) => DateTime::parse_from_rfc3339(&run.finished_at).map(|at| at.with_timezone(&Utc)).ok(),
+            None => superseded,
+        };
         let is_young = |at: Option<DateTime<Utc>>, age: Duration| at.is_none_or(|at| at > now - age);
         let by_age = keep.age.is_some_and(|age| is_young(finished, age));
         if kept.len() < keep.runs.max(1) || by_age || is_young(superseded, keep.grace) {
-            kept.push(run);
+            kept.push(KeptRun { row, manifest });
         }
         superseded = finished;
     }

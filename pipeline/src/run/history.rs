@@ -11,6 +11,7 @@ use super::last::{FinishedRun, Last};
 use super::model::{StoredModel, next_segment};
 use super::plan::as_of_text;
 use super::pseudonyms::Pseudonyms;
+use super::publish::ALL;
 use super::why::Again;
 use crate::engine::ScanMetrics;
 use crate::lake::{Lake, RUN_MANIFESTS, read_or_set_aside};
@@ -190,7 +191,7 @@ pub struct RunManifest {
     /// The program and the released versions that it computes with.
     #[serde(default)]
     pub version: String,
-    /// How the run was made: what its command line said that changes no row.
+    /// How the run was made: what its command line said.
     #[serde(default)]
     pub options: BTreeMap<String, String>,
     /// Why stages that the run before had were computed again, and which.
@@ -311,7 +312,8 @@ impl FinishedRun {
         for (name, version) in &self.tables {
             let mut parts = before.published.get(name).map(|table| table.parts.clone()).unwrap_or_default();
             for row in rows.iter().filter(|row| row.tables.contains_key(name)) {
-                parts.insert(as_of_text(row.as_of), format!("epoch {}", row.epoch));
+                let part = if parts.contains_key(ALL) { ALL.to_string() } else { as_of_text(row.as_of) };
+                parts.insert(part, format!("epoch {}", row.epoch));
             }
             published.insert(name.clone(), PublishedTable { version: *version, parts });
         }

@@ -130,7 +130,7 @@ pub struct FinishedRun {
 
 impl FinishedRun {
     /// The rows of the table `runs`.
-    pub(super) fn of(batches: &[RecordBatch]) -> Result<Vec<FinishedRun>> {
+    pub fn of(batches: &[RecordBatch]) -> Result<Vec<FinishedRun>> {
         let mut rows = Vec::new();
         for batch in batches {
             for row in 0..batch.num_rows() {
@@ -176,7 +176,8 @@ pub async fn runs_rows(engine: &Engine, lake: &Lake) -> Result<Vec<RecordBatch>>
     }
 }
 
-async fn rows_of(engine: &Engine, lake: &Lake, snapshot: &TableSnapshot) -> Result<Vec<RecordBatch>> {
+/// The rows of one version of the `runs` table.
+pub async fn rows_of(engine: &Engine, lake: &Lake, snapshot: &TableSnapshot) -> Result<Vec<RecordBatch>> {
     let table = written_table(lake, &snapshot.schema, &snapshot.files.iter().collect::<Vec<_>>())?;
     let plan = LogicalPlanBuilder::scan(RUNS, provider_as_source(table), None)
         .and_then(LogicalPlanBuilder::build)

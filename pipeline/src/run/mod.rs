@@ -19,6 +19,7 @@ mod publish;
 mod raw;
 mod redelivered;
 mod relations;
+mod repeated;
 mod tables;
 mod text;
 mod why;
@@ -37,7 +38,7 @@ pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
 pub use gc::{Garbage, Retention};
 pub use history::{CarriedModel, CarriedState, Inherited, PublishedTable, RunManifest, StageRun, StateOf};
-pub use last::{CURRENT_RUNS, FinishedRun, Last, RUNS, current_runs, last_run, runs_rows};
+pub use last::{CURRENT_RUNS, FinishedRun, Last, RUNS, current_runs, last_run, rows_of, runs_rows};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
 pub use pseudonyms::{FormerResults, Pseudonyms};
@@ -56,6 +57,7 @@ use as_of::Clocks;
 use execute::Runner;
 use model::StoredModel;
 use plan::Part;
+use redelivered::Redelivered;
 
 /// The raw files of each source, by source name.
 pub type Sources = BTreeMap<String, SourceFiles>;
@@ -164,6 +166,36 @@ async fn run_locked(
     check_known(project, &sources, as_of)?;
     let sources: Sources = sources.into_iter().map(|(name, files)| (name, files.known_at(micros))).collect();
     let redelivered = redelivered::find(lake, project, here, &sources, micros).await?;
+    let begun =
+        Begun { started, cpu_before, engine: &engine, sources: &sources, redelivered: &redelivered, as_of };
+    let outcome = run_from(lake, project, options, reporter, fence, begun).await;
+    for rows in redelivered.values() {
+        rows.remove(lake).await;
+    }
+    outcome
+}
+
+/// What a run reads, and since when it runs.
+struct Begun<'a> {
+    started: DateTime<Utc>,
+    cpu_before: Duration,
+    engine: &'a Engine,
+    sources: &'a Sources,
+    redelivered: &'a BTreeMap<String, Redelivered>,
+    as_of: DateTime<Utc>,
+}
+
+async fn run_from(
+    lake: &Lake,
+    project: &Project,
+    options: &RunOptions,
+    reporter: &Reporter,
+    fence: &Lock,
+    begun: Begun<'_>,
+) -> Result<Outcome> {
+    let Begun { started, cpu_before, engine, sources, redelivered, as_of } = begun;
+    let here = engine.here();
+    let micros = as_of.timestamp_micros();
     let last = Last::open(here, lake, reporter).await?;
     let inherited = Inherited::read(lake, last, micros, options.state).await?;
     let last = inherited.last.run.as_ref();
@@ -174,8 +206,8 @@ async fn run_locked(
     params.insert(PSEUDONYM_KEY.into(), pseudonyms::param(pseudonyms.as_ref()));
     let planner = plan::Planner {
         project,
-        sources: &sources,
-        redelivered: &redelivered,
+        sources,
+        redelivered,
         params: &params,
         as_of: micros,
         inherited: &inherited,
@@ -194,9 +226,9 @@ async fn run_locked(
     let runner = Runner {
         lake,
         project,
-        engine: &engine,
-        sources: &sources,
-        redelivered: &redelivered,
+        engine,
+        sources,
+        redelivered,
         plan: &plan,
         inherited: &inherited,
         former,
@@ -213,17 +245,11 @@ async fn run_locked(
     let again = runner.computed_again(&to_compute, options.state == StateOf::Nothing);
     if options.dry_run {
         let forecast = Forecast { again, ..runner.forecast(&wanted)? };
-        for rows in redelivered.values() {
-            rows.remove(lake).await;
-        }
         return Ok(Outcome::Planned(forecast));
     }
     why::lines(&again).iter().for_each(|line| reporter.say(line));
     let audits = if options.select.is_empty() { project.audits.len() } else { 0 };
     let stages = run_graph(&runner, &wanted, audits > 0, options.stages_at_once.max(1)).await?;
-    for rows in redelivered.values() {
-        rows.remove(lake).await;
-    }
     if !options.select.is_empty() {
         return Ok(Outcome::Computed(stages));
     }
@@ -242,7 +268,7 @@ async fn run_locked(
         as_of: as_of.to_rfc3339_opts(SecondsFormat::Micros, true),
         params: project.settings.iter().map(|(name, value)| (name.clone(), value.to_string())).collect(),
         pseudonyms: pseudonyms.clone(),
-        inputs: identities(&sources),
+        inputs: identities(sources),
         stages,
         audits: project.audits.iter().map(|audit| audit.name.clone()).collect(),
         models: plan.models.clone(),

@@ -20,13 +20,14 @@ pub fn engine(options: &RunOptions) -> &'static str {
     if options.engine.cluster.is_some() { "ballista" } else { "local" }
 }
 
-/// How the run was made, by the names of its flags. None of this but what state a run starts from changes a row.
+/// How the run was made, by the names of its flags. Rows depend on none of them but `reset_state`, `as_known_then` and
+/// `new_pseudonyms`, which say what a run takes over.
 pub fn options(options: &RunOptions) -> BTreeMap<String, String> {
     // every field is named here, so that a new one cannot be forgotten
     let RunOptions {
-        as_of: _, // resolved: a column of its own
-        now: _,   // decides which instant `latest` is
-        select,
+        as_of: _,  // resolved: a column of its own
+        now: _,    // decides which instant `latest` is
+        select: _, // leaves no row in `runs`
         full_refresh,
         state,
         accept_drift,
@@ -65,9 +66,6 @@ pub fn options(options: &RunOptions) -> BTreeMap<String, String> {
     told.extend(flag("new_pseudonyms", *new_pseudonyms));
     told.extend(flag("accept_drift", *accept_drift));
     told.extend(flag("allow_breaking", *allow_breaking));
-    if !select.is_empty() {
-        told.insert("select".into(), select.join(" "));
-    }
     if let Some(folder) = spill_dir {
         told.insert("spill_dir".into(), folder.display().to_string());
     }

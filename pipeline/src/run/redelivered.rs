@@ -15,10 +15,10 @@ use datafusion::logical_expr::{
     Expr, JoinType, LogicalPlan, LogicalPlanBuilder, bitwise_shift_right, cast, col, lit,
 };
 use futures::TryStreamExt;
-use hashbrown::HashMap;
 
 use super::Sources;
 use super::raw::SourceFiles;
+use super::repeated::{Seen, passes};
 use super::tables::{date32, known_before, source_table, written_table};
 use crate::engine::{Engine, Progress};
 use crate::lake::{DataFile, Lake, SinkSpec, stage_data_prefix};
@@ -26,7 +26,12 @@ use crate::project::{FOR_DAY, Project, Source};
 use crate::{Context, Error, Result};
 
 /// Days whose keys are looked at in one scan.
-const DAYS_A_SCAN: usize = 4;
+const DAYS_A_SCAN: usize = 16;
+
+/// Keys take this part of the memory given; where they need more, they are read several times.
+const SHARE_OF_MEMORY: u64 = 16;
+
+const LEAST_BYTES_A_ROW: u64 = 16;
 
 /// A row's key as a number.
 const KEY: &str = "$key";
@@ -175,40 +180,60 @@ impl Look<'_> {
 
     /// Keys, as numbers, that lie in several of these days, and the days in which they lie.
     async fn repeated(&self, suspects: &BTreeSet<NaiveDate>) -> Result<(BTreeSet<i64>, BTreeSet<NaiveDate>)> {
-        let mut seen: HashMap<i64, i32> = HashMap::new();
-        let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
         let suspects: Vec<NaiveDate> = suspects.iter().copied().collect();
-        for some in suspects.chunks(DAYS_A_SCAN) {
-            let rows = self.rows_of(&some.iter().copied().collect())?;
-            let plan = rows
-                .project(vec![self.key()?, cast(self.day(), DataType::Int32)])
-                .and_then(LogicalPlanBuilder::build)
-                .context("cannot plan keys")?;
-            let mut batches = self.engine.stream(&plan).await?;
-            while let Some(batch) =
-                batches.try_next().await.context(format!("keys of {}", self.source.name))?
-            {
-                let (Some(of_rows), Some(of_days)) = (
-                    batch.column(0).as_primitive_opt::<Int64Type>(),
-                    batch.column(1).as_primitive_opt::<Int32Type>(),
-                ) else {
-                    return Err(Error::other("keys are not numbers and days"));
-                };
-                for (key, day) in of_rows.values().iter().zip(of_days.values()) {
-                    let last = seen.entry(*key).or_insert(*day);
-                    if *last != *day {
-                        keys.insert(*key);
-                        days.extend([*last, *day]);
-                        *last = (*last).max(*day);
-                    }
-                }
+        let memory = self.engine.options().memory_bytes as u64 / SHARE_OF_MEMORY;
+        let passes = passes(self.rows_at_once(&suspects), memory);
+        let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
+        for pass in 0..passes {
+            let mut seen = Seen::new(pass, passes);
+            for some in suspects.chunks(DAYS_A_SCAN) {
+                self.look_at(some, &mut seen).await?;
+                let last = some.last().map_or(0, |day| date32(*day));
+                seen.forget_before(last.saturating_sub(self.within));
             }
-            let last = some.last().map_or(0, |day| date32(*day));
-            seen.retain(|_, day| day.saturating_add(self.within) >= last);
+            let (of_pass, on_days) = seen.repeated();
+            keys.extend(of_pass);
+            days.extend(on_days);
         }
         let date =
             |day: &i32| NaiveDate::default().checked_add_signed(chrono::Duration::days(i64::from(*day)));
         Ok((keys, days.iter().filter_map(date).collect()))
+    }
+
+    /// The most rows of which keys are remembered at once.
+    fn rows_at_once(&self, suspects: &[NaiveDate]) -> u64 {
+        let mut rows: BTreeMap<NaiveDate, u64> = BTreeMap::new();
+        for file in &self.files.files {
+            // files without statistics are texts: a row takes some bytes
+            if let Some(day) = file.day {
+                *rows.entry(day).or_default() += file.rows.unwrap_or(file.bytes / LEAST_BYTES_A_ROW);
+            }
+        }
+        let at_once = |some: &[NaiveDate]| {
+            let (first, last) = (some.first()?, some.last()?);
+            let from = first.checked_sub_days(chrono::Days::new(u64::try_from(self.within).ok()?))?;
+            Some(rows.range(from..=*last).map(|(_, rows)| rows).sum::<u64>())
+        };
+        suspects.chunks(DAYS_A_SCAN).filter_map(at_once).max().unwrap_or_default()
+    }
+
+    async fn look_at(&self, days: &[NaiveDate], seen: &mut Seen) -> Result<()> {
+        let plan = self
+            .rows_of(&days.iter().copied().collect())?
+            .project(vec![self.key()?, cast(self.day(), DataType::Int32)])
+            .and_then(LogicalPlanBuilder::build)
+            .context("cannot plan keys")?;
+        let mut batches = self.engine.stream(&plan).await?;
+        while let Some(batch) = batches.try_next().await.context(format!("keys of {}", self.source.name))? {
+            let (Some(keys), Some(days)) = (
+                batch.column(0).as_primitive_opt::<Int64Type>(),
+                batch.column(1).as_primitive_opt::<Int32Type>(),
+            ) else {
+                return Err(Error::other("keys are not numbers and days"));
+            };
+            seen.add(keys.values(), days.values());
+        }
+        Ok(())
     }
 
     /// Each row with one of these keys beside every other day, near enough, that has the key too.

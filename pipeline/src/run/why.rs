@@ -179,7 +179,10 @@ impl Comparison<'_> {
     fn files(&self, source: &str, files: &SourceFiles) -> String {
         let none = Vec::new();
         let then = self.last.inputs.get(source).unwrap_or(&none);
-        let path = |identity: &str| identity.rsplit_once(' ').map_or(identity, |(path, _)| path).to_string();
+        let path = |identity: &str| {
+            let parts = identity.rsplit_once(" etag ").or_else(|| identity.rsplit_once(' '));
+            parts.map_or(identity, |(path, _)| path).to_string()
+        };
         let then: BTreeMap<String, &String> =
             then.iter().map(|identity| (path(identity), identity)).collect();
         let now: BTreeMap<String, &String> =

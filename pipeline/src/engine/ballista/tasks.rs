@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ballista_core::error::BallistaError;
-use ballista_core::execution_plans::ShuffleReaderExec;
+use ballista_core::execution_plans::{RangeShuffleReaderExec, ShuffleReaderExec};
 use ballista_core::serde::BallistaCodec;
 use ballista_core::serde::protobuf::executor_grpc_server::ExecutorGrpc;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
@@ -245,10 +245,13 @@ fn check_job(job: &str) -> Result<(), BallistaError> {
 fn check_shuffles(plan: &Arc<dyn ExecutionPlan>) -> Result<(), BallistaError> {
     let mut jobs = Ok(());
     plan.apply(|node| {
-        if let Some(reader) = node.downcast_ref::<ShuffleReaderExec>() {
-            let mut places = reader.partition.iter().flatten();
-            jobs = places.try_for_each(|place| check_job(place.partition_id.job_id.as_str()));
-        }
+        let places =
+            match (node.downcast_ref::<ShuffleReaderExec>(), node.downcast_ref::<RangeShuffleReaderExec>()) {
+                (Some(reader), _) => reader.partition.as_slice(),
+                (_, Some(reader)) => reader.partition.as_slice(),
+                _ => &[],
+            };
+        jobs = places.iter().flatten().try_for_each(|place| check_job(place.partition_id.job_id.as_str()));
         Ok(if jobs.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     jobs

@@ -149,7 +149,8 @@ impl Publication {
     /// [`Error::Locked`] when a later epoch has written to the table, or others keep committing; what `fence` says.
     pub async fn commit(&self, fence: impl AsyncFn() -> Result<()>) -> Result<i64> {
         let mut failed: Option<Error> = None;
-        for _ in 0..ATTEMPTS {
+        let mut left = ATTEMPTS;
+        loop {
             let state = self.table.newest(&self.lake).await?;
             let (actions, operation) = match &state {
                 Some(state) => {
@@ -162,16 +163,25 @@ impl Publication {
                 }
                 None => self.table.creation(&self.lake, &self.schema, &self.partition_by, &self.files)?,
             };
+            if left == 0 {
+                return Err(failed.unwrap_or_else(|| Error::other("a commit was never tried")));
+            }
             fence().await?;
             let txn = (self.application.as_str(), self.epoch);
             match self.table.commit(state.as_ref(), actions, operation, txn).await {
                 Ok(version) => return Ok(version),
-                // a commit may stand although its answer was lost, which the next look shows
-                Err(error) if failed.is_none() || matches!(error, Error::Locked(_)) => failed = Some(error),
-                Err(error) => return Err(error),
+                // a commit may stand although its answer was lost, which the next look shows; others' commits are tried
+                // against several times, what fails otherwise once more
+                Err(error) => {
+                    left = match (&error, &failed) {
+                        (Error::Locked(_), _) => left - 1,
+                        (_, None | Some(Error::Locked(_))) => left.min(2) - 1,
+                        _ => 0,
+                    };
+                    failed = Some(error);
+                }
             }
         }
-        Err(failed.unwrap_or_else(|| Error::other("a commit was never tried")))
     }
 
     /// What turns the newest version of the table into what was made ready.

@@ -51,24 +51,24 @@ impl ObjectStoreRegistry for LakeStores {
             true => Arc::new(InMemory::new()),
             false => self.stores.get_store(url)?,
         };
-        Ok(Arc::new(Fenced { store, folders }))
+        Ok(Arc::new(Confined { store, folders }))
     }
 }
 
 /// A store of which only some folders can be read and written.
 #[derive(Debug)]
-struct Fenced {
+struct Confined {
     store: Arc<dyn ObjectStore>,
     folders: Vec<Path>,
 }
 
-impl fmt::Display for Fenced {
+impl fmt::Display for Confined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} within {:?}", self.store, self.folders)
     }
 }
 
-impl Fenced {
+impl Confined {
     fn check(&self, path: &Path) -> Result<()> {
         if self.folders.iter().any(|folder| path.prefix_matches(folder)) {
             return Ok(());
@@ -83,7 +83,7 @@ impl Fenced {
 }
 
 #[async_trait]
-impl ObjectStore for Fenced {
+impl ObjectStore for Confined {
     async fn put_opts(&self, path: &Path, body: PutPayload, options: PutOptions) -> Result<PutResult> {
         self.check(path)?;
         self.store.put_opts(path, body, options).await
@@ -109,8 +109,8 @@ impl ObjectStore for Fenced {
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let fence = Fenced { store: self.store.clone(), folders: self.folders.clone() };
-        let allowed = paths.map(move |path| path.and_then(|path| fence.check(&path).map(|()| path)));
+        let confined = Confined { store: self.store.clone(), folders: self.folders.clone() };
+        let allowed = paths.map(move |path| path.and_then(|path| confined.check(&path).map(|()| path)));
         self.store.delete_stream(allowed.boxed())
     }
 
