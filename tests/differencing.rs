@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::project::{FAMILIES_OVER_TIME, take, write};
 use crate::support::world::rows;
-use crate::support::{ok, text};
+use crate::support::{PSEUDONYM_KEY, strata, text};
 
 /// A project whose customers are planted; portraits and segments over time are the built-in project's.
 const PLANTED: &[(&str, &str)] = &[
@@ -55,13 +55,23 @@ location 'raw/planted/'
 ",
     ),
     (
+        "identity/account_person.sql",
+        "-- The id of each planted customer.
+-- grain: account_id
+-- store: table
+select customer_id as account_id, pseudonym(customer_id, $pseudonym_key) as customer_id
+from raw.planted
+",
+    ),
+    (
         "segments/customer_360.sql",
         "-- The planted customers.
 -- grain: as_of, customer_id
 -- store: table
 with dated as (
     select
-        customer_id, segment, gender, consent, orders, spend, bought, active, hours,
+        pseudonym(customer_id, $pseudonym_key) as customer_id,
+        segment, gender, consent, orders, spend, bought, active, hours,
         cast(spend as double) / orders as order_value
     from raw.planted
 )
@@ -110,7 +120,7 @@ from segments.customer_360
         "-- The planted hours.
 -- grain: customer_id, event_date
 -- store: table
-select customer_id, active as event_date, hours
+select pseudonym(customer_id, $pseudonym_key) as customer_id, active as event_date, hours
 from raw.planted
 ",
     ),
@@ -128,6 +138,8 @@ from segments.customer_360
 
 /// The files of the built-in project that the planted one takes besides, as they are.
 const TAKEN: &[&str] = &[
+    "segments/person_registry.sql",
+    "segments/person_aliases.sql",
     "portraits/left_out.sql",
     "portraits/profiles.sql",
     "portraits/profile_segments.sql",
@@ -205,10 +217,17 @@ impl Planted {
 
     /// Runs for a day over these customers.
     fn run(&self, as_of: &str, lines: &str) {
+        self.run_under(PSEUDONYM_KEY, as_of, lines);
+    }
+
+    /// The same with this key of pseudonyms, which may be a new one.
+    fn run_under(&self, key: &str, as_of: &str, lines: &str) {
         let header = "customer_id,segment,gender,consent,orders,spend,bought,active,hours\n";
         write(self.lake.path(), &[("raw/planted/a.csv", &format!("{header}{lines}"))]);
-        let project = text(self.project.path());
-        ok(&["run", "--project", project, "--lake", text(self.lake.path()), "--as-of", as_of]);
+        let (project, lake) = (text(self.project.path()), text(self.lake.path()));
+        let args = ["run", "--project", project, "--lake", lake, "--as-of", as_of, "--new-pseudonyms"];
+        let output = strata(&args).env("STRATA_PSEUDONYM_KEY", key).output().unwrap();
+        assert!(output.status.success(), "{as_of}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn rows(&self, query: &str) -> Vec<Value> {
@@ -305,6 +324,64 @@ fn a_backfill_tells_nothing_either() {
         ("2025-01-02", few, true),
     ]);
     assert_eq!(lake.counted("2025-01-02", "behaviour", "0"), ["2025-01-01".to_owned()].into());
+}
+
+#[test]
+fn a_new_key_of_pseudonyms_tells_nothing_either() {
+    let keys = ["the first key of three", "the second key of three", "the third key of three"];
+    // of one customer other orders become known with each new key, and once more with the same one
+    let corrected =
+        |spend: u32| customers(0..260).replace("c000,0,f,,1,40,", &format!("c000,0,f,,1,{spend},"));
+    let lake = Planted::new();
+    let days = ["2025-01-01", "2025-01-02", "2025-01-03", "2025-01-04", "2025-01-05"];
+    for ((as_of, key), spend) in days.into_iter().zip([0, 1, 2, 2, 0]).zip([40, 1040, 3040, 7040, 15040]) {
+        assert!(spend == 40 || corrected(spend) != corrected(40));
+        lake.run_under(keys[key], as_of, &corrected(spend));
+    }
+    let of_day = |table: &str, figures: &str, as_of: &str| {
+        lake.rows(&format!(
+            "select family, segment, {figures}, counted_as_of from {table} where as_of = '{as_of}' order by 1, 2, 3, 4"
+        ))
+    };
+    for (table, figures) in [
+        ("segment_summary", "spend, orders, mean_recency_days"),
+        ("segment_numbers", "number, mean, q05, q25, q50, q75, q95, base_mean, base_q95, base_counted_as_of"),
+        ("segment_heat_map", "dow, hour, customer_hours, share, base_share, base_counted_as_of"),
+    ] {
+        let first = of_day(table, figures, days[0]);
+        assert!(!first.is_empty(), "{table}");
+        for as_of in days.into_iter().skip(1) {
+            assert_eq!(of_day(table, figures, as_of), first, "{table} as of {as_of}");
+        }
+    }
+    // ids did change, and each became another
+    let ids = lake.rows(
+        "select count(distinct customer_id) as ids, count(distinct as_of) as days from customer_360
+        union all select count(distinct former_id), count(distinct as_of) from person_aliases where change = 'renamed'
+        order by days desc",
+    );
+    assert_eq!(ids[0]["ids"], 3 * 260, "{ids:?}");
+    assert_eq!(ids[1]["ids"], 3 * 260, "{ids:?}");
+    assert_eq!(ids[1]["days"], 3, "{ids:?}");
+    // those who bought are known under new ids too: thirty of segment 0, which is counted again
+    let bought: String = corrected(15040)
+        .lines()
+        .enumerate()
+        .map(|(number, line)| match number {
+            0..60 if number % 2 == 0 => {
+                let fields: Vec<&str> = line.split(',').collect();
+                format!("{},2025-01-05,2025-01-05,{}\n", fields[..6].join(","), fields[8])
+            }
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    lake.run_under(keys[1], "2025-01-06", &bought);
+    let counted = lake.rows(
+        "select segment, cast(cast(counted_as_of as date) as varchar) as day from segment_releases
+        where as_of = '2025-01-06' and family in ('behaviour', 'everyone') order by segment",
+    );
+    let days: Vec<_> = counted.iter().map(|row| row["day"].as_str().unwrap()).collect();
+    assert_eq!(days, ["2025-01-06", "2025-01-01", "2025-01-06"], "{counted:?}");
 }
 
 #[test]

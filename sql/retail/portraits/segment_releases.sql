@@ -6,7 +6,8 @@
 -- why: from two sums or means somebody could subtract what one customer adds. So a segment is counted again only if, since each of its
 --    latest `portrait_versions` counts, nobody or at least `portrait_min_cell` customers have come or left, at least so
 --    many have come, left or bought, and nobody or at least so many have come, left or been active; else an earlier count
---    stands in, or none: NULL, where it is near to the count of a later day only
+--    stands in. Who only got another id by a new key of pseudonyms has neither come nor left: ids are followed over the
+--    latest four changes of the key
 with
 earlier as (
     select
@@ -42,6 +43,7 @@ presences as (
         v.family,
         v.segment,
         v.as_of,
+        v.days,
         m.customer_id,
         m.valid_from <= v.as_of and (m.valid_to is null or m.valid_to > v.as_of) as was_there,
         m.valid_from <= $as_of and (m.valid_to is null or m.valid_to > $as_of) as is_there
@@ -49,106 +51,133 @@ presences as (
     inner join versions as v on m.family = v.family and m.segment = v.segment
 ),
 
--- A customer who left and came back has two stays.
-turned as (
+aliases as (
+    select
+        as_of,
+        former_id,
+        customer_id,
+        accounts
+    from person_aliases
+    where change = 'renamed'
+    union all
+    select
+        as_of,
+        former_id,
+        customer_id,
+        accounts
+    from segments.person_aliases
+    where change = 'renamed'
+),
+
+ranked_aliases as (
+    select
+        former_id,
+        customer_id,
+        row_number() over (partition by former_id order by as_of desc, accounts desc, customer_id) as place
+    from aliases
+),
+
+-- What each id that is no longer in use became when the key last changed for it: the id of most of its accounts.
+renamed as (
+    select
+        r.former_id,
+        r.customer_id
+    from ranked_aliases as r
+    left join customers as c on r.former_id = c.customer_id
+    where r.place = 1 and c.customer_id is null
+),
+
+-- The same over two changes of the key, and over four.
+renamed_twice as (
+    select
+        r.former_id,
+        coalesce(n.customer_id, r.customer_id) as customer_id
+    from renamed as r
+    left join renamed as n on r.customer_id = n.former_id
+),
+
+names as (
+    select
+        r.former_id,
+        coalesce(n.customer_id, r.customer_id) as customer_id
+    from renamed_twice as r
+    left join renamed_twice as n on r.customer_id = n.former_id
+),
+
+-- Stays of who came or left, and all customers as of each count and now.
+moves as (
     select
         family,
         segment,
         as_of,
+        days,
         customer_id
     from presences
     where was_there <> is_there
-    group by family, segment, as_of, customer_id
-    having count(*) % 2 = 1
-),
-
-stayed as (
-    select
-        p.family,
-        p.segment,
-        p.as_of,
-        count(*) filter (where c.recency_days < v.days) as bought,
-        count(*) filter (where c.last_active_days < v.days) as active
-    from presences as p
-    inner join versions as v on p.family = v.family and p.segment = v.segment and p.as_of = v.as_of
-    inner join customers as c on p.customer_id = c.customer_id
-    where p.was_there and p.is_there
-    group by p.family, p.segment, p.as_of
-),
-
--- All customers, as of each count and now.
-counted as (
-    select
-        v.as_of,
-        h.customer_id,
-        true as was_there,
-        false as is_there,
-        v.days
-    from versions as v
-    inner join customer_360 as h on v.as_of = h.as_of
-    where v.family = 'everyone'
-    union all
-    select
-        v.as_of,
-        c.customer_id,
-        false as was_there,
-        true as is_there,
-        v.days
-    from versions as v
-    cross join customers as c
-    where v.family = 'everyone'
-),
-
-everybody as (
-    select
-        as_of,
-        customer_id,
-        bool_or(was_there) as was_there,
-        bool_or(is_there) as is_there,
-        max(days) as days
-    from counted
-    group by as_of, customer_id
-),
-
-changes as (
-    select
-        'everyone' as family,
-        'everyone' as segment,
-        e.as_of,
-        count(*) filter (where e.was_there <> e.is_there) as turned,
-        count(*) filter (where e.was_there and e.is_there and c.recency_days < e.days) as bought,
-        count(*) filter (where e.was_there and e.is_there and c.last_active_days < e.days) as active
-    from everybody as e
-    left join customers as c on e.customer_id = c.customer_id
-    group by e.as_of
     union all
     select
         v.family,
         v.segment,
         v.as_of,
-        coalesce(max(t.customers), 0) as turned,
-        coalesce(max(s.bought), 0) as bought,
-        coalesce(max(s.active), 0) as active
+        v.days,
+        h.customer_id
     from versions as v
-    left join (
-        select
-            family,
-            segment,
-            as_of,
-            count(*) as customers
-        from turned
-        group by family, segment, as_of
-    ) as t on v.family = t.family and v.segment = t.segment and v.as_of = t.as_of
-    left join stayed as s on v.family = s.family and v.segment = s.segment and v.as_of = s.as_of
-    where v.family <> 'everyone'
-    group by v.family, v.segment, v.as_of
+    inner join customer_360 as h on v.as_of = h.as_of
+    where v.family = 'everyone'
+    union all
+    select
+        v.family,
+        v.segment,
+        v.as_of,
+        v.days,
+        c.customer_id
+    from versions as v
+    cross join customers as c
+    where v.family = 'everyone'
+),
+
+-- Who was there then and is there now under another id, or after an absence, has two rows of `moves`.
+compared as (
+    select
+        family,
+        segment,
+        as_of,
+        days,
+        customer_id,
+        false as has_turned
+    from presences
+    where was_there and is_there
+    union all
+    select
+        m.family,
+        m.segment,
+        m.as_of,
+        m.days,
+        coalesce(n.customer_id, m.customer_id) as customer_id,
+        count(*) <> 2 as has_turned
+    from names as n
+    right join moves as m on n.former_id = m.customer_id
+    group by m.family, m.segment, m.as_of, m.days, coalesce(n.customer_id, m.customer_id)
+),
+
+changes as (
+    select
+        m.family,
+        m.segment,
+        m.as_of,
+        count(*) filter (where m.has_turned) as turned,
+        count(*) filter (where not m.has_turned and c.recency_days < m.days) as bought,
+        count(*) filter (where not m.has_turned and c.last_active_days < m.days) as active
+    from customers as c
+    right join compared as m on c.customer_id = m.customer_id
+    group by m.family, m.segment, m.as_of
 ),
 
 near as (
     select
         family,
         segment,
-        max(as_of) filter (where as_of < $as_of) as counted_as_of
+        max(as_of) as counted_as_of
     from changes
     where
         turned between 1 and $portrait_min_cell - 1
@@ -161,7 +190,7 @@ select
     $as_of as as_of,
     coalesce(g.family, 'everyone') as family,
     coalesce(g.segment, 'everyone') as segment,
-    case when n.family is null then $as_of else n.counted_as_of end as counted_as_of,
+    coalesce(n.counted_as_of, $as_of) as counted_as_of,
     $run_id as run_id
 from portraits.groups as g
 left join near as n on coalesce(g.family, 'everyone') = n.family and coalesce(g.segment, 'everyone') = n.segment
