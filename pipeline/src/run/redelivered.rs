@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::array::{Array, AsArray, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Field, Int32Type, Int64Type, Schema};
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
@@ -15,6 +15,7 @@ use datafusion::logical_expr::{
     Expr, JoinType, LogicalPlan, LogicalPlanBuilder, bitwise_shift_right, cast, col, lit,
 };
 use futures::TryStreamExt;
+use tokio::sync::mpsc;
 
 use super::Sources;
 use super::raw::SourceFiles;
@@ -26,7 +27,10 @@ use crate::project::{FOR_DAY, Project, Source};
 use crate::{Context, Error, Result};
 
 /// Days whose keys are looked at in one scan.
-const DAYS_A_SCAN: usize = 16;
+const DAYS_A_SCAN: usize = 32;
+
+/// Batches of keys that wait to be counted.
+const BATCHES_AHEAD: usize = 64;
 
 /// Keys take this part of the memory given; where they need more, they are read several times.
 const SHARE_OF_MEMORY: u64 = 16;
@@ -105,8 +109,8 @@ pub async fn find(
         let (Some(within), Some(files)) = (source.redelivered_within, sources.get(&source.name)) else {
             continue;
         };
-        let look = Look { lake, engine, source, files, within };
-        match look.find(cut).await {
+        let search = Search { lake, engine, source, files, within };
+        match search.find(cut).await {
             Ok(rows) if rows.files.is_empty() => {}
             Ok(rows) => {
                 found.insert(source.name.clone(), rows);
@@ -121,8 +125,15 @@ pub async fn find(
     Ok(found)
 }
 
+/// What is said to the thread that counts.
+enum Count {
+    Keys(Int64Array, Int32Array),
+    /// Keys last seen before this day no longer matter.
+    Forget(i32),
+}
+
 /// One source and where it is looked at.
-struct Look<'a> {
+struct Search<'a> {
     lake: &'a Lake,
     engine: &'a Engine,
     source: &'a Source,
@@ -131,7 +142,7 @@ struct Look<'a> {
     within: i32,
 }
 
-impl Look<'_> {
+impl Search<'_> {
     async fn find(&self, cut: i64) -> Result<Redelivered> {
         let (keys, days) = self.repeated(&suspects(self.files, self.within)).await?;
         if keys.is_empty() {
@@ -185,13 +196,25 @@ impl Look<'_> {
         let passes = passes(self.rows_at_once(&suspects), memory);
         let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
         for pass in 0..passes {
-            let mut seen = Seen::new(pass, passes);
+            // counted by a thread of its own, while others read on
+            let (sender, mut counts) = mpsc::channel(BATCHES_AHEAD);
+            let counting = tokio::task::spawn_blocking(move || {
+                let mut seen = Seen::new(pass, passes);
+                while let Some(count) = counts.blocking_recv() {
+                    match count {
+                        Count::Keys(keys, days) => seen.add(keys.values(), days.values()),
+                        Count::Forget(day) => seen.forget_before(day),
+                    }
+                }
+                seen.repeated()
+            });
             for some in suspects.chunks(DAYS_A_SCAN) {
-                self.look_at(some, &mut seen).await?;
+                self.send_keys(some, &sender).await?;
                 let last = some.last().map_or(0, |day| date32(*day));
-                seen.forget_before(last.saturating_sub(self.within));
+                let _ = sender.send(Count::Forget(last.saturating_sub(self.within))).await;
             }
-            let (of_pass, on_days) = seen.repeated();
+            drop(sender);
+            let (of_pass, on_days) = counting.await.context("counting keys")?;
             keys.extend(of_pass);
             days.extend(on_days);
         }
@@ -217,7 +240,7 @@ impl Look<'_> {
         suspects.chunks(DAYS_A_SCAN).filter_map(at_once).max().unwrap_or_default()
     }
 
-    async fn look_at(&self, days: &[NaiveDate], seen: &mut Seen) -> Result<()> {
+    async fn send_keys(&self, days: &[NaiveDate], sender: &mpsc::Sender<Count>) -> Result<()> {
         let plan = self
             .rows_of(&days.iter().copied().collect())?
             .project(vec![self.key()?, cast(self.day(), DataType::Int32)])
@@ -231,7 +254,7 @@ impl Look<'_> {
             ) else {
                 return Err(Error::other("keys are not numbers and days"));
             };
-            seen.add(keys.values(), days.values());
+            let _ = sender.send(Count::Keys(keys.clone(), days.clone())).await;
         }
         Ok(())
     }
