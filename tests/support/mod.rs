@@ -52,7 +52,7 @@ pub fn pseudonym_keys() -> PseudonymKeys {
 /// A command of the binary, with a quiet environment.
 pub fn strata(args: &[&str]) -> Command {
     let mut command = Command::new(strata_bin());
-    command.env("STRATA_PSEUDONYM_KEY", PSEUDONYM_KEY);
+    command.env("STRATA_PSEUDONYM_KEY", PSEUDONYM_KEY).env("STRATA_FSYNC", "off");
     for name in ["STRATA_LAKE", "STRATA_PROJECT", "STRATA_ENGINE", "STRATA_LOCK_TIMEOUT"] {
         command.env_remove(name);
     }

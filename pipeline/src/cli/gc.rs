@@ -37,6 +37,9 @@ pub struct GcArgs {
 
 pub async fn gc(args: GcArgs) -> Result<()> {
     let lake = args.lake.connect().await?;
+    if !lake.is_claimed().await? {
+        return Err(Error::Usage(format!("nothing has ever run on lake {}", lake.url())));
+    }
     let keep = Retention {
         runs: args.keep_runs as usize,
         age: args.keep_days.map(|days| Duration::days(days.into())),

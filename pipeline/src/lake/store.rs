@@ -199,6 +199,11 @@ impl Lake {
         Ok(())
     }
 
+    /// Whether a run has ever claimed this lake.
+    pub async fn is_claimed(&self) -> Result<bool> {
+        Ok(self.get(CLAIM_FILE).await?.is_some())
+    }
+
     /// The content of a file, or `None` when there is none.
     pub async fn get(&self, rel: &str) -> Result<Option<Bytes>> {
         match self.store.get(&self.path(rel)).await {
