@@ -308,8 +308,13 @@ async fn no_stage_depends_on_the_order_of_its_input() {
         let name = &stage.name;
         let inputs = finished.inputs(stage).await;
         for (relation, rows) in &inputs {
-            let may_be_empty =
-                matches!(relation, Relation::Quarantine(_) | Relation::Former(_) | Relation::Redelivered(_));
+            // nobody's id has changed in the world of this test
+            let aliases = Relation::Carried("segments.person_aliases".into());
+            let may_be_empty = *relation == aliases
+                || matches!(
+                    relation,
+                    Relation::Quarantine(_) | Relation::Former(_) | Relation::Redelivered(_)
+                );
             assert!(rows.num_rows() > 1 || may_be_empty, "stage {name}: {relation:?} has no rows to permute");
         }
         let (expected, differences) = finished.shuffle_inputs(stage, &inputs).await;
@@ -381,6 +386,9 @@ fn with_copies(rows: &RecordBatch, source: &Source, random: &mut Random) -> Reco
 /// Gives each column outside the grain the values of a few rows only.
 fn with_ties(rows: &RecordBatch, stage: &Stage, random: &mut Random) -> RecordBatch {
     let kept: BTreeSet<&String> = stage.grain.iter().chain(&stage.day).collect();
+    if rows.num_rows() == 0 {
+        return rows.clone();
+    }
     let few = picks(rows, 5, random);
     map_columns(rows, |column, values| {
         if kept.contains(&column.to_string()) {
