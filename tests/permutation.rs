@@ -308,7 +308,7 @@ async fn no_stage_depends_on_the_order_of_its_input() {
         let name = &stage.name;
         let inputs = finished.inputs(stage).await;
         for (relation, rows) in &inputs {
-            // nobody's id has changed in the world of this test
+            // all ids stay the same in the world of this test
             let aliases = Relation::Carried("segments.person_aliases".into());
             let may_be_empty = *relation == aliases
                 || matches!(

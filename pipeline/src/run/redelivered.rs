@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int32Array, Int64Array, RecordBatch};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Field, Int32Type, Int64Type, Schema};
 use chrono::NaiveDate;
 use datafusion::catalog::TableProvider;
@@ -15,7 +15,6 @@ use datafusion::logical_expr::{
     Expr, JoinType, LogicalPlan, LogicalPlanBuilder, bitwise_shift_right, cast, col, lit,
 };
 use futures::TryStreamExt;
-use tokio::sync::mpsc;
 
 use super::Sources;
 use super::raw::SourceFiles;
@@ -27,13 +26,10 @@ use crate::project::{FOR_DAY, Project, Source};
 use crate::{Context, Error, Result};
 
 /// Days whose keys are looked at in one scan.
-const DAYS_A_SCAN: usize = 32;
-
-/// Batches of keys that wait to be counted.
-const BATCHES_AHEAD: usize = 64;
+const DAYS_A_SCAN: usize = 16;
 
 /// Keys take this part of the memory given; where they need more, they are read several times.
-const SHARE_OF_MEMORY: u64 = 16;
+const SHARE_OF_MEMORY: u64 = 32;
 
 const LEAST_BYTES_A_ROW: u64 = 16;
 
@@ -125,13 +121,6 @@ pub async fn find(
     Ok(found)
 }
 
-/// What is said to the thread that counts.
-enum Count {
-    Keys(Int64Array, Int32Array),
-    /// Keys last seen before this day no longer matter.
-    Forget(i32),
-}
-
 /// One source and where it is looked at.
 struct Search<'a> {
     lake: &'a Lake,
@@ -196,25 +185,13 @@ impl Search<'_> {
         let passes = passes(self.rows_at_once(&suspects), memory);
         let (mut keys, mut days) = (BTreeSet::new(), BTreeSet::new());
         for pass in 0..passes {
-            // counted by a thread of its own, while others read on
-            let (sender, mut counts) = mpsc::channel(BATCHES_AHEAD);
-            let counting = tokio::task::spawn_blocking(move || {
-                let mut seen = Seen::new(pass, passes);
-                while let Some(count) = counts.blocking_recv() {
-                    match count {
-                        Count::Keys(keys, days) => seen.add(keys.values(), days.values()),
-                        Count::Forget(day) => seen.forget_before(day),
-                    }
-                }
-                seen.repeated()
-            });
+            let mut seen = Seen::new(pass, passes);
             for some in suspects.chunks(DAYS_A_SCAN) {
-                self.send_keys(some, &sender).await?;
+                self.look_at(some, &mut seen).await?;
                 let last = some.last().map_or(0, |day| date32(*day));
-                let _ = sender.send(Count::Forget(last.saturating_sub(self.within))).await;
+                seen.forget_before(last.saturating_sub(self.within));
             }
-            drop(sender);
-            let (of_pass, on_days) = counting.await.context("counting keys")?;
+            let (of_pass, on_days) = seen.repeated();
             keys.extend(of_pass);
             days.extend(on_days);
         }
@@ -240,7 +217,7 @@ impl Search<'_> {
         suspects.chunks(DAYS_A_SCAN).filter_map(at_once).max().unwrap_or_default()
     }
 
-    async fn send_keys(&self, days: &[NaiveDate], sender: &mpsc::Sender<Count>) -> Result<()> {
+    async fn look_at(&self, days: &[NaiveDate], seen: &mut Seen) -> Result<()> {
         let plan = self
             .rows_of(&days.iter().copied().collect())?
             .project(vec![self.key()?, cast(self.day(), DataType::Int32)])
@@ -254,7 +231,7 @@ impl Search<'_> {
             ) else {
                 return Err(Error::other("keys are not numbers and days"));
             };
-            let _ = sender.send(Count::Keys(keys.clone(), days.clone())).await;
+            seen.add(keys.values(), days.values());
         }
         Ok(())
     }

@@ -134,7 +134,7 @@ select
     segment,
     trait,
     other_trait,
-    max(as_of) as counted_as_of
+    max(as_of) filter (where as_of < $as_of) as counted_as_of
 from moved
 where greatest(rises, falls, known_more) < 2 * $portrait_min_cell
 group by family, segment, trait, other_trait

@@ -5,7 +5,8 @@
 -- why: from two counts of a line somebody could subtract what is true of those who came between. So each two that are published
 --    differ by nothing, or by `portrait_min_cell` customers at least: by as many as must have come or gone, since each adds one to
 --    a value, takes one from another, or both. Values that were withheld count together, as what is known tells their sum. A line
---    without earlier counts of which few are known in a later run is withheld: `counted_as_of` is NULL
+--    without earlier counts of which few are known in a later run, or that is nearer only to counts of a later day, is withheld:
+--    `counted_as_of` is NULL
 with
 counts as (
     select
@@ -64,7 +65,7 @@ select
     family,
     segment,
     trait,
-    max(as_of) as counted_as_of
+    max(as_of) filter (where as_of < $as_of) as counted_as_of
 from moved
 where
     greatest(rises + greatest(withheld_more, 0), falls + greatest(-withheld_more, 0)) < $portrait_min_cell and as_of is not null

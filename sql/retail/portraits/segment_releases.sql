@@ -6,8 +6,8 @@
 -- why: from two sums or means somebody could subtract what one customer adds. So a segment is counted again only if, since each of its
 --    latest `portrait_versions` counts, nobody or at least `portrait_min_cell` customers have come or left, at least so
 --    many have come, left or bought, and nobody or at least so many have come, left or been active; else an earlier count
---    stands in. Who only got another id by a new key of pseudonyms has neither come nor left: ids are followed over the
---    latest four changes of the key
+--    stands in, or none: NULL, where it is near to the count of a later day only. Who only got another id by a new key of
+--    pseudonyms has neither come nor left: ids are followed over the latest four changes of the key
 with
 earlier as (
     select
@@ -77,7 +77,7 @@ ranked_aliases as (
     from aliases
 ),
 
--- What each id that is no longer in use became when the key last changed for it: the id of most of its accounts.
+-- Each former id with the id that most of its accounts got at its latest change of the key.
 renamed as (
     select
         r.former_id,
@@ -177,7 +177,7 @@ near as (
     select
         family,
         segment,
-        max(as_of) as counted_as_of
+        max(as_of) filter (where as_of < $as_of) as counted_as_of
     from changes
     where
         turned between 1 and $portrait_min_cell - 1
@@ -190,7 +190,7 @@ select
     $as_of as as_of,
     coalesce(g.family, 'everyone') as family,
     coalesce(g.segment, 'everyone') as segment,
-    coalesce(n.counted_as_of, $as_of) as counted_as_of,
+    case when n.family is null then $as_of else n.counted_as_of end as counted_as_of,
     $run_id as run_id
 from portraits.groups as g
 left join near as n on coalesce(g.family, 'everyone') = n.family and coalesce(g.segment, 'everyone') = n.segment
