@@ -151,6 +151,55 @@ fn a_lost_manifest_of_a_run_stops_no_later_run_and_loses_no_published_row() {
 }
 
 #[test]
+fn a_lost_commit_is_named_and_hides_no_row_in_silence() {
+    for damage in [empty, remove] {
+        let (shop, undisturbed) = (Shop::open(), Shop::open());
+        for day in ["2025-01-02", "2025-01-03", "2025-01-04"] {
+            shop.run(day);
+            undisturbed.run(day);
+        }
+        // Delta itself takes an empty commit for one of nothing
+        let commit = "published/spend/_delta_log/00000000000000000001.json";
+        damage(&shop.lake.path().join(commit));
+        let query = ["sql", "--lake", text(shop.lake.path()), "select count(*) from spend"];
+        let said = fails(1, &query);
+        assert!(said.contains(commit) && said.contains("help: "), "{said}");
+        let gc =
+            ["gc", "--lake", text(shop.lake.path()), "--keep-runs", "1", "--grace-hours", "0", "--delete"];
+        let output = run(&gc);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains(commit), "{said}");
+        let said = shop.run("2025-01-05");
+        undisturbed.run("2025-01-05");
+        for lost in ["2025-01-03", "2025-01-04"] {
+            assert!(said.lines().any(|line| line.contains(commit) && line.contains(lost)), "{lost}: {said}");
+        }
+        assert_eq!(shop.spend().len(), 3, "of the first and the last run");
+        for day in ["2025-01-03", "2025-01-04"] {
+            let said = shop.run(day);
+            assert!(!said.contains("WARN"), "{said}");
+            undisturbed.run(day);
+        }
+        assert_eq!(shop.spend(), undisturbed.spend());
+    }
+    // a row of `runs`: its run does not count
+    let shop = Shop::open();
+    for day in ["2025-01-02", "2025-01-03", "2025-01-04"] {
+        shop.run(day);
+    }
+    let commit = "published/runs/_delta_log/00000000000000000001.json";
+    empty(&shop.lake.path().join(commit));
+    let output = run(&["sql", "--lake", text(shop.lake.path()), "select epoch from runs order by epoch"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains(commit), "{said}");
+    shop.run("2025-01-05");
+    let runs = rows(shop.lake.path(), "select epoch from runs order by epoch");
+    let epochs: Vec<i64> = runs.iter().map(|run| run["epoch"].as_i64().unwrap()).collect();
+    assert_eq!(epochs, [1, 3, 4]);
+    assert!(!shop.run("2025-01-06").contains("WARN"));
+}
+
+#[test]
 fn with_its_locks_removed_a_lake_keeps_all_runs() {
     let shop = Shop::open();
     shop.run("2025-01-03");

@@ -139,3 +139,52 @@ fn what_is_delivered_again_under_another_day_counts_once() {
     }
     assert_eq!(hashes(&later, TABLES), hashes(&at_once, TABLES), "a later run gives what one run gives");
 }
+
+/// One order of a customer who buys every day, in a file of its own: `known` says when it became known.
+fn deliver(lake: &Path, file: &str, order: i64, day: &str, known: &str) {
+    let write = r#"
+import os, sys, duckdb
+lake, file, order, day, known = sys.argv[1:]
+every = lambda table: f"read_parquet('{lake}/raw/{table}/**/*.parquet', hive_partitioning = true)"
+for table, columns in [("orders", f"timestamp '{day} 04:00' as ordered_at, "), ("order_items", "")]:
+    folder = f"{lake}/raw/{table}/order_date={day}"
+    os.makedirs(folder, exist_ok=True)
+    rows = f"""select * exclude (order_date) replace ({columns}timestamp '{known}' as ingested_at, {order}::bigint as order_id)
+        from {every(table)} where order_id = (select min(order_id) from {every('orders')} where status <> 'cancelled'
+            and account_id in (select account_id from {every('crm_customers')}))"""
+    duckdb.sql(f"copy ({rows}) to '{folder}/{file}.parquet' (format parquet)")
+"#;
+    script(write, &[text(lake), file, &order.to_string(), day, known]);
+}
+
+/// An order that moves to another day and back counts on the day under which it was delivered last; what has the same id
+/// much later is another order.
+#[test]
+fn an_order_may_come_back_and_ids_may_be_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    generate(&lake, &["--scale", "0.002", "--days", "60", "--seed", "3"]);
+    let days_of = |lake: &Path, order: i64| {
+        let query = format!(
+            "select cast(order_date as varchar) as day from staging.orders where order_id = {order} order by day"
+        );
+        let found = rows(lake, &query);
+        found.iter().map(|row| row["day"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for (moves, day, known) in [
+        (1, "2025-01-10", "2025-01-10 05:00"),
+        (2, "2025-01-12", "2025-01-12 05:00"),
+        (3, "2025-01-10", "2025-01-14 05:00"),
+    ] {
+        deliver(&lake, &format!("moved{moves}"), 900_000_001, day, known);
+        run_on(&lake, "2025-02-25");
+        assert_eq!(days_of(&lake, 900_000_001), [day], "after {moves} deliveries");
+    }
+    let lines = "select min(cast(order_date as varchar)) as day, count(distinct order_date) as days
+        from staging.order_lines where order_id = 900000001";
+    assert_eq!(value(&lake, lines), "\"2025-01-10\"");
+    deliver(&lake, "first", 900_000_002, "2025-01-05", "2025-01-05 05:00");
+    deliver(&lake, "again", 900_000_002, "2025-02-20", "2025-02-20 05:00");
+    run_on(&lake, "2025-02-25");
+    assert_eq!(days_of(&lake, 900_000_002), ["2025-01-05", "2025-02-20"]);
+}

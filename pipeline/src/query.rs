@@ -15,7 +15,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::lake::{DataFile, Lake, StageManifest, TableSnapshot, files_at};
 use crate::project::nearest;
 use crate::run::{
-    CURRENT_RUNS, FinishedRun, RUNS, RunManifest, StageRun, current_runs, rows_of, written_table,
+    CURRENT_RUNS, FinishedRun, RUNS, RunManifest, StageRun, current_runs, rows_of, runs_table, written_table,
 };
 use crate::{Context, Error, Result};
 
@@ -41,7 +41,7 @@ impl Reader {
             Error::Usage(format!("lake {} holds no finished run\nhelp: `strata run --lake {0}`", lake.url()))
         };
         // `runs` is read once, so that runs which finish meanwhile are in none of the tables
-        let runs = files_at(lake, RUNS, None).await?.ok_or_else(none)?;
+        let runs = runs_table(lake).await?.ok_or_else(none)?;
         let rows = rows_of(&engine, lake, &runs).await?;
         let run = RunManifest::newest(lake, &FinishedRun::of(&rows)?).await?.ok_or_else(none)?;
         let context = SessionContext::new_with_state(engine.state().clone());

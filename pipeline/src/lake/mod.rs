@@ -36,8 +36,8 @@ mod store;
 mod writer;
 
 pub use delta::{
-    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_at, set_aside_torn_commit,
-    table_prefix, table_version,
+    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_as_listed, files_at,
+    set_aside_torn_commit, table_prefix, table_version,
 };
 pub use disk::volatile;
 pub use file::DataFile;

@@ -16,7 +16,7 @@ use crate::Result;
 use crate::engine::Engine;
 use crate::lake::{
     DayResults, Lake, Lock, LogFiles, StageManifest, StoredManifest, files_at, stored_manifests,
-    table_version,
+    table_prefix, table_version,
 };
 
 /// Deletions under way at the same time.
@@ -98,10 +98,16 @@ impl Garbage {
             let newest = table_version(lake, &name).await?;
             tables.entry(name).or_default().extend(newest);
         }
+        let mut untouched = Vec::new();
         for (name, versions) in &tables {
             let log = LogFiles::list(lake, name).await?;
             // versions that an earlier cleanup took away need nothing
             let first = log.first_readable().unwrap_or_default();
+            if let Some(commit) = versions.range(first..).find_map(|version| log.damage(Some(*version))) {
+                tracing::warn!("{commit} is gone or empty: nothing of table `{name}` is removed");
+                untouched.push(format!("{}/", table_prefix(name)));
+                continue;
+            }
             for version in versions.range(first..) {
                 let snapshot = files_at(lake, name, Some(*version)).await?;
                 needed_files.extend(snapshot.into_iter().flat_map(|s| s.files).map(|file| file.path));
@@ -118,7 +124,12 @@ impl Garbage {
         };
         let stray = |meta: &ObjectMeta| in_data(meta) && is_old(meta) && !is_needed(meta);
         garbage.data = lake.list("stages").await?.into_iter().filter(stray).collect();
-        garbage.versions = lake.list("published").await?.into_iter().filter(stray).collect();
+        let in_reach = |meta: &ObjectMeta| {
+            let path = lake.relative(&meta.location).unwrap_or_default();
+            !untouched.iter().any(|folder| path.starts_with(folder))
+        };
+        let published = lake.list("published").await?.into_iter();
+        garbage.versions = published.filter(|meta| stray(meta) && in_reach(meta)).collect();
         Ok(garbage)
     }
 

@@ -1,6 +1,6 @@
 //! What the last finished run left: the state that readers see, on which the next run builds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
@@ -11,10 +11,12 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 use futures::{StreamExt, TryStreamExt};
 
 use super::history::{PublishedTable, RunManifest};
+use super::plan::as_of_text;
 use super::progress::Reporter;
+use super::publish::ALL;
 use super::tables::written_table;
 use crate::engine::Engine;
-use crate::lake::{DataFile, Lake, TableSnapshot, files_at, set_aside_torn_commit};
+use crate::lake::{DataFile, Lake, LogFiles, TableSnapshot, files_as_listed, set_aside_torn_commit};
 use crate::{Context, Error, Result};
 
 /// The table in which every finished run has one row.
@@ -43,11 +45,11 @@ impl Last {
     /// Opens the last whole state. The caller holds the lake's lock: commits torn by a loss of power are set aside.
     pub async fn open(engine: &Engine, lake: &Lake, reporter: &Reporter) -> Result<Last> {
         if let Some(aside) = set_aside_torn_commit(lake, RUNS).await? {
-            reporter.say(&format!(
+            reporter.warn(&format!(
                 "the newest row of `{RUNS}` was torn by a loss of power: its run does not count ({aside})"
             ));
         }
-        let Some(runs) = files_at(lake, RUNS, None).await? else { return Ok(Last::default()) };
+        let Some(runs) = runs_table(lake).await? else { return Ok(Last::default()) };
         let finished = FinishedRun::of(&rows_of(engine, lake, &runs).await?)?;
         let runs_version = Some(runs.version);
         let Some(mut run) = RunManifest::newest(lake, &finished).await? else {
@@ -55,24 +57,21 @@ impl Last {
         };
         let versions: Vec<(String, i64)> =
             run.published.iter().map(|(name, table)| (name.clone(), table.version)).collect();
+        let finished_runs = &finished;
         let opened = futures::stream::iter(versions).map(|(name, version)| async move {
-            let snapshot = files_at(lake, &name, Some(version)).await?;
-            let gone = match &snapshot {
-                Some(snapshot) => snapshot.missing(lake, &name).await?.into_iter().cloned().collect(),
-                None => Vec::new(),
-            };
-            Ok::<_, Error>((name, snapshot, gone))
+            let left = Left::of(lake, &name, version, finished_runs).await?;
+            Ok::<_, Error>((name, left))
         });
         let opened: Vec<_> = opened.buffer_unordered(OPENED_AT_ONCE).try_collect().await?;
         let mut tables = BTreeMap::new();
-        for (name, snapshot, gone) in opened {
-            let Some(mut snapshot) = snapshot else {
-                reporter.say(&format!("published table `{name}` is gone; this run starts it again"));
+        for (name, left) in opened {
+            let Left { snapshot: Some(mut snapshot), lost } = left else {
+                reporter.warn(&format!("published table `{name}` is gone; this run starts it again"));
                 run.published.remove(&name);
                 continue;
             };
             if let Some(table) = run.published.get_mut(&name) {
-                forget_parts(&name, table, &mut snapshot, &gone, reporter);
+                forget_parts(&name, table, &mut snapshot, &lost, reporter);
             }
             tables.insert(name, snapshot);
         }
@@ -85,35 +84,71 @@ impl Last {
     }
 }
 
-/// Takes the parts of a table out whose files are gone, as after another program's cleanup, and says so.
+/// The `as_of` of a file's rows, as text; none for a table that is replaced whole.
+type PartName = Option<String>;
+
+fn part_of(file: &DataFile) -> PartName {
+    file.partition.get("as_of").cloned().flatten()
+}
+
+/// What is left of a published table.
+struct Left {
+    /// None: nothing.
+    snapshot: Option<TableSnapshot>,
+    /// The parts that are lost, each with a file that is.
+    lost: BTreeMap<PartName, String>,
+}
+
+impl Left {
+    /// Of a table at `version`. Where a commit of its log is lost, it is what the latest finished run before that commit
+    /// left, without the parts that later runs replaced.
+    async fn of(lake: &Lake, name: &str, version: i64, finished: &[FinishedRun]) -> Result<Left> {
+        let log = LogFiles::list(lake, name).await?;
+        let mut lost = BTreeMap::new();
+        let mut readable = Some(version);
+        if let Some(commit) = log.damage(Some(version)) {
+            let of_runs = || finished.iter().filter_map(|run| Some((run, *run.tables.get(name)?)));
+            let earlier = of_runs().map(|(_, version)| version).filter(|at| {
+                *at < version && Some(*at) >= log.first_readable() && log.damage(Some(*at)).is_none()
+            });
+            readable = earlier.max();
+            let later = of_runs().filter(|(_, at)| Some(*at) > readable);
+            lost.extend(later.map(|(run, _)| (Some(as_of_text(run.as_of)), commit.clone())));
+            lost.insert(None, commit);
+        }
+        let snapshot = match readable {
+            Some(version) => files_as_listed(lake, name, Some(version)).await?,
+            None => None,
+        };
+        if let Some(snapshot) = &snapshot {
+            let gone = snapshot.missing(lake, name).await?.into_iter();
+            lost.extend(gone.map(|file| (part_of(file), file.path.clone())));
+        }
+        Ok(Left { snapshot, lost })
+    }
+}
+
+/// Takes the parts of a table out that are lost, as after another program's cleanup or a loss of power, and says so.
 fn forget_parts(
     name: &str,
     table: &mut PublishedTable,
     snapshot: &mut TableSnapshot,
-    gone: &[DataFile],
+    lost: &BTreeMap<PartName, String>,
     reporter: &Reporter,
 ) {
-    let part_of = |file: &DataFile| file.partition.get("as_of").cloned().flatten();
-    let parts: BTreeSet<Option<String>> = gone.iter().map(part_of).collect();
-    for part in &parts {
-        let example = gone.iter().find(|file| part_of(file) == *part).map_or("", |file| &file.path);
+    for (part, example) in lost {
         match part {
-            Some(as_of) => {
-                reporter.say(&format!(
-                    "published table `{name}`: files of as_of {as_of} are gone, such as {example}; its rows are left out \
-                     until a run for that as_of computes them again"
-                ));
-                table.parts.remove(as_of);
-            }
-            None => {
-                reporter.say(&format!(
-                    "published table `{name}`: files are gone, such as {example}; this run replaces it whole"
-                ));
-                table.parts.clear();
-            }
+            Some(as_of) if table.parts.remove(as_of).is_some() => reporter.warn(&format!(
+                "published table `{name}`: files of as_of {as_of} are gone or empty, such as {example}; its rows are left \
+                 out until a run for that as_of computes them again"
+            )),
+            None if table.parts.remove(ALL).is_some() => reporter.warn(&format!(
+                "published table `{name}`: files are gone or empty, such as {example}; this run replaces it whole"
+            )),
+            _ => {}
         }
     }
-    snapshot.files.retain(|file| !parts.contains(&part_of(file)));
+    snapshot.files.retain(|file| !lost.contains_key(&part_of(file)));
 }
 
 /// A finished run, as the table `runs` lists it.
@@ -168,9 +203,22 @@ pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest
     RunManifest::newest(lake, &FinishedRun::of(&runs_rows(engine, lake).await?)?).await
 }
 
+/// The newest version of the `runs` table; none before the first run. A run whose row is lost does not count, which is
+/// said.
+pub async fn runs_table(lake: &Lake) -> Result<Option<TableSnapshot>> {
+    if let Some(commit) = LogFiles::list(lake, RUNS).await?.damage(None) {
+        tracing::warn!(
+            "table `{RUNS}`: {}{commit} is gone or empty, as after a loss of power: the run of which it held the row does not \
+             count",
+            lake.url()
+        );
+    }
+    files_as_listed(lake, RUNS, None).await
+}
+
 /// All rows of the `runs` table.
 pub async fn runs_rows(engine: &Engine, lake: &Lake) -> Result<Vec<RecordBatch>> {
-    match files_at(lake, RUNS, None).await? {
+    match runs_table(lake).await? {
         Some(snapshot) => rows_of(engine, lake, &snapshot).await,
         None => Ok(Vec::new()),
     }

@@ -38,7 +38,9 @@ pub use as_of::{AsOf, day_start};
 pub use cost::{Amount, Cost, Expected, Forecast, Pace, StageForecast};
 pub use gc::{Garbage, Retention};
 pub use history::{CarriedModel, CarriedState, Inherited, PublishedTable, RunManifest, StageRun, StateOf};
-pub use last::{CURRENT_RUNS, FinishedRun, Last, RUNS, current_runs, last_run, rows_of, runs_rows};
+pub use last::{
+    CURRENT_RUNS, FinishedRun, Last, RUNS, current_runs, last_run, rows_of, runs_rows, runs_table,
+};
 pub use plan::{RunPlan, as_of_text};
 pub use progress::{Reporter, resident_bytes};
 pub use pseudonyms::{FormerResults, Pseudonyms};

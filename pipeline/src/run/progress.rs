@@ -60,6 +60,14 @@ impl Reporter {
             None => tracing::info!("{line}"),
         }
     }
+
+    /// As [`Self::say`], of what somebody should look into.
+    pub fn warn(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| tracing::warn!("{line}")),
+            None => tracing::warn!("{line}"),
+        }
+    }
 }
 
 /// Shows rows a second and resident memory while a stage runs.

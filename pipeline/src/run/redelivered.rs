@@ -36,7 +36,7 @@ const LEAST_BYTES_A_ROW: u64 = 16;
 /// A row's key as a number.
 const KEY: &str = "$key";
 
-/// The rows of one source that share their key with a row of another day.
+/// The rows of one source whose key lies on several days.
 #[derive(Debug, Clone, Default)]
 pub struct Redelivered {
     /// Each row once for every day that is told of it.
@@ -236,7 +236,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Each row with one of these keys beside every other day, near enough, that has the key too.
+    /// Each row with one of these keys for every day, near enough, that has the key: its own day as well.
     fn told(&self, keys: &BTreeSet<i64>, days: &BTreeSet<NaiveDate>) -> Result<LogicalPlan> {
         let schema = Arc::new(Schema::new(vec![Field::new("repeated", DataType::Int64, false)]));
         let keys = Int64Array::from_iter_values(keys.iter().copied());
@@ -254,14 +254,13 @@ impl Search<'_> {
                     (vec![quoted(KEY)], vec!["repeated".to_string()]),
                     None,
                 )?;
-            let others = rows
+            let places = rows
                 .clone()
                 .project(vec![col(quoted(KEY)).alias("other"), self.day().alias(FOR_DAY)])?
                 .distinct()?
-                .alias("others")?;
+                .alias("places")?;
             let apart = cast(self.day(), DataType::Int32) - cast(col(FOR_DAY), DataType::Int32);
-            rows.join(others.build()?, JoinType::Inner, (vec![quoted(KEY)], vec!["other".to_string()]), None)?
-                .filter(self.day().not_eq(col(FOR_DAY)))?
+            rows.join(places.build()?, JoinType::Inner, (vec![quoted(KEY)], vec!["other".to_string()]), None)?
                 .filter(apart.between(lit(-self.within), lit(self.within)))?
                 .project(columns.chain([col(FOR_DAY)]).collect::<Vec<_>>())?
                 .build()

@@ -9,12 +9,12 @@
 with
 returned as (
     select
+        order_date,
         order_id,
         line_no,
         sum(quantity) as quantity
-    from staging.returns
-    where returned_at < $as_of
-    group by order_id, line_no
+    from facts.returns
+    group by order_date, order_id, line_no
 ),
 
 lines as (
@@ -32,7 +32,8 @@ lines as (
     from staging.order_lines as l
     inner join identity.account_person as p on l.account_id = p.account_id
     left join staging.products as g on l.product_id = g.product_id
-    left join returned as r on l.order_id = r.order_id and l.line_no = r.line_no
+    left join returned as r
+        on l.order_date = r.order_date and l.order_id = r.order_id and l.line_no = r.line_no
     where not l.cancelled and day_start(l.order_date, $time_zone) < $as_of
 )
 

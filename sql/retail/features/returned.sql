@@ -7,16 +7,13 @@ with
 known as (
     select
         r.return_id,
-        r.order_id,
         r.quantity,
         r.amount,
         r.return_date,
-        o.order_id is null or p.customer_id is null as orphan,
+        r.order_date is null or p.customer_id is null as orphan,
         p.customer_id
-    from staging.returns as r
-    left join staging.orders as o on r.order_id = o.order_id and o.ordered_at < $as_of
-    left join identity.account_person as p on coalesce(o.account_id, r.account_id) = p.account_id
-    where r.returned_at < $as_of
+    from facts.returns as r
+    left join identity.account_person as p on r.account_id = p.account_id
 )
 
 select

@@ -3,7 +3,7 @@
 -- why: inlined into the facts, so that raw events are read once and no copy of them is written; only the columns
 --    that facts need come along, since rows are sorted to find copies
 with
--- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+-- Rows of each day, and all rows of keys that lie on several days, which say which of these counts.
 source as (
     select
         event_id,
@@ -17,7 +17,7 @@ source as (
         ingested_at,
         event_date,
         event_date as for_day,
-        false as elsewhere
+        false as again
     from raw.events
     union all
     select
@@ -32,7 +32,7 @@ source as (
         ingested_at,
         event_date,
         for_day,
-        true as elsewhere
+        true as again
     from redelivered.events
 ),
 
@@ -49,7 +49,7 @@ judged as (
         ingested_at,
         event_date,
         for_day,
-        elsewhere,
+        again,
         case
             when event_id is null or device_id is null or event_time is null then 'missing_key'
             when out_of_range($earliest_date, $latest_date, event_time, ingested_at, event_date) then 'out_of_range'
@@ -92,29 +92,21 @@ ranked as (
                 place
         ) as copy
     from judged
-    where not elsewhere
+    where not again
 ),
 
--- The delivery under another day that became known last, of two at once that of the later day.
-others as (
+-- Per key the day under which it was delivered last, of two at once the later day.
+last_days as (
     select
         for_day,
         event_id,
         event_date,
-        coalesce(min(ingested_at), min(event_time)) as known_at
+        row_number() over (
+            partition by for_day, event_id order by coalesce(max(ingested_at), max(event_time)) desc, event_date desc
+        ) as place
     from judged
-    where elsewhere and broken is null
+    where again and broken is null
     group by for_day, event_id, event_date
-),
-
-latest_other as (
-    select
-        for_day,
-        event_id,
-        event_date,
-        known_at,
-        row_number() over (partition by for_day, event_id order by known_at desc, event_date desc) as place
-    from others
 )
 
 select
@@ -131,10 +123,7 @@ select
     case
         when r.broken is not null then r.broken
         when r.copy > 1 then 'duplicate_event'
-        when
-            l.known_at > coalesce(r.ingested_at, r.event_time)
-            or (l.known_at = coalesce(r.ingested_at, r.event_time) and l.event_date > r.event_date)
-            then 'superseded_event'
+        when l.event_date <> r.event_date then 'superseded_event'
     end as rule
 from ranked as r
-left join latest_other as l on r.event_date = l.for_day and r.event_id = l.event_id and l.place = 1
+left join last_days as l on r.event_date = l.for_day and r.event_id = l.event_id and l.place = 1

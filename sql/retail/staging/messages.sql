@@ -6,7 +6,7 @@
 -- accounts: raw.messages
 -- why: an outcome before its cause is emptied and flagged, the message stays
 with
--- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+-- Rows of each day, and all rows of keys that lie on several days, which say which of these counts.
 deliveries as (
     select
         message_id,
@@ -21,7 +21,7 @@ deliveries as (
         ingested_at,
         sent_date,
         sent_date as for_day,
-        false as elsewhere
+        false as again
     from raw.messages
     union all
     select
@@ -37,7 +37,7 @@ deliveries as (
         ingested_at,
         sent_date,
         for_day,
-        true as elsewhere
+        true as again
     from redelivered.messages
 ),
 
@@ -60,7 +60,7 @@ source as (
         coalesce(ingested_at, sent_at) as known_at,
         sent_date,
         for_day,
-        elsewhere
+        again
     from deliveries
 ),
 
@@ -79,7 +79,7 @@ judged as (
         ingested_at,
         sent_date,
         for_day,
-        elsewhere,
+        again,
         known_at,
         case
             when message_id is null or campaign_id is null or account_id is null or sent_at is null then 'missing_key'
@@ -107,7 +107,6 @@ ranked as (
         joined_at,
         invalid_outcome,
         sent_date,
-        known_at,
         broken,
         row_number() over (
             partition by sent_date, message_id
@@ -116,29 +115,21 @@ ranked as (
                 joined_at
         ) as copy
     from judged
-    where not elsewhere
+    where not again
 ),
 
--- The delivery under another day that became known last, of two at once that of the later day.
-others as (
+-- Per key the day under which it was delivered last, of two at once the later day.
+last_days as (
     select
         for_day,
         message_id,
         sent_date,
-        min(known_at) as known_at
+        row_number() over (
+            partition by for_day, message_id order by max(known_at) desc, sent_date desc
+        ) as place
     from judged
-    where elsewhere and broken is null
+    where again and broken is null
     group by for_day, message_id, sent_date
-),
-
-latest_other as (
-    select
-        for_day,
-        message_id,
-        sent_date,
-        known_at,
-        row_number() over (partition by for_day, message_id order by known_at desc, sent_date desc) as place
-    from others
 )
 
 select
@@ -156,7 +147,7 @@ select
     case
         when r.broken is not null then r.broken
         when r.copy > 1 then 'duplicate_message'
-        when l.known_at > r.known_at or (l.known_at = r.known_at and l.sent_date > r.sent_date) then 'superseded_message'
+        when l.sent_date <> r.sent_date then 'superseded_message'
     end as rule
 from ranked as r
-left join latest_other as l on r.sent_date = l.for_day and r.message_id = l.message_id and l.place = 1
+left join last_days as l on r.sent_date = l.for_day and r.message_id = l.message_id and l.place = 1

@@ -26,6 +26,7 @@ elsewhere as (
         order_id,
         line_no
     from redelivered.order_items
+    where order_date <> for_day
     group by for_day, order_id, line_no
 ),
 

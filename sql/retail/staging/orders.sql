@@ -6,7 +6,7 @@
 -- accounts: raw.orders
 -- why: a discount that cannot be is emptied and flagged, the order stays
 with
--- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+-- Rows of each day, and all rows of keys that lie on several days, which say which of these counts.
 deliveries as (
     select
         order_id,
@@ -19,7 +19,7 @@ deliveries as (
         ingested_at,
         order_date,
         order_date as for_day,
-        false as elsewhere
+        false as again
     from raw.orders
     union all
     select
@@ -33,7 +33,7 @@ deliveries as (
         ingested_at,
         order_date,
         for_day,
-        true as elsewhere
+        true as again
     from redelivered.orders
 ),
 
@@ -52,7 +52,7 @@ source as (
         coalesce(ingested_at, ordered_at) as known_at,
         order_date,
         for_day,
-        elsewhere
+        again
     from deliveries
 ),
 
@@ -69,7 +69,7 @@ judged as (
         ingested_at,
         order_date,
         for_day,
-        elsewhere,
+        again,
         known_at,
         case
             when order_id is null or account_id is null or ordered_at is null then 'missing_key'
@@ -94,36 +94,27 @@ ranked as (
         discount,
         invalid_discount,
         order_date,
-        known_at,
         broken,
         row_number() over (
             partition by order_date, order_id
             order by broken is not null, known_at, account_id, channel, status, ordered_at, discount, device_id
         ) as copy
     from judged
-    where not elsewhere
+    where not again
 ),
 
--- The delivery under another day that became known last, of two at once that of the later day.
-others as (
+-- Per key the day under which it was delivered last, of two at once the later day.
+last_days as (
     select
         for_day,
         order_id,
         order_date,
-        min(known_at) as known_at
+        row_number() over (
+            partition by for_day, order_id order by max(known_at) desc, order_date desc
+        ) as place
     from judged
-    where elsewhere and broken is null
+    where again and broken is null
     group by for_day, order_id, order_date
-),
-
-latest_other as (
-    select
-        for_day,
-        order_id,
-        order_date,
-        known_at,
-        row_number() over (partition by for_day, order_id order by known_at desc, order_date desc) as place
-    from others
 )
 
 select
@@ -139,7 +130,7 @@ select
     case
         when r.broken is not null then r.broken
         when r.copy > 1 then 'duplicate_order'
-        when l.known_at > r.known_at or (l.known_at = r.known_at and l.order_date > r.order_date) then 'superseded_order'
+        when l.order_date <> r.order_date then 'superseded_order'
     end as rule
 from ranked as r
-left join latest_other as l on r.order_date = l.for_day and r.order_id = l.order_id and l.place = 1
+left join last_days as l on r.order_date = l.for_day and r.order_id = l.order_id and l.place = 1

@@ -5,7 +5,7 @@
 -- quarantine: rule
 -- accounts: raw.returns
 with
--- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+-- Rows of each day, and all rows of keys that lie on several days, which say which of these counts.
 deliveries as (
     select
         return_id,
@@ -19,7 +19,7 @@ deliveries as (
         ingested_at,
         return_date,
         return_date as for_day,
-        false as elsewhere
+        false as again
     from raw.returns
     union all
     select
@@ -34,7 +34,7 @@ deliveries as (
         ingested_at,
         return_date,
         for_day,
-        true as elsewhere
+        true as again
     from redelivered.returns
 ),
 
@@ -52,7 +52,7 @@ source as (
         coalesce(ingested_at, returned_at) as known_at,
         return_date,
         for_day,
-        elsewhere
+        again
     from deliveries
 ),
 
@@ -69,7 +69,7 @@ judged as (
         ingested_at,
         return_date,
         for_day,
-        elsewhere,
+        again,
         known_at,
         case
             when return_id is null or order_id is null or returned_at is null then 'missing_key'
@@ -96,7 +96,6 @@ ranked as (
         amount,
         returned_at,
         return_date,
-        known_at,
         broken,
         row_number() over (
             partition by return_date, return_id
@@ -104,29 +103,21 @@ ranked as (
                 broken is not null, known_at, order_id, line_no, account_id, quantity, amount, returned_at, reason
         ) as copy
     from judged
-    where not elsewhere
+    where not again
 ),
 
--- The delivery under another day that became known last, of two at once that of the later day.
-others as (
+-- Per key the day under which it was delivered last, of two at once the later day.
+last_days as (
     select
         for_day,
         return_id,
         return_date,
-        min(known_at) as known_at
+        row_number() over (
+            partition by for_day, return_id order by max(known_at) desc, return_date desc
+        ) as place
     from judged
-    where elsewhere and broken is null
+    where again and broken is null
     group by for_day, return_id, return_date
-),
-
-latest_other as (
-    select
-        for_day,
-        return_id,
-        return_date,
-        known_at,
-        row_number() over (partition by for_day, return_id order by known_at desc, return_date desc) as place
-    from others
 )
 
 select
@@ -141,7 +132,7 @@ select
     case
         when r.broken is not null then r.broken
         when r.copy > 1 then 'duplicate_return'
-        when l.known_at > r.known_at or (l.known_at = r.known_at and l.return_date > r.return_date) then 'superseded_return'
+        when l.return_date <> r.return_date then 'superseded_return'
     end as rule
 from ranked as r
-left join latest_other as l on r.return_date = l.for_day and r.return_id = l.return_id and l.place = 1
+left join last_days as l on r.return_date = l.for_day and r.return_id = l.return_id and l.place = 1

@@ -6,7 +6,7 @@
 -- accounts: raw.texts
 -- why: a rating that cannot be is emptied and flagged, the text stays
 with
--- Rows of each day, and those of other days that share a key with one of them, which say whether it still counts.
+-- Rows of each day, and all rows of keys that lie on several days, which say which of these counts.
 deliveries as (
     select
         text_id,
@@ -19,7 +19,7 @@ deliveries as (
         ingested_at,
         written_date,
         written_date as for_day,
-        false as elsewhere
+        false as again
     from raw.texts
     union all
     select
@@ -33,7 +33,7 @@ deliveries as (
         ingested_at,
         written_date,
         for_day,
-        true as elsewhere
+        true as again
     from redelivered.texts
 ),
 
@@ -51,7 +51,7 @@ source as (
         coalesce(ingested_at, written_at) as known_at,
         written_date,
         for_day,
-        elsewhere
+        again
     from deliveries
 ),
 
@@ -68,7 +68,7 @@ judged as (
         ingested_at,
         written_date,
         for_day,
-        elsewhere,
+        again,
         known_at,
         case
             when text_id is null or account_id is null or written_at is null then 'missing_key'
@@ -95,36 +95,27 @@ ranked as (
         body,
         written_at,
         written_date,
-        known_at,
         broken,
         row_number() over (
             partition by written_date, text_id
             order by broken is not null, known_at, kind, account_id, product_id, rating, written_at, body
         ) as copy
     from judged
-    where not elsewhere
+    where not again
 ),
 
--- The delivery under another day that became known last, of two at once that of the later day.
-others as (
+-- Per key the day under which it was delivered last, of two at once the later day.
+last_days as (
     select
         for_day,
         text_id,
         written_date,
-        min(known_at) as known_at
+        row_number() over (
+            partition by for_day, text_id order by max(known_at) desc, written_date desc
+        ) as place
     from judged
-    where elsewhere and broken is null
+    where again and broken is null
     group by for_day, text_id, written_date
-),
-
-latest_other as (
-    select
-        for_day,
-        text_id,
-        written_date,
-        known_at,
-        row_number() over (partition by for_day, text_id order by known_at desc, written_date desc) as place
-    from others
 )
 
 select
@@ -140,7 +131,7 @@ select
     case
         when r.broken is not null then r.broken
         when r.copy > 1 then 'duplicate_text'
-        when l.known_at > r.known_at or (l.known_at = r.known_at and l.written_date > r.written_date) then 'superseded_text'
+        when l.written_date <> r.written_date then 'superseded_text'
     end as rule
 from ranked as r
-left join latest_other as l on r.written_date = l.for_day and r.text_id = l.text_id and l.place = 1
+left join last_days as l on r.written_date = l.for_day and r.text_id = l.text_id and l.place = 1

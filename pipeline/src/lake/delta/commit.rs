@@ -10,7 +10,7 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 
 use super::schema::{changed_metadata, check_evolution, delta_schema, metadata};
-use super::{FOOTER_TAG, Table, TableSnapshot, WEIGHT_TAG, WRITER_TAG, signed};
+use super::{FOOTER_TAG, LogFiles, Table, TableSnapshot, WEIGHT_TAG, WRITER_TAG, signed};
 use crate::lake::{DataFile, Lake};
 use crate::{Context, Error, Result};
 
@@ -157,7 +157,7 @@ impl Publication {
                     self.table.refuse_later_epoch(state, &self.application, self.epoch).await?;
                     let actions = self.difference(state)?;
                     if actions.is_empty() {
-                        return signed(state.version());
+                        return self.table.committed(&self.lake, signed(state.version())?).await;
                     }
                     (actions, self.overwrite())
                 }
@@ -169,7 +169,7 @@ impl Publication {
             fence().await?;
             let txn = (self.application.as_str(), self.epoch);
             match self.table.commit(state.as_ref(), actions, operation, txn).await {
-                Ok(version) => return Ok(version),
+                Ok(version) => return self.table.committed(&self.lake, version).await,
                 // a commit may stand although its answer was lost, which the next look shows; others' commits are tried
                 // against several times, what fails otherwise once more
                 Err(error) => {
@@ -234,7 +234,7 @@ pub async fn append(
         if let (Some(state), Some(version)) = (&state, version) {
             let present = table.files(state);
             if wanted.is_subset(&paths(present.iter())) {
-                return Ok(version);
+                return table.committed(lake, version).await;
             }
             table.refuse_later_epoch(state, write.txn.0, write.txn.1).await?;
         }
@@ -269,7 +269,7 @@ pub async fn append(
         };
         fence().await?;
         match table.commit(state.as_ref(), actions, operation, write.txn).await {
-            Ok(version) => return Ok(version),
+            Ok(version) => return table.committed(lake, version).await,
             // it may stand although its answer was lost: one more look tells
             Err(error) => failed = Some(error),
         }
@@ -277,18 +277,39 @@ pub async fn append(
 }
 
 impl Table {
-    /// The newest version; one that was torn by a loss of power is set aside first.
+    /// The newest version. A commit that was torn by a loss of power is set aside first, and one that is gone is made an
+    /// empty one, as the log can be read no further otherwise.
     async fn newest(&self, lake: &Lake) -> Result<Option<DeltaTableState>> {
-        match self.load(None).await {
-            Err(error) => match super::set_aside_torn_commit(lake, &self.name).await? {
-                Some(aside) => {
-                    tracing::warn!(table = self.name, aside, "the newest commit is torn and was set aside");
-                    self.load(None).await
-                }
-                None => Err(error),
-            },
-            loaded => loaded,
+        let mut loaded = self.load(None).await;
+        if loaded.is_err()
+            && let Some(aside) = super::set_aside_torn_commit(lake, &self.name).await?
+        {
+            tracing::warn!(table = self.name, aside, "the newest commit is torn and was set aside");
+            loaded = self.load(None).await;
         }
+        let Err(error) = loaded else { return loaded };
+        let log = LogFiles::list(lake, &self.name).await?;
+        let Some(lost) = log.damage(None) else { return Err(error) };
+        for gone in log.gaps() {
+            tracing::warn!(table = self.name, gone, "a commit is gone and counts as empty");
+            lake.put(&gone, "".into()).await?;
+        }
+        self.load(None).await.map_err(|error| {
+            let log = format!("{}{}", lake.url(), super::log_folder(&self.name));
+            Error::other(format!(
+                "{error}\nhelp: {lost} is gone or empty: bring it back from a backup, or move {log} away, and the next run \
+                 makes the table anew"
+            ))
+        })
+    }
+
+    /// A version that was committed, and that can be read: a checkpoint takes the place of commits that are lost.
+    async fn committed(&self, lake: &Lake, version: i64) -> Result<i64> {
+        if let Some(lost) = LogFiles::list(lake, &self.name).await?.damage(Some(version)) {
+            tracing::warn!(table = self.name, lost, "a commit is lost; a checkpoint takes its place");
+            self.write_checkpoint(version).await?;
+        }
+        Ok(version)
     }
 
     /// Refuses to write after a later epoch has written: that one's holder has taken over.

@@ -5,14 +5,16 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::TransactionError;
 use deltalake_core::kernel::{Add, Metadata};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::protocol::checkpoints::create_checkpoint;
 use deltalake_core::table::state::DeltaTableState;
+use deltalake_core::{DeltaTable, DeltaTableError};
 use object_store::ObjectMeta;
 use object_store::prefix::PrefixStore;
 use serde_json::Value;
@@ -63,19 +65,34 @@ pub fn table_prefix(name: &str) -> String {
     format!("published/{name}")
 }
 
+/// Where the log of a published table lies.
+fn log_folder(name: &str) -> String {
+    format!("{}/_delta_log", table_prefix(name))
+}
+
 /// The newest version of a published table; `None` when there is no such table.
 pub async fn table_version(lake: &Lake, name: &str) -> Result<Option<i64>> {
-    let table = Table::at(lake, name)?;
-    if !table.exists().await? {
-        return Ok(None);
-    }
-    let version = table.log.get_latest_version(0).await.map_err(|e| table.error("reading", e))?;
-    signed(version).map(Some)
+    Ok(LogFiles::list(lake, name).await?.newest())
 }
 
 /// A published table at `version`, or at its newest; `None` when there is no such table. A version that is gone is
 /// [`Error::Usage`].
+///
+/// # Errors
+/// When a commit that the version is made of is gone or empty, which Delta itself takes for a commit of nothing.
 pub async fn files_at(lake: &Lake, name: &str, version: Option<i64>) -> Result<Option<TableSnapshot>> {
+    if let Some(commit) = LogFiles::list(lake, name).await?.damage(version) {
+        return Err(Error::other(format!(
+            "table `{name}` cannot be read: {}{commit} is gone or empty, as after a loss of power\nhelp: bring the \
+             file back, or run again: the next run says what is lost, and publishes the table anew",
+            lake.url()
+        )));
+    }
+    files_as_listed(lake, name, version).await
+}
+
+/// As [`files_at`], but a commit that is empty is one of nothing.
+pub async fn files_as_listed(lake: &Lake, name: &str, version: Option<i64>) -> Result<Option<TableSnapshot>> {
     let table = Table::at(lake, name)?;
     let version = version.map(u64::try_from).transpose().context(format!("version of table {name}"))?;
     let Some(state) = table.load(version).await? else {
@@ -93,24 +110,59 @@ pub async fn files_at(lake: &Lake, name: &str, version: Option<i64>) -> Result<O
 /// What the log of a table has files for.
 #[derive(Debug)]
 pub struct LogFiles {
+    folder: String,
     /// Version, and whether it is a checkpoint.
     files: Vec<(i64, bool, ObjectMeta)>,
 }
 
 impl LogFiles {
     pub async fn list(lake: &Lake, name: &str) -> Result<LogFiles> {
-        let listed = lake.list(&format!("{}/_delta_log", table_prefix(name))).await?;
+        let folder = log_folder(name);
         let file = |meta: ObjectMeta| {
             let (version, rest) = meta.location.filename()?.split_once('.')?;
-            Some((version.parse().ok()?, rest == "checkpoint.parquet", meta))
+            Some((version.parse().ok()?, rest.starts_with("checkpoint."), meta))
         };
-        Ok(LogFiles { files: listed.into_iter().filter_map(file).collect() })
+        let files = lake.list(&folder).await?.into_iter().filter_map(file).collect();
+        Ok(LogFiles { folder, files })
+    }
+
+    /// The newest version; none where there is no table.
+    pub fn newest(&self) -> Option<i64> {
+        self.files.iter().map(|(version, ..)| *version).max()
+    }
+
+    /// The first commit that `version`, or the newest, is made of and that is gone or empty. A version from before the
+    /// first that can be read was cleaned up, which is no damage.
+    pub fn damage(&self, version: Option<i64>) -> Option<String> {
+        let version = version.or(self.newest()).filter(|version| Some(*version) <= self.newest())?;
+        if self.first_readable().is_some_and(|first| version < first) {
+            return None;
+        }
+        let starts = self.files.iter().filter(|(of, is_checkpoint, _)| *is_checkpoint && *of <= version);
+        let start = starts.map(|(of, ..)| of + 1).max().unwrap_or(0);
+        let whole: BTreeSet<&str> = self
+            .files
+            .iter()
+            .filter(|(.., meta)| meta.size > 0)
+            .filter_map(|(.., meta)| meta.location.filename())
+            .collect();
+        let commits = (start..=version).map(|version| format!("{version:020}.json"));
+        let lost = commits.into_iter().find(|commit| !whole.contains(commit.as_str()))?;
+        Some(format!("{}/{lost}", self.folder))
     }
 
     /// The earliest version that can still be read.
     pub fn first_readable(&self) -> Option<i64> {
         let starts = self.files.iter().filter(|(version, is_checkpoint, _)| *is_checkpoint || *version == 0);
         starts.map(|(version, ..)| *version).min()
+    }
+
+    /// Commits that are gone though others before and after them are there.
+    fn gaps(&self) -> Vec<String> {
+        let there: BTreeSet<i64> = self.files.iter().map(|(version, ..)| *version).collect();
+        let (first, last) = (there.first().copied().unwrap_or(0), there.last().copied().unwrap_or(0));
+        let gone = (first..last).filter(|version| !there.contains(version));
+        gone.map(|version| format!("{}/{version:020}.json", self.folder)).collect()
     }
 
     /// The files that reading version `oldest` and later ones does not need: all before the newest checkpoint that is not
@@ -126,8 +178,7 @@ impl LogFiles {
 /// Sets the newest commit of a table aside when it was torn by a loss of power, so that the version before it is the
 /// newest again, and returns where it lies now. To be called by the holder of the lake's lock.
 pub async fn set_aside_torn_commit(lake: &Lake, name: &str) -> Result<Option<String>> {
-    let log = format!("{}/_delta_log", table_prefix(name));
-    let listed = lake.list(&log).await?;
+    let listed = lake.list(&log_folder(name)).await?;
     let commits = listed.iter().filter_map(|meta| lake.relative(&meta.location));
     let is_commit = |path: &&str| {
         let stem = path.rsplit('/').next().and_then(|file| file.strip_suffix(".json"));
@@ -167,6 +218,14 @@ impl Table {
 
     async fn exists(&self) -> Result<bool> {
         self.log.is_delta_table_location().await.map_err(|e| self.error("looking for", e))
+    }
+
+    /// Writes a checkpoint at `version`, from which on the commits before it are not needed.
+    async fn write_checkpoint(&self, version: i64) -> Result<()> {
+        let mut table = DeltaTable::new(self.log.clone());
+        let version = u64::try_from(version).context("version of a table")?;
+        table.load_version(version).await.map_err(|e| self.error("reading", e))?;
+        create_checkpoint(&table, None).await.map_err(|e| self.error("writing a checkpoint of", e))
     }
 
     async fn load(&self, version: Option<u64>) -> Result<Option<DeltaTableState>> {
