@@ -28,6 +28,11 @@ const PROJECTS: [&str; 6] = [
     "../tests/projects/febrl",
 ];
 
+/// Whether a model says that nothing can be learned from such rows, which is no failure of a computation.
+fn is_refusal(stage: &str, error: &str) -> bool {
+    stage.starts_with("models.") && (error.contains("train on more") || error.contains("make them NULL"))
+}
+
 /// Each stage computes what its inputs, themselves computed from extreme raw values, let through.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_stage_fails_on_extreme_values() {
@@ -41,7 +46,9 @@ async fn no_stage_fails_on_extreme_values() {
         for stage in stages.stages() {
             // shown with --nocapture
             eprintln!("{project} {stage}");
-            if let Err(error) = stages.keep(&stage).await {
+            if let Err(error) = stages.keep(&stage).await
+                && !is_refusal(&stage, &error)
+            {
                 failures.push(format!("{project} {stage}: {error}"));
             }
         }
