@@ -73,6 +73,21 @@ fn sql_takes_a_file_standard_input_or_nothing() {
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         assert_eq!(String::from_utf8_lossy(&said.stdout), from_file);
     }
+    // a path with blanks, a byte-order mark, a comment that looks like an option
+    let marked = folder.path().join("my count.SQL");
+    std::fs::write(&marked, format!("\u{feff}{query}")).unwrap();
+    for given in [text(&marked), query, "--count\nselect count(distinct segment) as n from segments"] {
+        assert_eq!(ok(&["sql", "--lake", lake, given, "--format", "csv"]), from_file, "{given}");
+    }
+    let said =
+        with_input(strata(&["sql", "--lake", lake, "-", "--format", "csv"]), &format!("\u{feff}{query}"));
+    assert_eq!(String::from_utf8_lossy(&said.stdout), from_file);
+    let missing = folder.path().join("no such file.sql");
+    let said = fails(2, &["sql", "--lake", lake, text(&missing)]);
+    assert!(said.contains("there is no file") && said.contains("no such file.sql"), "{said}");
+    std::fs::write(&missing, b"select 1\n, '\xff'").unwrap();
+    let said = fails(2, &["sql", "--lake", lake, text(&missing)]);
+    assert!(said.contains("no such file.sql: line 2 is not UTF-8"), "{said}");
 }
 
 fn with_input(mut command: Command, input: &str) -> Output {

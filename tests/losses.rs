@@ -152,14 +152,22 @@ fn a_lost_manifest_of_a_run_stops_no_later_run_and_loses_no_published_row() {
 
 #[test]
 fn a_lost_commit_is_named_and_hides_no_row_in_silence() {
-    for damage in [empty, remove] {
+    let second = "published/spend/_delta_log/00000000000000000001.json";
+    let newest = "published/spend/_delta_log/00000000000000000002.json";
+    for (damage, commit, lost) in [
+        (empty as fn(&Path), second, &["2025-01-03", "2025-01-04"][..]),
+        (remove, second, &["2025-01-03", "2025-01-04"]),
+        (cut, second, &["2025-01-03", "2025-01-04"]),
+        (empty, newest, &["2025-01-04"]),
+        (remove, newest, &["2025-01-04"]),
+        (cut, newest, &["2025-01-04"]),
+    ] {
         let (shop, undisturbed) = (Shop::open(), Shop::open());
         for day in ["2025-01-02", "2025-01-03", "2025-01-04"] {
             shop.run(day);
             undisturbed.run(day);
         }
         // Delta itself takes an empty commit for one of nothing
-        let commit = "published/spend/_delta_log/00000000000000000001.json";
         damage(&shop.lake.path().join(commit));
         let query = ["sql", "--lake", text(shop.lake.path()), "select count(*) from spend"];
         let said = fails(1, &query);
@@ -171,32 +179,58 @@ fn a_lost_commit_is_named_and_hides_no_row_in_silence() {
         assert!(output.status.success() && said.contains(commit), "{said}");
         let said = shop.run("2025-01-05");
         undisturbed.run("2025-01-05");
-        for lost in ["2025-01-03", "2025-01-04"] {
+        for lost in lost {
             assert!(said.lines().any(|line| line.contains(commit) && line.contains(lost)), "{lost}: {said}");
         }
-        assert_eq!(shop.spend().len(), 3, "of the first and the last run");
-        for day in ["2025-01-03", "2025-01-04"] {
+        let lost_rows = 2 * lost.len();
+        assert_eq!(shop.spend().len(), undisturbed.spend().len() - lost_rows, "{commit}: {said}");
+        for day in lost {
             let said = shop.run(day);
             assert!(!said.contains("WARN"), "{said}");
             undisturbed.run(day);
         }
         assert_eq!(shop.spend(), undisturbed.spend());
     }
-    // a row of `runs`: its run does not count
-    let shop = Shop::open();
-    for day in ["2025-01-02", "2025-01-03", "2025-01-04"] {
-        shop.run(day);
+}
+
+#[test]
+fn a_table_without_a_readable_version_begins_again() {
+    for damage in [cut, empty, remove] {
+        for runs in [1, 3] {
+            let shop = Shop::open();
+            for day in ["2025-01-02", "2025-01-03", "2025-01-04"].iter().take(runs) {
+                shop.run(day);
+            }
+            let commit = "published/spend/_delta_log/00000000000000000000.json";
+            damage(&shop.lake.path().join(commit));
+            let said = shop.run("2025-01-05");
+            assert!(said.contains("published table `spend` is gone"), "{said}");
+            let days = rows(shop.lake.path(), "select distinct as_of from spend");
+            assert_eq!(days.len(), 1, "{said}");
+            assert!(!shop.run("2025-01-06").contains("WARN"));
+            assert_eq!(rows(shop.lake.path(), "select distinct as_of from spend").len(), 2);
+        }
     }
-    let commit = "published/runs/_delta_log/00000000000000000001.json";
-    empty(&shop.lake.path().join(commit));
-    let output = run(&["sql", "--lake", text(shop.lake.path()), "select epoch from runs order by epoch"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains(commit), "{said}");
-    shop.run("2025-01-05");
-    let runs = rows(shop.lake.path(), "select epoch from runs order by epoch");
-    let epochs: Vec<i64> = runs.iter().map(|run| run["epoch"].as_i64().unwrap()).collect();
-    assert_eq!(epochs, [1, 3, 4]);
-    assert!(!shop.run("2025-01-06").contains("WARN"));
+}
+
+#[test]
+fn a_run_whose_row_is_lost_does_not_count_and_stops_no_other() {
+    for damage in [cut, empty, remove] {
+        let shop = Shop::open();
+        for day in ["2025-01-02", "2025-01-03", "2025-01-04"] {
+            shop.run(day);
+        }
+        let commit = "published/runs/_delta_log/00000000000000000001.json";
+        damage(&shop.lake.path().join(commit));
+        let output = run(&["sql", "--lake", text(shop.lake.path()), "select epoch from runs order by epoch"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(commit) || said.contains("the next `strata run` mends"), "{said}");
+        shop.run("2025-01-05");
+        let runs = rows(shop.lake.path(), "select epoch from runs order by epoch");
+        let epochs: Vec<i64> = runs.iter().map(|run| run["epoch"].as_i64().unwrap()).collect();
+        assert_eq!(epochs, [1, 3, 4]);
+        assert!(!shop.run("2025-01-06").contains("WARN"));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use crate::support::project::{Wrong, refusal, tiny, tiny_file, write};
-use crate::support::{ok, text};
+use crate::support::{fails, ok, text};
 
 #[test]
 fn headers_are_refused_that_lack_or_invent_something() {
@@ -310,4 +310,28 @@ fn files_and_models_are_checked() {
     let undated = spend.replace("    $as_of as as_of,\n", "").replace("as_of, ", "");
     let project = tiny(&[("segments/spend.sql", &undated)]);
     assert!(refusal(project.path()).contains("has no column `as_of`"));
+}
+
+/// Files as editors of other systems write them.
+#[test]
+fn files_may_have_a_byte_order_mark_and_a_loud_ending() {
+    let project = tiny(&[]);
+    let folder = project.path();
+    for file in ["project.toml", "staging/sales.sql", "raw/sales.sql"] {
+        let content = std::fs::read_to_string(folder.join(file)).unwrap();
+        std::fs::write(folder.join(file), format!("\u{feff}{content}")).unwrap();
+    }
+    std::fs::rename(folder.join("staging/sales.sql"), folder.join("staging/sales.SQL")).unwrap();
+    // no file of the project
+    write(folder, &[(".ipynb_checkpoints/sales-checkpoint.sql", "nonsense")]);
+    ok(&["check", "--project", text(folder)]);
+    std::fs::copy(folder.join("staging/sales.SQL"), folder.join("staging/sales.sql")).unwrap();
+    assert!(fails(2, &["check", "--project", text(folder)]).contains("two files staging/sales.sql"));
+    std::fs::remove_file(folder.join("staging/sales.sql")).unwrap();
+    std::fs::write(folder.join("raw/sales.sql"), b"-- What was sold.\n-- \xe9\n").unwrap();
+    let said = fails(2, &["check", "--project", text(folder)]);
+    assert!(
+        said.contains("raw/sales.sql: line 2 is not UTF-8") && said.contains("save the file as UTF-8"),
+        "{said}"
+    );
 }

@@ -14,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 use crate::support::project::{tiny, tiny_file, write};
 use crate::support::python::script;
 use crate::support::world::{last_run, rows};
-use crate::support::{fails, ok, text};
+use crate::support::{fails, ok, run, text};
 
 /// The project of these tests has no settings.
 const SETTINGS: (&str, &str) = ("project.toml", "name = \"tiny\"\ntime_zone = \"UTC\"\n");
@@ -186,5 +186,98 @@ fn a_value_that_cannot_be_read_is_found_far_into_a_large_file() {
     let said = fails(3, &[&["run", "--lake", text(lake.path())], &args[..]].concat());
     for word in ["raw/sales/a.csv", "line 54321", "`amount`", "`ten`", "help: "] {
         assert!(said.contains(word), "no `{word}` in:\n{said}");
+    }
+}
+
+const FROM_PARQUET: &str = "-- What was sold.\n-- grain: id\ncreate external table raw.sales (id bigint, amount double)\n\
+    stored as parquet\nlocation 'raw/sales/'\n";
+
+const FROM_CSV: &str = "-- What was sold.\n-- grain: id\ncreate external table raw.sales (id bigint, amount double)\n\
+    stored as csv\nlocation 'raw/sales/'\n";
+
+/// A project that counts the rows of `raw.sales`.
+fn counting(contract: &str) -> tempfile::TempDir {
+    tiny(&[
+        SETTINGS,
+        ("raw/sales.sql", contract),
+        (
+            "staging/sales.sql",
+            "-- One row per sale.\n-- grain: id\n-- store: table\n\
+             select id, cast(amount as decimal(18, 2)) as amount from raw.sales\n",
+        ),
+        (
+            "segments/spend.sql",
+            "-- What was sold.\n-- grain: as_of\n-- store: table\n\
+             select $as_of as as_of, count(*) as sales, sum(amount) as amount from staging.sales\n",
+        ),
+    ])
+}
+
+/// Hidden folders, backups and unfinished files are no files of a source; a run says what it left out.
+#[test]
+fn copies_and_hidden_files_are_left_out_and_named() {
+    let sales = parquet([1.0, 5.0, 7.0, 9.0]);
+    let csv = b"id,amount\n1,2\n".as_slice();
+    let parquet_files = (
+        "part-00000 b.PARQUET c.parq deep/er/d.parquet",
+        "_temporary/0/e.parquet .hidden/f.parquet g.parquet.bak h.parquet~ _SUCCESS i.json",
+    );
+    let csv_files = (
+        "a b.CSV c.txt deep/er/d.csv",
+        ".ipynb_checkpoints/e-checkpoint.csv f.csv.bak g.csv.tmp h.csv.crdownload i.parquet",
+    );
+    for (contract, content, (read, left_out)) in
+        [(FROM_PARQUET, sales.as_slice(), parquet_files), (FROM_CSV, csv, csv_files)]
+    {
+        let (read, left_out): (Vec<&str>, Vec<&str>) =
+            (read.split(' ').collect(), left_out.split(' ').collect());
+        let (project, lake) = (counting(contract), tempfile::tempdir().unwrap());
+        for name in read.iter().chain(&left_out) {
+            let path = lake.path().join("raw/sales").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let args = ["--lake", text(lake.path()), "--project", text(project.path()), "--as-of", "2025-02-01"];
+        let output = run(&[&["run"], &args[..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let of_one = if content == csv { 1 } else { 4 };
+        let found = rows(lake.path(), "select sales from spend");
+        assert_eq!(found[0]["sales"], read.len() * of_one, "{said}");
+        let line = said.lines().find(|line| line.contains("left out")).unwrap_or_else(|| panic!("{said}"));
+        assert!(
+            line.contains("`raw.sales`") && line.contains("hidden") && line.contains("a copy or unfinished")
+        );
+        assert!(line.contains(left_out[left_out.len() - 1]), "{line}");
+        assert_eq!(said.matches("left out").count(), 1, "{said}");
+
+        // with nothing but such files there is no file, and the reason is told
+        for name in &read {
+            std::fs::remove_file(lake.path().join("raw/sales").join(name)).unwrap();
+        }
+        let said = fails(3, &[&["run"], &args[..]].concat());
+        assert!(said.contains("no files") && said.contains("left out") && said.contains("hidden"), "{said}");
+    }
+}
+
+/// Old files of a Delta or Iceberg table stay in its folder, so that its files alone are not its rows.
+#[test]
+fn folders_of_table_formats_are_refused() {
+    let project = counting(FROM_PARQUET);
+    for (format, log) in
+        [("Delta", "_delta_log/00000000000000000000.json"), ("Iceberg", "metadata/00000-ab.metadata.json")]
+    {
+        let lake = tempfile::tempdir().unwrap();
+        for (name, content) in [("data/a.parquet", parquet([1.0, 2.0, 3.0, 4.0])), (log, b"{}".to_vec())] {
+            let path = lake.path().join("raw/sales").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let args = ["--lake", text(lake.path()), "--project", text(project.path()), "--as-of", "2025-02-01"];
+        let said = fails(3, &[&["run"], &args[..]].concat());
+        assert!(
+            said.contains(format) && said.contains(log) && said.contains("help: write the rows"),
+            "{said}"
+        );
     }
 }

@@ -180,9 +180,9 @@ fn an_order_may_come_back_and_ids_may_be_used_again() {
         run_on(&lake, "2025-02-25");
         assert_eq!(days_of(&lake, 900_000_001), [day], "after {moves} deliveries");
     }
-    let lines = "select min(cast(order_date as varchar)) as day, count(distinct order_date) as days
-        from staging.order_lines where order_id = 900000001";
-    assert_eq!(value(&lake, lines), "\"2025-01-10\"");
+    let lines = "select distinct cast(order_date as varchar) as day from staging.order_lines where order_id = 900000001";
+    let found = rows(&lake, lines);
+    assert_eq!((found.len(), value(&lake, lines).as_str()), (1, "\"2025-01-10\""));
     deliver(&lake, "first", 900_000_002, "2025-01-05", "2025-01-05 05:00");
     deliver(&lake, "again", 900_000_002, "2025-02-20", "2025-02-20 05:00");
     run_on(&lake, "2025-02-25");

@@ -2,9 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -108,17 +110,16 @@ fn request(port: u16, method: &str, path: &str, body: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Ports that nobody listens at, nor at 10000 above.
+/// Ports that nobody listens at, nor at 10000 above. None is given twice, and none is of those that systems give to outgoing
+/// connections, since one might take it before its server does.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    let mut held = Vec::new();
+    const PORTS: Range<u32> = 11_000..22_000;
+    static TRIED: AtomicU32 = AtomicU32::new(0);
     std::array::from_fn(|_| {
         loop {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-            let port = listener.local_addr().expect("an address").port();
-            let above =
-                port.checked_add(10_000).and_then(|above| TcpListener::bind(("127.0.0.1", above)).ok());
-            held.push(listener);
-            if above.is_some() {
+            let next = std::process::id() + TRIED.fetch_add(1, Ordering::Relaxed);
+            let port = (PORTS.start + next % (PORTS.end - PORTS.start)) as u16;
+            if [port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
                 return port;
             }
         }

@@ -14,6 +14,7 @@ mod secrets;
 mod shell;
 mod world;
 
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -194,9 +195,23 @@ fn set_up_logs(args: &Args) {
     }
 }
 
+/// A query may begin with a comment, which is no option: a blank before it says so.
+fn not_an_option(word: OsString) -> OsString {
+    let is_comment = word
+        .to_str()
+        .and_then(|word| word.strip_prefix("--"))
+        .is_some_and(|rest| rest.starts_with(char::is_whitespace) || rest.contains('\n'));
+    if !is_comment {
+        return word;
+    }
+    let mut query = OsString::from(" ");
+    query.push(word);
+    query
+}
+
 /// Parses the command line, runs the command, and maps its error to an exit code.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::parse_from(std::env::args_os().map(not_an_option));
     set_up_logs(&args);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

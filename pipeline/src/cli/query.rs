@@ -18,6 +18,7 @@ use super::print::print_query;
 use super::secrets::PseudonymArgs;
 use super::{LakeArgs, MachineArgs};
 use crate::engine::EngineOptions;
+use crate::project::{read_text, without_mark};
 use crate::query::Reader;
 use crate::{Context, Error, Result};
 
@@ -56,8 +57,11 @@ pub async fn sql(args: SqlArgs) -> Result<()> {
         None if std::io::stdin().is_terminal() => return super::shell::shell(&reader).await,
         None => read_input()?,
         Some(dash) if dash == "-" => read_input()?,
-        Some(path) if is_file(path) => {
-            std::fs::read_to_string(path).map_err(|error| Error::Usage(format!("{path}: {error}")))?
+        Some(path) if Path::new(path).is_file() => read_text(Path::new(path))?,
+        Some(path) if is_path(path) => {
+            return Err(Error::Usage(format!(
+                "there is no file {path}\nhelp: give a query, or a file that holds one"
+            )));
         }
         Some(query) => query.clone(),
     };
@@ -74,14 +78,18 @@ pub async fn sql(args: SqlArgs) -> Result<()> {
     }
 }
 
-fn is_file(text: &str) -> bool {
-    !text.contains(char::is_whitespace) && Path::new(text).is_file()
+/// Whether what was given in place of a query can only mean a file.
+fn is_path(text: &str) -> bool {
+    let text = text.to_lowercase();
+    let first = text.split_whitespace().next().unwrap_or_default();
+    text.ends_with(".sql")
+        && !["select", "with", "from", "show", "describe", "explain", "values", "table"].contains(&first)
 }
 
 fn read_input() -> Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-    Ok(text)
+    Ok(without_mark(text))
 }
 
 /// Writes the rows of a query.

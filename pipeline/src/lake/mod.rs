@@ -36,7 +36,7 @@ mod store;
 mod writer;
 
 pub use delta::{
-    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_as_listed, files_at,
+    LogFiles, Publication, Replace, TableSnapshot, TableWrite, append, files_as_listed, files_at, mend_log,
     set_aside_torn_commit, table_prefix, table_version,
 };
 pub use disk::volatile;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::diagnostic::{Diagnostic, Place, nearest};
 use super::{MODELS, Params};
-use crate::{Context, Error, Result};
+use crate::{Error, Result};
 
 /// The keys of `project.toml`.
 const KEYS: &[&str] = &["name", "extends", "time_zone", "absent", "settings"];
@@ -265,18 +265,54 @@ fn folder_files(folder: &Path) -> Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(current) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&current) else { continue };
+        let refuse = |error| Error::Usage(format!("cannot read folder {}: {error}", current.display()));
+        let entries = match std::fs::read_dir(&current) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(refuse)?,
+        };
         for entry in entries {
-            let path = entry.context(format!("cannot read folder {}", current.display()))?.path();
+            let path = entry.map_err(refuse)?.path();
+            // as `.ipynb_checkpoints` and `.git`
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                continue;
+            }
+            let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "sql" || e == "toml") {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|error| Error::Usage(format!("{}: {error}", path.display())))?;
+            } else if let Some("sql" | "toml") = extension.as_deref() {
                 let relative = path.strip_prefix(folder).unwrap_or(&path);
-                files.insert(relative.display().to_string(), text);
+                let name = relative.with_extension(extension.unwrap_or_default()).display().to_string();
+                if files.insert(name.clone(), read_text(&path)?).is_some() {
+                    return Err(Error::Usage(format!(
+                        "{}: there are two files {name} that differ in the case of their ending\nhelp: remove one",
+                        folder.display()
+                    )));
+                }
             }
         }
     }
     Ok(files)
+}
+
+/// Reads a file of SQL or settings: UTF-8, with or without a byte-order mark.
+///
+/// # Errors
+/// [`Error::Usage`] names the file.
+pub fn read_text(path: &Path) -> Result<String> {
+    let refuse = |why: String| Error::Usage(format!("{}: {why}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let line =
+            1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|b| **b == b'\n').count();
+        refuse(format!("line {line} is not UTF-8\nhelp: save the file as UTF-8"))
+    })?;
+    Ok(without_mark(text))
+}
+
+/// A text without the byte-order mark that some editors put first.
+pub fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(text) => text.to_string(),
+        None => text,
+    }
 }

@@ -30,7 +30,7 @@ use datafusion::scalar::ScalarValue;
 use strata_udfs::text::PseudonymKey;
 
 pub use diagnostic::nearest;
-pub use files::{ProjectFiles, built_in_names};
+pub use files::{ProjectFiles, built_in_names, read_text, without_mark};
 pub use fingerprint::{Fingerprint, Ingredients, value_text};
 pub use graph::GraphFormat;
 pub use models::{MODELS, ModelUse, models_type, models_value};

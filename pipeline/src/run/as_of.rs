@@ -11,7 +11,7 @@ use datafusion::functions_aggregate::expr_fn::{count, max};
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 
 use super::Sources;
-use super::raw::{RawFile, SourceFiles, find_undecodable};
+use super::raw::{SourceFiles, find_undecodable};
 use super::tables::source_table;
 use crate::engine::Engine;
 use crate::lake::Lake;
@@ -131,12 +131,10 @@ impl Clocks<'_> {
             let known = &ingested.instant;
             usable = usable.and(happened.clone().lt_eq(known.clone()).or(known.clone().is_null()));
         }
-        let begun = |file: &&RawFile| file.event.is_none_or(|(first, _)| first <= now);
-        let files: Vec<&RawFile> = files.files.iter().filter(begun).collect();
-        let days: BTreeSet<Option<NaiveDate>> = files.iter().map(|file| file.day).collect();
+        let begun = files.only(|file| file.event.is_none_or(|(first, _)| first <= now));
+        let days: BTreeSet<Option<NaiveDate>> = begun.files.iter().map(|file| file.day).collect();
         for day in days.into_iter().rev() {
-            let of_day = files.iter().filter(|file| file.day == day);
-            let of_day = SourceFiles { files: of_day.map(|file| (*file).clone()).collect() };
+            let of_day = begun.only(|file| file.day == day);
             let newest = self.figure(source, &of_day, usable.clone(), max(happened.clone())).await?;
             if let Some(instant) = newest.and_then(DateTime::from_timestamp_micros) {
                 let offset = self.project.time_zone.offset_from_utc_datetime(&instant.naive_utc()).fix();

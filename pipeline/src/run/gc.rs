@@ -103,14 +103,22 @@ impl Garbage {
             let log = LogFiles::list(lake, name).await?;
             // versions that an earlier cleanup took away need nothing
             let first = log.first_readable().unwrap_or_default();
-            if let Some(commit) = versions.range(first..).find_map(|version| log.damage(Some(*version))) {
-                tracing::warn!("{commit} is gone or empty: nothing of table `{name}` is removed");
+            let mut lost = versions.range(first..).find_map(|version| log.damage(Some(*version)));
+            for version in versions.range(first..) {
+                if lost.is_some() {
+                    break;
+                }
+                match files_at(lake, name, Some(*version)).await {
+                    Ok(found) => {
+                        needed_files.extend(found.into_iter().flat_map(|s| s.files).map(|file| file.path));
+                    }
+                    Err(error) => lost = Some(log.torn(lake, *version).await?.ok_or(error)?),
+                }
+            }
+            if let Some(commit) = lost {
+                tracing::warn!("{commit} is gone, empty or cut: nothing of table `{name}` is removed");
                 untouched.push(format!("{}/", table_prefix(name)));
                 continue;
-            }
-            for version in versions.range(first..) {
-                let snapshot = files_at(lake, name, Some(*version)).await?;
-                needed_files.extend(snapshot.into_iter().flat_map(|s| s.files).map(|file| file.path));
             }
             if let Some(oldest) = versions.range(first..).next() {
                 garbage.logs.extend(log.before(*oldest).into_iter().filter(is_old));

@@ -1,6 +1,6 @@
 //! What the last finished run left: the state that readers see, on which the next run builds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array};
@@ -16,7 +16,9 @@ use super::progress::Reporter;
 use super::publish::ALL;
 use super::tables::written_table;
 use crate::engine::Engine;
-use crate::lake::{DataFile, Lake, LogFiles, TableSnapshot, files_as_listed, set_aside_torn_commit};
+use crate::lake::{
+    DataFile, Lake, LogFiles, TableSnapshot, files_as_listed, mend_log, set_aside_torn_commit,
+};
 use crate::{Context, Error, Result};
 
 /// The table in which every finished run has one row.
@@ -49,7 +51,14 @@ impl Last {
                 "the newest row of `{RUNS}` was torn by a loss of power: its run does not count ({aside})"
             ));
         }
-        let Some(runs) = runs_table(lake).await? else { return Ok(Last::default()) };
+        let runs = match runs_table(lake).await {
+            Err(_) => {
+                mend_log(lake, RUNS).await?;
+                runs_table(lake).await?
+            }
+            Ok(runs) => runs,
+        };
+        let Some(runs) = runs else { return Ok(Last::default()) };
         let finished = FinishedRun::of(&rows_of(engine, lake, &runs).await?)?;
         let runs_version = Some(runs.version);
         let Some(mut run) = RunManifest::newest(lake, &finished).await? else {
@@ -66,7 +75,10 @@ impl Last {
         let mut tables = BTreeMap::new();
         for (name, left) in opened {
             let Left { snapshot: Some(mut snapshot), lost } = left else {
-                reporter.warn(&format!("published table `{name}` is gone; this run starts it again"));
+                let why =
+                    left.lost.get(&None).map(|commit| format!(" (no version can be read: {commit} is lost)"));
+                let why = why.unwrap_or_default();
+                reporter.warn(&format!("published table `{name}` is gone{why}; this run starts it again"));
                 run.published.remove(&name);
                 continue;
             };
@@ -95,31 +107,38 @@ fn part_of(file: &DataFile) -> PartName {
 struct Left {
     /// None: nothing.
     snapshot: Option<TableSnapshot>,
-    /// The parts that are lost, each with a file that is.
+    /// The parts that are lost, each with one of its lost files.
     lost: BTreeMap<PartName, String>,
 }
 
 impl Left {
-    /// Of a table at `version`. Where a commit of its log is lost, it is what the latest finished run before that commit
-    /// left, without the parts that later runs replaced.
+    /// Of a table at `version`. Where that cannot be read, as after the loss of a commit, it is what the latest finished run
+    /// left that can, without the parts that later runs replaced.
     async fn of(lake: &Lake, name: &str, version: i64, finished: &[FinishedRun]) -> Result<Left> {
         let log = LogFiles::list(lake, name).await?;
-        let mut lost = BTreeMap::new();
-        let mut readable = Some(version);
-        if let Some(commit) = log.damage(Some(version)) {
-            let of_runs = || finished.iter().filter_map(|run| Some((run, *run.tables.get(name)?)));
-            let earlier = of_runs().map(|(_, version)| version).filter(|at| {
-                *at < version && Some(*at) >= log.first_readable() && log.damage(Some(*at)).is_none()
-            });
-            readable = earlier.max();
-            let later = of_runs().filter(|(_, at)| Some(*at) > readable);
-            lost.extend(later.map(|(run, _)| (Some(as_of_text(run.as_of)), commit.clone())));
-            lost.insert(None, commit);
+        if log.newest().is_none() {
+            return Ok(Left { snapshot: None, lost: BTreeMap::new() });
         }
-        let snapshot = match readable {
-            Some(version) => files_as_listed(lake, name, Some(version)).await?,
-            None => None,
-        };
+        let of_runs = || finished.iter().filter_map(|run| Some((run, *run.tables.get(name)?)));
+        let earlier: BTreeSet<i64> = of_runs().map(|(_, at)| at).filter(|at| *at < version).collect();
+        let mut lost = BTreeMap::new();
+        let mut snapshot = None;
+        for at in std::iter::once(version).chain(earlier.into_iter().rev()) {
+            let (damage, loaded) = match log.damage(Some(at)) {
+                Some(commit) => (commit, None),
+                None => match files_as_listed(lake, name, Some(at)).await {
+                    Ok(loaded) => (String::new(), loaded),
+                    Err(error) => (log.torn(lake, at).await?.ok_or(error)?, None),
+                },
+            };
+            if loaded.is_some() {
+                snapshot = loaded;
+                break;
+            }
+            let replaced = of_runs().filter(|(_, of_run)| *of_run == at);
+            lost.extend(replaced.map(|(run, _)| (Some(as_of_text(run.as_of)), damage.clone())));
+            lost.insert(None, damage);
+        }
         if let Some(snapshot) = &snapshot {
             let gone = snapshot.missing(lake, name).await?.into_iter();
             lost.extend(gone.map(|file| (part_of(file), file.path.clone())));
@@ -205,6 +224,9 @@ pub async fn last_run(engine: &Engine, lake: &Lake) -> Result<Option<RunManifest
 
 /// The newest version of the `runs` table; none before the first run. A run whose row is lost does not count, which is
 /// said.
+///
+/// # Errors
+/// Where a commit is gone or cannot be parsed, which the next run mends.
 pub async fn runs_table(lake: &Lake) -> Result<Option<TableSnapshot>> {
     if let Some(commit) = LogFiles::list(lake, RUNS).await?.damage(None) {
         tracing::warn!(
@@ -213,7 +235,11 @@ pub async fn runs_table(lake: &Lake) -> Result<Option<TableSnapshot>> {
             lake.url()
         );
     }
-    files_as_listed(lake, RUNS, None).await
+    files_as_listed(lake, RUNS, None).await.map_err(|error| {
+        Error::other(format!(
+            "{error}\nhelp: where a commit is gone or torn, the next `strata run` mends the table"
+        ))
+    })
 }
 
 /// All rows of the `runs` table.

@@ -10,6 +10,7 @@ mod gc;
 mod history;
 mod jobs;
 mod last;
+mod listing;
 mod model;
 mod plan;
 mod progress;
@@ -157,7 +158,7 @@ async fn run_locked(
     let keys = PseudonymKeys::of(options.pseudonym_key.clone());
     let engine = Engine::open(lake, EngineOptions { pseudonyms: keys, ..options.engine.clone() }).await?;
     let here = engine.here();
-    let sources = inspect_sources(lake, project).await?;
+    let sources = inspect_sources(lake, project, reporter).await?;
     let clocks = Clocks { project, engine: here, lake, sources: &sources, now: options.now };
     let as_of = options.as_of.resolve(clocks).await?;
     if options.as_of == AsOf::Latest {
@@ -295,10 +296,14 @@ async fn run_from(
     Ok(Outcome::Published(Box::new(manifest)))
 }
 
-async fn inspect_sources(lake: &Lake, project: &Project) -> Result<Sources> {
+async fn inspect_sources(lake: &Lake, project: &Project, reporter: &Reporter) -> Result<Sources> {
     let mut sources = Sources::new();
     for source in project.sources.values() {
-        sources.insert(source.name.clone(), SourceFiles::inspect(lake, source).await?);
+        let files = SourceFiles::inspect(lake, source).await?;
+        if let Some(left_out) = &files.left_out {
+            reporter.say(&format!("source `{}`: left out {left_out}", source.name));
+        }
+        sources.insert(source.name.clone(), files);
     }
     Ok(sources)
 }

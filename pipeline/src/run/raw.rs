@@ -7,14 +7,15 @@ use std::time::SystemTime;
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::statistics::Statistics;
 
 use super::as_of::day_start;
 use super::contents::{Content, FileRead, FileState, KnownFiles, states};
+use super::listing::Listing;
 use super::text::{self, TextScan};
 use crate::lake::{Lake, read_footer, unescape};
 use crate::project::{Fingerprint, Format, Source};
@@ -59,6 +60,8 @@ pub struct RawFile {
 #[derive(Debug, Clone, Default)]
 pub struct SourceFiles {
     pub files: Vec<RawFile>,
+    /// Files below the folder that are none of the source, in words.
+    pub left_out: Option<String>,
 }
 
 impl SourceFiles {
@@ -75,7 +78,9 @@ impl SourceFiles {
         if source.absent {
             return Ok(SourceFiles::default());
         }
-        let found = find(lake, source).await?;
+        let listing = Listing::of(lake, source).await?;
+        let left_out = listing.left_out_text();
+        let found = listing.files;
         let states = states(lake, &found).await?;
         // a text file is held against the contract when it is read, a Parquet file whenever it is met
         let contract = match &source.format {
@@ -96,7 +101,7 @@ impl SourceFiles {
         let read =
             files.iter().filter_map(|file| Some((&*file.relative, &file.state, file.content.as_ref()?)));
         known.remember(lake, source, read, now).await?;
-        Ok(SourceFiles { files })
+        Ok(SourceFiles { files, left_out })
     }
 
     /// How the files are to be read: whole where a value holds a line break, since an end of a line that lies within
@@ -119,13 +124,18 @@ impl SourceFiles {
 
     /// Without the files whose every row became known at `as_of` (µs) or later.
     pub fn known_at(&self, as_of: i64) -> SourceFiles {
-        let known = |file: &&RawFile| file.known.is_none_or(|(first, _)| first < as_of);
-        SourceFiles { files: self.files.iter().filter(known).cloned().collect() }
+        self.only(|file| file.known.is_none_or(|(first, _)| first < as_of))
+    }
+
+    /// Those files of which `wanted` is true.
+    pub fn only(&self, wanted: impl Fn(&RawFile) -> bool) -> SourceFiles {
+        let files = self.files.iter().filter(|file| wanted(file)).cloned().collect();
+        SourceFiles { files, left_out: None }
     }
 
     /// The files of one day.
     pub fn of_day(&self, day: NaiveDate) -> SourceFiles {
-        SourceFiles { files: self.files.iter().filter(|file| file.day == Some(day)).cloned().collect() }
+        self.only(|file| file.day == Some(day))
     }
 
     /// Whether some row may have become known at `as_of` (µs) or later, so that rows must be filtered.
@@ -137,36 +147,6 @@ impl SourceFiles {
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.files.iter().map(|file| &file.identity))
     }
-}
-
-async fn find(lake: &Lake, source: &Source) -> Result<Vec<ObjectMeta>> {
-    let extension = match source.format {
-        Format::Parquet => ".parquet",
-        Format::Csv(_) => "",
-    };
-    let visible = |meta: &ObjectMeta| {
-        let name = meta.location.filename().unwrap_or_default();
-        !name.starts_with(['.', '_']) && name.ends_with(extension)
-    };
-    let mut found = lake.list(&source.location).await?;
-    if found.is_empty() {
-        for path in [source.location.clone(), format!("{}{extension}", source.location)] {
-            if let Ok(meta) = lake.store().head(&lake.path(&path)).await {
-                return Ok(vec![meta]);
-            }
-        }
-        let folder = format!("{}{}/", lake.url(), source.location);
-        if source.may_be_empty {
-            return Ok(Vec::new());
-        }
-        return Err(Error::Contract(format!(
-            "source `{}`: there are no files under {folder}\nhelp: put the files there, or list the source under \
-             `absent` in project.toml (contract: {})",
-            source.name, source.file
-        )));
-    }
-    found.retain(visible);
-    Ok(found)
 }
 
 async fn inspect_file(

@@ -102,7 +102,7 @@ last_days as (
         event_id,
         event_date,
         row_number() over (
-            partition by for_day, event_id order by coalesce(max(ingested_at), max(event_time)) desc, event_date desc
+            partition by for_day, event_id order by max(coalesce(ingested_at, event_time)) desc, event_date desc
         ) as place
     from judged
     where again and broken is null

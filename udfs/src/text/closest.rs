@@ -11,6 +11,7 @@ use datafusion::logical_expr::{
 use datafusion_macros::user_doc;
 
 use super::Pairs;
+use super::similarity::MOST_CHARACTERS;
 use crate::args::{column, evaluate, expect_arity, list_column, map_text, text_column, text_list, text_type};
 
 #[user_doc(
@@ -98,7 +99,8 @@ fn closest_texts(texts: &StringArray, lists: &ListArray, most: &Int64Array) -> R
     })
 }
 
-/// The candidate that is nearest to `text`, at most `most` edits away; `None` for none or several different ones.
+/// The candidate that is nearest to `text`, at most `most` edits away; `None` for none or several different ones, and for a
+/// text too long to be compared.
 fn closest<'a>(
     text: &str,
     candidates: impl Iterator<Item = &'a str> + Clone,
@@ -109,6 +111,9 @@ fn closest<'a>(
         return Some(same);
     }
     let length = text.chars().count();
+    if length > MOST_CHARACTERS {
+        return None;
+    }
     let mut nearest: Option<(usize, &str)> = None;
     let mut tied = false;
     for candidate in candidates {

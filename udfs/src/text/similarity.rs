@@ -12,7 +12,7 @@ use datafusion::logical_expr::{
 use crate::args::{evaluate, expect_arity, text_column, text_type};
 
 /// Characters of a text that are compared, as the work grows by the square of their number.
-const MOST_CHARACTERS: usize = 256;
+pub(super) const MOST_CHARACTERS: usize = 256;
 
 /// A measure of how alike two texts are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -277,8 +277,8 @@ pub async fn append(
 }
 
 impl Table {
-    /// The newest version. A commit that was torn by a loss of power is set aside first, and one that is gone is made an
-    /// empty one, as the log can be read no further otherwise.
+    /// The newest version. A commit that was torn by a loss of power is set aside first, and lost ones before it
+    /// count as empty. Where nothing can be read even so, the table begins again.
     async fn newest(&self, lake: &Lake) -> Result<Option<DeltaTableState>> {
         let mut loaded = self.load(None).await;
         if loaded.is_err()
@@ -287,20 +287,16 @@ impl Table {
             tracing::warn!(table = self.name, aside, "the newest commit is torn and was set aside");
             loaded = self.load(None).await;
         }
-        let Err(error) = loaded else { return loaded };
-        let log = LogFiles::list(lake, &self.name).await?;
-        let Some(lost) = log.damage(None) else { return Err(error) };
-        for gone in log.gaps() {
-            tracing::warn!(table = self.name, gone, "a commit is gone and counts as empty");
-            lake.put(&gone, "".into()).await?;
+        if loaded.is_ok() {
+            return loaded;
         }
-        self.load(None).await.map_err(|error| {
-            let log = format!("{}{}", lake.url(), super::log_folder(&self.name));
-            Error::other(format!(
-                "{error}\nhelp: {lost} is gone or empty: bring it back from a backup, or move {log} away, and the next run \
-                 makes the table anew"
-            ))
-        })
+        super::mend_log(lake, &self.name).await?;
+        let loaded = self.load(None).await;
+        if loaded.is_err() && LogFiles::list(lake, &self.name).await?.damage(None).is_some() {
+            super::set_aside_log(lake, &self.name).await?;
+            return self.load(None).await;
+        }
+        loaded
     }
 
     /// A version that was committed, and that can be read: a checkpoint takes the place of commits that are lost.

@@ -5,7 +5,8 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -81,17 +82,24 @@ pub async fn table_version(lake: &Lake, name: &str) -> Result<Option<i64>> {
 /// # Errors
 /// When a commit that the version is made of is gone or empty, which Delta itself takes for a commit of nothing.
 pub async fn files_at(lake: &Lake, name: &str, version: Option<i64>) -> Result<Option<TableSnapshot>> {
-    if let Some(commit) = LogFiles::list(lake, name).await?.damage(version) {
-        return Err(Error::other(format!(
-            "table `{name}` cannot be read: {}{commit} is gone or empty, as after a loss of power\nhelp: bring the \
-             file back, or run again: the next run says what is lost, and publishes the table anew",
+    let log = LogFiles::list(lake, name).await?;
+    let lost = |commit: String| {
+        Error::other(format!(
+            "table `{name}` cannot be read: {}{commit} is gone, empty or cut, as after a loss of power\nhelp: bring the file \
+             back, or run again: the next run says what is lost, and publishes the table again",
             lake.url()
-        )));
+        ))
+    };
+    if let Some(commit) = log.damage(version) {
+        return Err(lost(commit));
     }
-    files_as_listed(lake, name, version).await
+    match (files_as_listed(lake, name, version).await, version.or(log.newest())) {
+        (Err(error), Some(version)) => Err(log.torn(lake, version).await?.map_or(error, lost)),
+        (found, _) => found,
+    }
 }
 
-/// As [`files_at`], but a commit that is empty is one of nothing.
+/// As [`files_at`], but an empty commit changes nothing.
 pub async fn files_as_listed(lake: &Lake, name: &str, version: Option<i64>) -> Result<Option<TableSnapshot>> {
     let table = Table::at(lake, name)?;
     let version = version.map(u64::try_from).transpose().context(format!("version of table {name}"))?;
@@ -111,68 +119,149 @@ pub async fn files_as_listed(lake: &Lake, name: &str, version: Option<i64>) -> R
 #[derive(Debug)]
 pub struct LogFiles {
     folder: String,
-    /// Version, and whether it is a checkpoint.
-    files: Vec<(i64, bool, ObjectMeta)>,
+    /// With their versions.
+    files: Vec<(i64, ObjectMeta)>,
+    /// Versions of which there is a whole checkpoint.
+    checkpoints: BTreeSet<i64>,
+    /// Versions of which there is a commit, and whether it holds anything.
+    commits: BTreeMap<i64, bool>,
 }
 
 impl LogFiles {
     pub async fn list(lake: &Lake, name: &str) -> Result<LogFiles> {
         let folder = log_folder(name);
-        let file = |meta: ObjectMeta| {
-            let (version, rest) = meta.location.filename()?.split_once('.')?;
-            Some((version.parse().ok()?, rest.starts_with("checkpoint."), meta))
-        };
-        let files = lake.list(&folder).await?.into_iter().filter_map(file).collect();
-        Ok(LogFiles { folder, files })
+        let mut log =
+            LogFiles { folder, files: Vec::new(), checkpoints: BTreeSet::new(), commits: BTreeMap::new() };
+        let mut parts: BTreeMap<(i64, usize), usize> = BTreeMap::new();
+        for meta in lake.list(&log.folder).await? {
+            let Some((version, rest)) = meta.location.filename().and_then(|name| name.split_once('.')) else {
+                continue;
+            };
+            let Ok(version) = version.parse() else { continue };
+            let holds = meta.size > 0;
+            match rest.split('.').collect::<Vec<_>>().as_slice() {
+                ["json"] => {
+                    log.commits.insert(version, holds);
+                }
+                // of several parts, or of one, named by an id or not
+                ["checkpoint", _, of, "parquet"] if holds => {
+                    let of = of.parse().unwrap_or(usize::MAX);
+                    let listed = parts.entry((version, of)).or_default();
+                    *listed += 1;
+                    if *listed == of {
+                        log.checkpoints.insert(version);
+                    }
+                }
+                ["checkpoint", .., "parquet" | "json"] if holds => {
+                    log.checkpoints.insert(version);
+                }
+                _ => {}
+            }
+            log.files.push((version, meta));
+        }
+        Ok(log)
     }
 
     /// The newest version; none where there is no table.
     pub fn newest(&self) -> Option<i64> {
-        self.files.iter().map(|(version, ..)| *version).max()
-    }
-
-    /// The first commit that `version`, or the newest, is made of and that is gone or empty. A version from before the
-    /// first that can be read was cleaned up, which is no damage.
-    pub fn damage(&self, version: Option<i64>) -> Option<String> {
-        let version = version.or(self.newest()).filter(|version| Some(*version) <= self.newest())?;
-        if self.first_readable().is_some_and(|first| version < first) {
-            return None;
-        }
-        let starts = self.files.iter().filter(|(of, is_checkpoint, _)| *is_checkpoint && *of <= version);
-        let start = starts.map(|(of, ..)| of + 1).max().unwrap_or(0);
-        let whole: BTreeSet<&str> = self
-            .files
-            .iter()
-            .filter(|(.., meta)| meta.size > 0)
-            .filter_map(|(.., meta)| meta.location.filename())
-            .collect();
-        let commits = (start..=version).map(|version| format!("{version:020}.json"));
-        let lost = commits.into_iter().find(|commit| !whole.contains(commit.as_str()))?;
-        Some(format!("{}/{lost}", self.folder))
+        self.commits.last_key_value().map(|(version, _)| *version).max(self.checkpoints.last().copied())
     }
 
     /// The earliest version that can still be read.
     pub fn first_readable(&self) -> Option<i64> {
-        let starts = self.files.iter().filter(|(version, is_checkpoint, _)| *is_checkpoint || *version == 0);
-        starts.map(|(version, ..)| *version).min()
+        let first_commit = self.commits.contains_key(&0).then_some(0);
+        first_commit.or(self.checkpoints.first().copied())
     }
 
-    /// Commits that are gone though others before and after them are there.
-    fn gaps(&self) -> Vec<String> {
-        let there: BTreeSet<i64> = self.files.iter().map(|(version, ..)| *version).collect();
-        let (first, last) = (there.first().copied().unwrap_or(0), there.last().copied().unwrap_or(0));
-        let gone = (first..last).filter(|version| !there.contains(version));
-        gone.map(|version| format!("{}/{version:020}.json", self.folder)).collect()
+    /// The first missing or empty commit that reading `version`, or the newest, needs. A version from before the first that
+    /// can be read was cleaned up, which is no damage; nor is a table that is not there.
+    pub fn damage(&self, version: Option<i64>) -> Option<String> {
+        let version = version.unwrap_or(self.newest()?);
+        if self.newest().is_none() || self.first_readable().is_some_and(|first| version < first) {
+            return None;
+        }
+        let lost = self.since_checkpoint(version).find(|version| self.commits.get(version) != Some(&true))?;
+        Some(self.commit(lost))
+    }
+
+    /// Where the commit of a version lies.
+    fn commit(&self, version: i64) -> String {
+        format!("{}/{version:020}.json", self.folder)
+    }
+
+    /// The first commit that reading `version` needs and that cannot be parsed.
+    pub async fn torn(&self, lake: &Lake, version: i64) -> Result<Option<String>> {
+        for version in self.since_checkpoint(version) {
+            let commit = self.commit(version);
+            if lake.get(&commit).await?.is_some_and(|body| is_torn(&body)) {
+                return Ok(Some(commit));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The versions from the newest checkpoint before `version` to it.
+    fn since_checkpoint(&self, version: i64) -> RangeInclusive<i64> {
+        self.checkpoints.range(..=version).next_back().map_or(0, |checkpoint| checkpoint + 1)..=version
     }
 
     /// The files that reading version `oldest` and later ones does not need: all before the newest checkpoint that is not
     /// later than `oldest`.
-    pub fn before(self, oldest: i64) -> Vec<ObjectMeta> {
-        let checkpoints = self.files.iter().filter(|(version, is, _)| *is && *version <= oldest);
-        let Some(checkpoint) = checkpoints.map(|(version, ..)| *version).max() else { return Vec::new() };
-        let outdated = self.files.into_iter().filter(|(version, ..)| *version < checkpoint);
-        outdated.map(|(.., meta)| meta).collect()
+    pub fn before(&self, oldest: i64) -> Vec<ObjectMeta> {
+        let Some(checkpoint) = self.checkpoints.range(..=oldest).next_back() else { return Vec::new() };
+        let outdated = self.files.iter().filter(|(version, _)| version < checkpoint);
+        outdated.map(|(_, meta)| meta.clone()).collect()
     }
+}
+
+/// Makes empty commits of those since the newest checkpoint that are gone or cannot be parsed, without which the log could
+/// be read no further. What a commit held moves to `torn/`. To be called by the holder of the lake's lock.
+pub async fn mend_log(lake: &Lake, name: &str) -> Result<()> {
+    let log = LogFiles::list(lake, name).await?;
+    let Some(newest) = log.newest() else { return Ok(()) };
+    for version in log.since_checkpoint(newest) {
+        let commit = log.commit(version);
+        match lake.get(&commit).await? {
+            None => {
+                lake.create(&commit, "".into()).await?;
+            }
+            Some(body) if !body.is_empty() && is_torn(&body) => {
+                lake.put(&torn_path(name, &commit), body).await?;
+                lake.put(&commit, "".into()).await?;
+            }
+            Some(_) => continue,
+        }
+        tracing::warn!(table = name, commit, "a lost commit counts as empty");
+    }
+    Ok(())
+}
+
+/// Moves a whole log that cannot be read to `torn/`. To be called by the holder of the lake's lock.
+async fn set_aside_log(lake: &Lake, name: &str) -> Result<()> {
+    tracing::warn!(table = name, "no version can be read: the log is set aside and the table begins again");
+    for (_, meta) in LogFiles::list(lake, name).await?.files {
+        let Some(path) = lake.relative(&meta.location) else { continue };
+        let body = lake.get(path).await?.unwrap_or_default();
+        lake.put(&torn_path(name, path), body).await?;
+        lake.delete(path).await?;
+    }
+    let hint = format!("{}/_last_checkpoint", log_folder(name));
+    if lake.get(&hint).await?.is_some() {
+        lake.delete(&hint).await?;
+    }
+    Ok(())
+}
+
+/// Whether a commit holds no action, or something else.
+fn is_torn(body: &[u8]) -> bool {
+    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let actions: Vec<_> = lines.map(serde_json::from_slice::<Value>).collect();
+    actions.is_empty() || !actions.iter().all(std::result::Result::is_ok)
+}
+
+/// Where a commit lies that was set aside.
+fn torn_path(name: &str, commit: &str) -> String {
+    format!("{}/torn/{}", table_prefix(name), commit.rsplit('/').next().unwrap_or_default())
 }
 
 /// Sets the newest commit of a table aside when it was torn by a loss of power, so that the version before it is the
@@ -186,12 +275,10 @@ pub async fn set_aside_torn_commit(lake: &Lake, name: &str) -> Result<Option<Str
     };
     let Some(newest) = commits.filter(is_commit).max() else { return Ok(None) };
     let body = lake.get(newest).await?.unwrap_or_default();
-    let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let actions: Vec<_> = lines.map(serde_json::from_slice::<Value>).collect();
-    if !actions.is_empty() && actions.iter().all(std::result::Result::is_ok) {
+    if !is_torn(&body) {
         return Ok(None);
     }
-    let aside = format!("{}/torn/{}", table_prefix(name), newest.rsplit('/').next().unwrap_or_default());
+    let aside = torn_path(name, newest);
     lake.put(&aside, body).await?;
     lake.delete(newest).await?;
     Ok(Some(aside))
