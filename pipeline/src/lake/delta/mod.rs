@@ -76,11 +76,11 @@ pub async fn table_version(lake: &Lake, name: &str) -> Result<Option<i64>> {
     Ok(LogFiles::list(lake, name).await?.newest())
 }
 
-/// A published table at `version`, or at its newest; `None` when there is no such table. A version that is gone is
-/// [`Error::Usage`].
+/// A published table at `version`, or at its newest; `None` when there is no such table.
 ///
 /// # Errors
-/// When a commit that the version is made of is gone or empty, which Delta itself takes for a commit of nothing.
+/// [`Error::Usage`] for a version that was cleaned up; any other when a commit that the version is made of is gone, empty,
+/// which Delta itself takes for a commit of nothing, or cut.
 pub async fn files_at(lake: &Lake, name: &str, version: Option<i64>) -> Result<Option<TableSnapshot>> {
     let log = LogFiles::list(lake, name).await?;
     let lost = |commit: String| {

@@ -115,7 +115,7 @@ async fn one_partition_is_replaced_and_old_versions_stay() {
     let old = files_at(&lake, "t", Some(0)).await.unwrap().unwrap();
     assert_eq!(paths(&old.files), paths(&files));
     let gone = files_at(&lake, "t", Some(9)).await.unwrap_err();
-    assert_eq!(gone.exit_code(), 2, "{gone}");
+    assert!(gone.exit_code() == 1 && gone.to_string().contains("00000000000000000002.json"), "{gone}");
     // rows of another day cannot be slipped in
     assert!(publish(&lake, &write("t", &schema, &by, &files), &day("2025-01-02")).await.is_err());
     // an empty day removes its rows
