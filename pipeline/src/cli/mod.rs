@@ -195,7 +195,7 @@ fn set_up_logs(args: &Args) {
     }
 }
 
-/// A query may begin with a comment, which is no option: a blank before it says so.
+/// Prefixes a blank to a query that starts with a `--` comment, so that it is not parsed as an option.
 fn not_an_option(word: OsString) -> OsString {
     let is_comment = word
         .to_str()

@@ -39,7 +39,7 @@ impl Listing {
     /// Lists the files of `source`: its folder, or the one file at its location.
     ///
     /// # Errors
-    /// [`Error::Contract`] where there is no file, and for a folder that a table format rules.
+    /// [`Error::Contract`] if there are no files, or if the folder is a Delta or Iceberg table.
     pub async fn of(lake: &Lake, source: &Source) -> Result<Listing> {
         let found = lake.list(&source.location).await?;
         if found.is_empty() {
@@ -127,7 +127,7 @@ fn table_format(below: &str) -> Option<(&'static str, &'static str)> {
     None
 }
 
-/// Why a file, by its path below the source's folder, is no file of the source.
+/// Why a file is not read; `below` is its path relative to the source's folder.
 fn why_not(below: &str, format: &Format) -> Option<&'static str> {
     // a partition column may begin with an underscore
     let hidden = |part: &str| part.starts_with('.') || (part.starts_with('_') && !part.contains('='));

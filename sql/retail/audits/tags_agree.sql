@@ -34,7 +34,7 @@ where
     or (not t.dormant and l.life_cycle in ('dormant', 'churned') and $dormant_days <= $churned_days)
     or (t.overdue is null) <> (t.purchase_regularity is null)
     or (t.purchase_regularity is not null and t.median_gap_days is null)
-    -- where nobody bought in the window there is nobody to be compared with
+    -- without buyers in the window there is no reference population, so nobody has a type
     or (r.customer_id is not null and w.buyers > 0 and (r.rfm_type is null or r.rfm_segment is null))
     or (r.monetary_score is null) <> (v.spending_level is null)
     or (v.customer_id is not null and (v.value_tier is null or v.buyer_grade is null))

@@ -76,7 +76,7 @@ pub async fn table_version(lake: &Lake, name: &str) -> Result<Option<i64>> {
     Ok(LogFiles::list(lake, name).await?.newest())
 }
 
-/// A published table at `version`, or at its newest; `None` when there is no such table.
+/// The published table at `version`, or at its newest version; `None` if the table does not exist.
 ///
 /// # Errors
 /// [`Error::Usage`] for a version that was cleaned up; any other when a commit that the version is made of is gone, empty,
@@ -162,7 +162,7 @@ impl LogFiles {
         Ok(log)
     }
 
-    /// The newest version; none where there is no table.
+    /// The newest version; `None` if the table does not exist.
     pub fn newest(&self) -> Option<i64> {
         self.commits.last_key_value().map(|(version, _)| *version).max(self.checkpoints.last().copied())
     }
@@ -173,11 +173,11 @@ impl LogFiles {
         first_commit.or(self.checkpoints.first().copied())
     }
 
-    /// The first missing or empty commit that reading `version`, or the newest, needs. A version from before the first that
-    /// can be read was cleaned up, which is no damage; nor is a table that is not there.
+    /// The first missing or empty commit that reading `version` (default: the newest) needs. Neither a version that was cleaned
+    /// up nor a table that does not exist counts as damaged.
     pub fn damage(&self, version: Option<i64>) -> Option<String> {
         let version = version.unwrap_or(self.newest()?);
-        if self.newest().is_none() || self.first_readable().is_some_and(|first| version < first) {
+        if self.first_readable().is_some_and(|first| version < first) {
             return None;
         }
         let lost = self.since_checkpoint(version).find(|version| self.commits.get(version) != Some(&true))?;
